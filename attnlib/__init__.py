@@ -1,0 +1,26 @@
+"""Attention as five dials: score, window, selection, timing, feeding.
+
+A module imports only from those above it; nothing imports ``reference`` but tests and chapters.
+
+======================  ==============================================================
+``reference``           every equation as NumPy loops: the oracle
+``masks``               padding and causal masks; the one ``masked_softmax``
+``scores``              the score dial: how well does a key match the query?
+``windows``             the window dial: which keys may be looked at?
+``selection``           the selection dial: an average, or a choice?
+``attention``           the three together: ``Attention``
+``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
+``data``                toy tasks, corpora, subwords, batches, files
+``decoding``            greedy and beam search over a step function
+``metrics``             BLEU, chrF, exact match, alignment error, all with intervals
+``plotting``            arrays in, Axes out
+``training``            one loop, one frozen description of a run, exact resume
+``pretrained``          the shipped models: ``load("en-fr-bahdanau")``
+``explore``             interactive figures
+``cli``                 ``attnlib translate | evaluate | train | info``
+======================  ==============================================================
+
+Nothing is re-exported here: ``from attnlib.attention import Attention`` says where a thing lives.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,108 @@
+"""Attention: a score, a window and a selection, put together."""
+
+import torch
+from torch import Tensor, nn
+
+from attnlib.masks import masked_softmax
+from attnlib.selection import Soft
+from attnlib.windows import Everywhere
+
+
+class Attention(nn.Module):
+    r"""Average the values, weighted by how well each key matches the query.
+
+    .. math:: e_{ts} = \mathrm{score}(q_t, k_s), \qquad a_t = \mathrm{softmax}(e_t), \qquad
+              c_t = \sum_s a_{ts} v_s
+
+    (Bahdanau et al. 2015, eq. 5 and 6, whose keys and values are both the annotations
+    :math:`h_s`.) Nothing is kept on the module: the weights come back with the contexts.
+
+    Parameters
+    ----------
+    score : Score
+        How well a key matches a query.
+    window : nn.Module, optional
+        Which keys may be looked at; `Everywhere` unless given.
+    selection : nn.Module, optional
+        An average (`Soft`, unless given) or a choice.
+
+    Examples
+    --------
+    >>> from attnlib.scores import DotScore
+    >>> keys = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    >>> values = torch.tensor([[[10.0], [20.0]]])
+    >>> contexts, weights = Attention(DotScore())(torch.tensor([[[2.0, 0.0]]]), keys, values)
+    >>> contexts, weights
+    (tensor([[[11.1920]]]), tensor([[[0.8808, 0.1192]]]))
+    """
+
+    def __init__(
+        self, score: nn.Module, window: nn.Module | None = None, selection: nn.Module | None = None
+    ):
+        super().__init__()
+        self.score = score
+        self.window = Everywhere() if window is None else window
+        self.selection = Soft() if selection is None else selection
+
+    def forward(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        mask: Tensor | None = None,
+        prepared: Tensor | None = None,
+        start: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """Attend from every query to every key.
+
+        Parameters
+        ----------
+        queries : Tensor of shape (B, T, D_q)
+        keys : Tensor of shape (B, S, D_k)
+        values : Tensor of shape (B, S, D_v)
+        mask : boolean Tensor of shape (B, T, S) or (B, 1, S), optional
+            True where the query may attend to the key.
+        prepared : Tensor, optional
+            ``score.prepare(keys)``, when it was computed before: once a sentence is enough.
+        start : int
+            Position of the first query, for windows that depend on it.
+
+        Returns
+        -------
+        contexts : Tensor of shape (B, T, D_v)
+        weights : Tensor of shape (B, T, S)
+            Rows sum to 1; a row that may attend to nothing is all zeros, and so is its context.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit.
+        TypeError
+            If the mask is not boolean.
+        """
+        if values.dim() != 3 or values.shape[:2] != keys.shape[:2]:
+            raise ValueError(
+                f"values must be (B, S, D_v) with the keys' (B, S) = {tuple(keys.shape[:2])}, "
+                f"got {tuple(values.shape)}"
+            )
+        if mask is not None and mask.dim() != 3:
+            raise ValueError(
+                f"mask must have shape (B, T, S) or (B, 1, S), got {tuple(mask.shape)}; "
+                "a padding mask (B, S) fits after mask.unsqueeze(1)"
+            )
+        if prepared is None:
+            prepared = self.score.prepare(keys)
+        scores = self.score.compare(queries, prepared)  # (B, T, S)
+        allowed, factor = self.window(queries, mask, keys.shape[1], start)
+        if allowed is not None:
+            mask = allowed if mask is None else _both(mask, allowed)
+        weights = masked_softmax(scores, mask)
+        if factor is not None:
+            weights = weights * factor
+        return self.selection(weights, values)
+
+
+def _both(mask: Tensor, allowed: Tensor) -> Tensor:
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask must be boolean (True = may attend), got {mask.dtype}")
+    return mask & allowed

@@ -1,0 +1,128 @@
+"""The oracle: every equation in NumPy, one loop a sum, no cleverness, one sentence at a time.
+
+Imported by tests and chapters only. A score takes one query (D_q,) and one key (D_k,) and returns a
+number in nats; everything else is built from that.
+"""
+
+import numpy as np
+
+
+def dot_score(q, k):
+    """q . k (Luong et al. 2015, "dot")."""
+    total = 0.0
+    for q_i, k_i in zip(q, k, strict=True):
+        total += q_i * k_i
+    return total
+
+
+def scaled_dot_score(q, k):
+    """q . k / sqrt(D) (Vaswani et al. 2017, eq. 1)."""
+    return dot_score(q, k) / np.sqrt(len(k))
+
+
+def cosine_score(q, k, beta=1.0):
+    """beta * cos(q, k) (Graves et al. 2014, eq. 5 and 6)."""
+    return beta * dot_score(q, k) / (np.sqrt(dot_score(q, q)) * np.sqrt(dot_score(k, k)))
+
+
+def general_score(q, k, W):
+    """q . (W k), W of shape (D_q, D_k) (Luong et al. 2015, "general")."""
+    return dot_score(q, times(W, k))
+
+
+def additive_score(q, k, W, U, v):
+    """v . tanh(W q + U k), W (A, D_q), U (A, D_k), v (A,) (Bahdanau et al. 2015, A.1.2)."""
+    hidden = [np.tanh(w + u) for w, u in zip(times(W, q), times(U, k), strict=True)]
+    return dot_score(v, hidden)
+
+
+def concat_score(q, k, W, v, tanh=True):
+    """v . tanh(W [q; k]), W of shape (A, D_q + D_k) (Luong et al. 2015, "concat")."""
+    hidden = times(W, np.concatenate([q, k]))
+    return dot_score(v, np.tanh(hidden) if tanh else hidden)
+
+
+def location_scores(q, positions, W):
+    """The first `positions` rows of W q (Luong et al. 2015, eq. 8)."""
+    return times(W, q)[:positions]
+
+
+def times(W, x):
+    """The matrix W (M, N) times the vector x (N,): (M,)."""
+    return np.array([dot_score(row, x) for row in W])
+
+
+def softmax(scores, mask=None):
+    """exp(e_s) over their sum, for the positions where the mask is True; zeros when there are none."""
+    mask = [True] * len(scores) if mask is None else mask
+    shown = [e for e, m in zip(scores, mask, strict=True) if m]
+    if not shown:
+        return np.zeros(len(scores))
+    highest = max(shown)  # subtracting it changes nothing, and exp cannot overflow
+    raised = [np.exp(e - highest) if m else 0.0 for e, m in zip(scores, mask, strict=True)]
+    return np.array(raised) / sum(raised)
+
+
+def average(weights, values):
+    """The sum of a_s v_s over s: (D_v,) (Bahdanau et al. 2015, eq. 5)."""
+    context = np.zeros(len(values[0]))
+    for a_s, v_s in zip(weights, values, strict=True):
+        for i in range(len(context)):
+            context[i] += a_s * v_s[i]
+    return context
+
+
+def attend(score, queries, keys, values, mask=None):
+    """Attend from queries (T, D_q) to keys (S, D_k): contexts (T, D_v) and weights (T, S)."""
+    contexts, weights = [], []
+    for t, q in enumerate(queries):
+        scores = [score(q, k) for k in keys]
+        a = softmax(scores, None if mask is None else mask[t])
+        weights.append(a)
+        contexts.append(average(a, values))
+    return np.array(contexts), np.array(weights)
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    return 1 / (1 + np.exp(-x))
+
+
+def gru_step(x, h, W, U, b, c):
+    """One step of a gated recurrent unit (Cho et al. 2014, eq. 5 to 8), as PyTorch arranges it.
+
+    W (3H, D) and U (3H, H) hold the rows of the reset gate r, the update gate z and the candidate n,
+    in that order, b and c (3H,) their biases: ``h' = (1 - z) n + z h`` with
+    ``n = tanh(W_n x + b_n + r (U_n h + c_n))``. Cho et al. apply r to h before U_n.
+    """
+    H = len(h)
+    from_x, from_h = times(W, x) + b, times(U, h) + c
+    new = np.zeros(H)
+    for i in range(H):
+        r = sigmoid(from_x[i] + from_h[i])
+        z = sigmoid(from_x[H + i] + from_h[H + i])
+        n = np.tanh(from_x[2 * H + i] + r * from_h[2 * H + i])
+        new[i] = (1 - z) * n + z * h[i]
+    return new
+
+
+def bahdanau_step(y, s, annotations, attention_score, cell):
+    """One step of Bahdanau's decoder (2015, section 3.1 and A.2.2): attend *before* the step.
+
+    y (D,) is the embedded previous word, s (H,) the previous state, `attention_score` a function of
+    a query and a key, `cell` one of an input and a state. Returns the new state, the context and
+    the weights (S,).
+    """
+    contexts, weights = attend(attention_score, [s], annotations, annotations)
+    return cell(np.concatenate([y, contexts[0]]), s), contexts[0], weights[0]
+
+
+def luong_step(y, s, fed, annotations, attention_score, cell):
+    """One step of Luong's decoder (2015, section 3.1): attend *after* the step.
+
+    `fed` is what the cell sees beside the word: the previous attentional vector (section 3.3), or an
+    empty array. Returns the new state, the context and the weights (S,).
+    """
+    new = cell(np.concatenate([y, fed]), s)
+    contexts, weights = attend(attention_score, [new], annotations, annotations)
+    return new, contexts[0], weights[0]

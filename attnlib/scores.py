@@ -1,0 +1,198 @@
+r"""The score dial: how well does a key match the query?
+
+Every score has two halves. `prepare` does what depends on the keys alone, once a sentence; `compare`
+does the rest, once a query. ``score(queries, keys)`` is the two together. A score knows nothing of
+softmax, masks or recurrence, and returns numbers in nats.
+
+Shapes: queries (B, T, D_q), keys (B, S, D_k), scores (B, T, S); A is the hidden width.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Score(nn.Module):
+    """What all scores share: shape checks, and the two halves put together."""
+
+    query_dim: int | None = None  # None: any width, so long as queries and keys agree
+    key_dim: int | None = None
+
+    def prepare(self, keys: Tensor) -> Tensor:
+        """What depends on the keys (B, S, D_k) alone; the result is passed to `compare`."""
+        self._check("keys", keys, self.key_dim)
+        return self._prepare(keys)
+
+    def compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        """Score queries (B, T, D_q) against prepared keys: (B, T, S)."""
+        self._check("queries", queries, self.query_dim)
+        if queries.shape[0] != prepared.shape[0]:
+            raise ValueError(f"{queries.shape[0]} batches of queries, {prepared.shape[0]} of keys")
+        return self._compare(queries, prepared)
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Score queries (B, T, D_q) against keys (B, S, D_k): (B, T, S)."""
+        return self.compare(queries, self.prepare(keys))
+
+    def _prepare(self, keys: Tensor) -> Tensor:
+        return keys
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} must define _compare")
+
+    @staticmethod
+    def _check(name: str, tensor: Tensor, width: int | None) -> None:
+        if tensor.dim() != 3:
+            raise ValueError(f"{name} must have shape (B, positions, D), got {tuple(tensor.shape)}")
+        if width is not None and tensor.shape[-1] != width:
+            raise ValueError(f"{name} must be {width} wide, got {tensor.shape[-1]}")
+
+
+class DotScore(Score):
+    r"""Dot score :math:`q_t^\top k_s` (Luong et al. 2015, section 3.1, "dot")."""
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        self._check("queries", queries, prepared.shape[-1])
+        return queries @ prepared.transpose(1, 2)
+
+
+class ScaledDotScore(DotScore):
+    r"""Scaled dot score :math:`q_t^\top k_s / \sqrt{D}` (Vaswani et al. 2017, eq. 1)."""
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        return super()._compare(queries, prepared) / math.sqrt(prepared.shape[-1])
+
+
+class CosineScore(Score):
+    r"""Cosine score :math:`\beta \cos(q_t, k_s)` (Graves et al. 2014, eq. 5 and 6).
+
+    `sharpness` is :math:`\beta`, which the Neural Turing Machine's controller emits at every step; here
+    it is one learned number. A vector of length zero has cosine 0 with everything.
+    """
+
+    def __init__(self, sharpness: float = 1.0):
+        super().__init__()
+        self.beta = nn.Parameter(torch.tensor(float(sharpness)))
+
+    def _prepare(self, keys: Tensor) -> Tensor:
+        return nn.functional.normalize(keys, dim=-1)
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        self._check("queries", queries, prepared.shape[-1])
+        return self.beta * nn.functional.normalize(queries, dim=-1) @ prepared.transpose(1, 2)
+
+
+class GeneralScore(Score):
+    r"""General score :math:`q_t^\top W k_s` (Luong et al. 2015, section 3.1, "general")."""
+
+    def __init__(self, query_dim: int, key_dim: int):
+        super().__init__()
+        self.query_dim, self.key_dim = query_dim, key_dim
+        self.W = nn.Linear(key_dim, query_dim, bias=False)
+
+    def _prepare(self, keys: Tensor) -> Tensor:
+        return self.W(keys)  # (B, S, D_q)
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        return queries @ prepared.transpose(1, 2)
+
+
+class AdditiveScore(Score):
+    r"""Additive score :math:`v^\top \tanh(W q_t + U k_s)` (Bahdanau et al. 2015, A.1.2)."""
+
+    def __init__(self, query_dim: int, key_dim: int, hidden_dim: int):
+        super().__init__()
+        self.query_dim, self.key_dim = query_dim, key_dim
+        self.W = nn.Linear(query_dim, hidden_dim, bias=False)
+        self.U = nn.Linear(key_dim, hidden_dim, bias=False)
+        self.v = nn.Linear(hidden_dim, 1, bias=False)
+
+    def _prepare(self, keys: Tensor) -> Tensor:
+        return self.U(keys)  # (B, S, A)
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        hidden = self.W(queries).unsqueeze(2) + prepared.unsqueeze(1)  # (B, T, S, A)
+        return self.v(hidden.tanh()).squeeze(-1)  # (B, T, S)
+
+
+class ConcatScore(Score):
+    r"""Concat score :math:`v^\top \tanh(W [q_t; k_s])` (Luong et al. 2015, section 3.1, "concat").
+
+    One matrix over the concatenation is two matrices side by side, so this is `AdditiveScore` under
+    another name. With ``tanh=False`` the query adds the same number to every score of its row, and
+    the softmax cancels it: the weights cannot depend on the query.
+    """
+
+    def __init__(self, query_dim: int, key_dim: int, hidden_dim: int, tanh: bool = True):
+        super().__init__()
+        self.query_dim, self.key_dim = query_dim, key_dim
+        self.W = nn.Linear(query_dim + key_dim, hidden_dim, bias=False)
+        self.v = nn.Linear(hidden_dim, 1, bias=False)
+        self.tanh = tanh
+
+    def _prepare(self, keys: Tensor) -> Tensor:
+        return keys @ self.W.weight[:, self.query_dim :].T  # (B, S, A)
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        from_query = queries @ self.W.weight[:, : self.query_dim].T  # (B, T, A)
+        hidden = from_query.unsqueeze(2) + prepared.unsqueeze(1)  # (B, T, S, A)
+        return self.v(hidden.tanh() if self.tanh else hidden).squeeze(-1)
+
+
+class LocationScore(Score):
+    r"""Location score: row s of :math:`W q_t` (Luong et al. 2015, eq. 8); it never sees the keys.
+
+    The paper writes :math:`a_t = \mathrm{softmax}(W_a h_t)`, which needs a longest source: W has one
+    row a position, and a longer sentence is refused.
+    """
+
+    def __init__(self, query_dim: int, max_source: int):
+        super().__init__()
+        self.query_dim, self.max_source = query_dim, max_source
+        self.W = nn.Linear(query_dim, max_source, bias=False)
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        positions = prepared.shape[1]
+        if positions > self.max_source:
+            raise ValueError(
+                f"the location score knows {self.max_source} source positions, got {positions}"
+            )
+        return self.W(queries)[..., :positions]
+
+
+SCORES = {
+    "dot": lambda q, k, a, s: DotScore(),
+    "scaled_dot": lambda q, k, a, s: ScaledDotScore(),
+    "cosine": lambda q, k, a, s: CosineScore(),
+    "general": lambda q, k, a, s: GeneralScore(q, k),
+    "additive": lambda q, k, a, s: AdditiveScore(q, k, a),
+    "concat": lambda q, k, a, s: ConcatScore(q, k, a),
+    "location": lambda q, k, a, s: LocationScore(q, s),
+}
+
+
+def make(
+    name: str, query_dim: int, key_dim: int, hidden_dim: int = 0, max_source: int = 0
+) -> Score:
+    """Build a score by its name, for configurations and command lines.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a width the score needs was not given.
+
+    Examples
+    --------
+    >>> make("general", query_dim=2, key_dim=3).W.weight.shape
+    torch.Size([2, 3])
+    """
+    if name not in SCORES:
+        raise ValueError(f"unknown score {name!r}: one of {', '.join(SCORES)}")
+    if name in ("additive", "concat") and hidden_dim <= 0:
+        raise ValueError(f"the {name} score needs hidden_dim > 0, got {hidden_dim}")
+    if name == "location" and max_source <= 0:
+        raise ValueError(f"the location score needs max_source > 0, got {max_source}")
+    if name in ("dot", "scaled_dot", "cosine") and query_dim != key_dim:
+        raise ValueError(f"the {name} score needs equal widths, got {query_dim} and {key_dim}")
+    return SCORES[name](query_dim, key_dim, hidden_dim, max_source)
