@@ -1,0 +1,109 @@
+# The commands of Learning to Attend. `make` alone lists them.
+#
+#   make book PYTHON=python3.12      another interpreter (3.11 or newer)
+#   make test TORCH=2.4.1            another torch than the pinned one
+#   make book PIP_FLAGS=...          flags for pip, say an index of CPU-only wheels
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+TORCH ?=
+PORT ?= 8000
+WORKERS ?= 2
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(VENV)/bin
+HTML := _build/html
+READY := $(VENV)/.ready$(if $(TORCH),-torch-$(TORCH))
+
+# Notebooks are run as they were stored: one thread, fixed hashes, pictures in the page.
+FIXED := PYTHONHASHSEED=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TZ=UTC LC_ALL=C.UTF-8 \
+	MPLBACKEND=module://matplotlib_inline.backend_inline
+PYTEST := $(BIN)/python -m pytest
+
+# The pull of one target on another is by phony names: never run two at a time.
+.NOTPARALLEL:
+.PHONY: help setup book serve test test-fast lint unit check-notebooks check-site \
+	notebooks colab bench format repo clean distclean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+# --- set-up: once, and again only when the pins or the package's metadata change ---
+
+setup: $(READY) ## make .venv and install the pinned requirements and attnlib
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	  sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, and {sys.executable} is {v[0]}.{v[1]}: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) -r requirements.txt
+	$(if $(TORCH),$(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) "torch==$(TORCH)")
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.ready*
+	@touch $@
+
+# --- the book ---
+
+book: $(READY) ## build the site, with warnings as errors
+	@$(BIN)/jupyter-book build --all -W --keep-going . \
+	  || { echo "The book was not built: see the warnings above." >&2; exit 1; }
+	@echo
+	@echo "The book: file://$(CURDIR)/$(HTML)/index.html"
+	@echo "Its pages need no server; make serve gives one on http://localhost:$(PORT)"
+
+serve: book ## build the site and serve it on localhost
+	@echo "Serving on http://localhost:$(PORT) (Ctrl-C stops it)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+notebooks: $(READY) ## run every notebook again and store its normalised outputs
+	$(FIXED) $(BIN)/python book/_tools/notebooks.py
+
+colab: $(READY) ## write the chapters' Colab notebooks
+	$(BIN)/python book/_tools/colab.py
+
+# --- tests ---
+
+test: lint unit check-notebooks check-site ## everything: lint, tests, notebooks, site in a browser
+
+test-fast: lint ## the inner loop: lint, and the tests that take no time
+	$(FIXED) $(PYTEST) -q -m "not slow and not benchmark" attnlib tests README.md --ignore=tests/site
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(READY) ## unit and property tests, and the examples of docstrings and README
+	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site --durations=10
+
+check-notebooks: $(READY) ## run every notebook and compare with its stored outputs
+	$(FIXED) $(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg \
+	  -n $(WORKERS) --dist loadfile book --durations=10
+
+check-site: book ## open every page in a browser
+	$(PYTEST) tests/site --durations=10
+
+bench: $(READY) ## measure speed and memory
+	$(FIXED) $(BIN)/python -m pytest tests/benchmarks -s -m benchmark
+
+format: $(READY) ## let ruff format and mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# --- housekeeping ---
+
+repo: $(READY) ## make repo URL=https://github.com/you/your-fork: change the repository's address everywhere
+	@$(if $(URL),,$(error Which address? make repo URL=https://github.com/you/your-fork))
+	$(BIN)/python book/_tools/repo.py "$(URL)"
+
+clean: ## remove what was built, keep .venv
+	rm -rf _build build dist attnlib.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV)

@@ -1,0 +1,41 @@
+"""Sphinx extension: run the interactive figures on pages without a kernel.
+
+Puts one classic script, made of `attn_figures.js` and of every module in `attnlib/explore/`, on the
+pages that hold an `<attn-fig>` element.
+"""
+
+import json
+from pathlib import Path
+
+HERE = Path(__file__).parent
+MODULES = HERE.parents[1] / "attnlib" / "explore"
+SCRIPT = "attn_figures.js"
+
+
+def script(modules: Path = MODULES) -> str:
+    """Return the host with the source of every figure module in it."""
+    sources = {path.stem: path.read_text("utf-8") for path in sorted(modules.glob("*.mjs"))}
+    host = (HERE / SCRIPT).read_text("utf-8")
+    if host.count('"__SOURCES__"') != 1:
+        raise ValueError(f"{SCRIPT} must hold the mark __SOURCES__ once")
+    return host.replace('"__SOURCES__"', json.dumps(sources).replace("</", "<\\/"))
+
+
+def write_script(app, config):
+    """Write the script where Sphinx finds it, after Jupyter Book looked for scripts for all pages."""
+    folder = Path(app.doctreedir).parent / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SCRIPT).write_text(script(), "utf-8")
+    config.html_static_path.append(str(folder))
+
+
+def add_script(app, pagename, templatename, context, doctree):
+    """Ask for the script on the pages that have a figure."""
+    if "<attn-fig" in context.get("body", ""):
+        app.add_js_file(SCRIPT, loading_method="defer")
+
+
+def setup(app):
+    app.connect("config-inited", write_script)
+    app.connect("html-page-context", add_script)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

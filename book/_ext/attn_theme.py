@@ -1,0 +1,92 @@
+"""Sphinx extension: mend what the theme gets wrong, and fail when there is nothing to mend.
+
+Each mend is a substitution in the finished pages. One that no longer matches means that the theme
+has changed: the build then fails, so that the mend is looked at again rather than silently lost.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+MENDED = "<!-- mended by attn_theme -->"
+
+
+class Mend(NamedTuple):
+    why: str
+    pattern: str
+    replacement: str
+    required: bool = True  # False: only pages with a certain kind of content have it
+
+
+MENDS = [
+    Mend(
+        "the icons are drawn by the theme's own web font; this script is 542 KB that does it again",
+        r'\s*<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>',
+        "",
+    ),
+    Mend(
+        "the search button's accessible name must hold the words it shows",
+        r'(<button class="btn search-button-field[^>]*?) aria-label="Search"',
+        r"\1",
+    ),
+    Mend(
+        "... and not the keys of its shortcut",
+        r'<span class="search-button__kbd-shortcut">',
+        r'<span class="search-button__kbd-shortcut" aria-hidden="true">',
+    ),
+    Mend(
+        "the logo stands outside every landmark",
+        r'(<div class="sidebar-primary-item">)(\s*<a class="navbar-brand)',
+        r'<div class="sidebar-primary-item" role="navigation" aria-label="Home">\2',
+    ),
+    Mend(
+        "the icons of the colour-scheme button are decoration",
+        r'(<i class="theme-switch[^>]*?) title="[^"]*"',
+        r'\1 aria-hidden="true"',
+    ),
+    Mend(
+        "a tab's label may not say that it controls something",
+        r' aria-controls="[^"]*"(?=[^>]*>[^<]*</label>)',
+        "",
+        required=False,
+    ),
+]
+
+
+def mend(page: str) -> tuple[str, list[int]]:
+    """Return the mended page, and how often each mend was needed."""
+    counts = []
+    for each in MENDS:
+        page, count = re.subn(each.pattern, each.replacement, page)
+        counts.append(count)
+    return page, counts
+
+
+def mend_pages(app, exception):
+    if exception or app.builder.format != "html":
+        return
+    totals = [0] * len(MENDS)
+    fresh = 0
+    for path in sorted(Path(app.outdir).rglob("*.html")):
+        page = path.read_text("utf-8")
+        if MENDED in page or "<body" not in page:
+            continue  # left from an earlier build, or no page of the theme
+        page, counts = mend(page)
+        totals = [total + count for total, count in zip(totals, counts, strict=True)]
+        path.write_text(page.rstrip("\n") + f"\n{MENDED}\n", "utf-8")
+        fresh += 1
+    if fresh == 0:
+        return
+    for each, total in zip(MENDS, totals, strict=True):
+        if each.required and total == 0:
+            raise ExtensionError(f"nothing to mend in {fresh} pages ({each.why}): {each.pattern}")
+    logger.info("theme mended in %d pages: %s", fresh, totals)
+
+
+def setup(app):
+    app.connect("build-finished", mend_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
