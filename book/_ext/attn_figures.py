@@ -22,7 +22,7 @@ def script(modules: Path = MODULES) -> str:
 
 
 def write_script(app, config):
-    """Write the script where Sphinx finds it, after Jupyter Book looked for scripts for all pages."""
+    """Write the script where Sphinx finds it and Jupyter Book no longer looks for scripts."""
     folder = Path(app.doctreedir).parent / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SCRIPT).write_text(script(), "utf-8")

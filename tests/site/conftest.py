@@ -1,0 +1,151 @@
+"""The built site in a real browser.
+
+`open_page("book/intro.html")` gives a page of the built site, open in Chromium. Every request that
+is not the site's own is refused, and what was refused, uncaught errors and console errors are kept
+and fail the test at its end, so that a test of a figure need not look at them. `serious(page)`
+lists what axe finds against accessibility.
+
+Build the site first (`make book`, or `make check-site` for both).
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from site_map import DESKTOP, HTML, PAGES
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the built site."""
+    if not (HTML / PAGES[0]).exists():
+        pytest.fail("the site is not built: run make book first", pytrace=False)
+    return HTML
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def served(site):
+    """The address of the built site, served on this machine."""
+    handler = functools.partial(QuietHandler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests."""
+    names = "chromium", "chromium-browser", "google-chrome"
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        reason = "no Chromium here (Debian and Ubuntu: apt-get install chromium)"
+        pytest.fail(reason, pytrace=False) if os.environ.get("CI") else pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, site, served):
+    """Open a page: `open_page(path, size=(width, height), scheme="light", over="http")`.
+
+    `over="file"` opens it from its folder, as from a stick. Returns Playwright's page once it has
+    loaded, its formulas are set and its figures drawn.
+    """
+    complaints, contexts = [], []
+
+    def open_one(path: str, size=DESKTOP, scheme="light", over="http"):
+        home = served if over == "http" else site.as_uri()
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
+        )
+        contexts.append(context)
+
+        def judge(route):
+            if route.request.url.startswith((home + "/", "blob:", "data:")):
+                route.continue_()
+            else:
+                complaints.append(f"{path}: asks another site for {route.request.url}")
+                route.abort()
+
+        def answered(response):
+            if response.status >= 400:
+                complaints.append(f"{path}: {response.status} for {response.url}")
+
+        def said(message):
+            if message.type == "error":
+                complaints.append(f"{path}: console: {message.text}")
+
+        context.route("**/*", judge)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
+        page.on("console", said)
+        page.on("response", answered)
+        page.goto(f"{home}/{path}", wait_until="load")
+        page.evaluate(SETTLED)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+# Formulas are set, figures drawn (or have failed, which the console tells), fonts there.
+SETTLED = """async () => {
+    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    if (document.querySelector('script[src*="mathjax"]')) {
+        while (!window.MathJax?.startup?.promise) await sleep(20);
+        await window.MathJax.startup.promise;
+    }
+    const figures = [...document.querySelectorAll('attn-fig')];
+    while (figures.some((figure) => !figure.dataset.ready)) await sleep(20);
+    await document.fonts.ready;
+}"""
+
+
+@pytest.fixture(scope="session")
+def serious():
+    """Return a function that lists axe's serious and critical findings on a page."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe = Axe()
+
+    def findings(page, within: str | None = None) -> list[str]:
+        # preload would fetch the style sheets again and look for their imports in the wrong place
+        found = axe.run(page, context=within, options={"preload": False}).response["violations"]
+        return [
+            f"{each['id']} ({each['impact']}): {each['help']}: "
+            + "; ".join(str(node["target"]) for node in each["nodes"][:5])
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
+
+    return findings
