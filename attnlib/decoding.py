@@ -1,0 +1,311 @@
+r"""Greedy and beam search over a step function.
+
+Both need of a model only three methods; whatever it carries from step to step may be any nesting of
+tuples, named tuples, lists and dicts of tensors, batch first (a recurrent state, a transformer's
+cache)::
+
+    memory = model.encode(source, lengths)                      # (B, S), (B,)
+    state = model.start(memory)
+    logits, weights, state = model.step(token, state, memory)   # (B,) -> (B, V), (B, S)
+
+The model should be in evaluation mode. Sentences that are done leave the batch, so no step is spent
+on them. After `max_length` tokens the end </s> is forced and pays its probability: every hypothesis
+is a whole sentence, and its `logprob` is the model's for that sentence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One decoded sentence."""
+
+    ids: list[int]  # without <s> and </s>
+    score: float  # what ranks it: logprob over the length penalty
+    logprob: float  # natural logarithm of its probability, </s> included
+    weights: np.ndarray  # (T, S), a row a token of `ids`, a column a real source position
+
+
+def length_penalty(length: Tensor | float, alpha: float) -> Tensor | float:
+    r"""The divisor of a log-probability (Wu et al. 2016, eq. 14, without coverage).
+
+    .. math:: lp(Y) = \left(\frac{5 + |Y|}{5 + 1}\right)^\alpha
+
+    :math:`|Y|` counts </s>. With `alpha` 0 the most probable sentence wins: often too short.
+
+    >>> length_penalty(1, alpha=0.6), length_penalty(7, alpha=1.0)
+    (1.0, 2.0)
+    """
+    return ((5 + length) / 6) ** alpha
+
+
+def select(state, index: Tensor):
+    """Rows `index` of every tensor in a nested state; what is not a tensor stays as it is.
+
+    >>> cache = {"keys": torch.tensor([[1.0], [2.0]]), "layers": (torch.tensor([3, 4]), None)}
+    >>> select(cache, torch.tensor([1, 1]))
+    {'keys': tensor([[2.],
+            [2.]]), 'layers': (tensor([4, 4]), None)}
+    """
+    if isinstance(state, Tensor):
+        return state.index_select(0, index) if state.dim() else state
+    if isinstance(state, dict):
+        return {key: select(value, index) for key, value in state.items()}
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        return type(state)(*(select(value, index) for value in state))
+    if isinstance(state, (tuple, list)):
+        return type(state)(select(value, index) for value in state)
+    return state
+
+
+@torch.no_grad()
+def greedy(
+    model,
+    source: Tensor,
+    lengths: Tensor,
+    max_length: int | Sequence[int] = 100,
+    bos: int = 1,
+    eos: int = 2,
+    alpha: float = 0.6,
+) -> list[Hypothesis]:
+    """Take the most probable token at every step; of equal ones, the lowest id.
+
+    Parameters
+    ----------
+    model : object with encode, start and step
+        See the module's docstring.
+    source : Tensor of shape (B, S)
+        Source ids, padded; B may be 0.
+    lengths : Tensor of shape (B,)
+        Their real lengths.
+    max_length : int, or one a sentence
+        Most tokens to write, </s> not counted.
+    bos, eos : int
+        Ids of <s> and </s>.
+    alpha : float
+        Length penalty of the reported `score`; it changes no choice here.
+
+    Returns
+    -------
+    list of B Hypothesis
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a `max_length` is negative.
+
+    Examples
+    --------
+    >>> class Copy:  # always the source token at this position
+    ...     def encode(self, source, lengths): return source
+    ...     def start(self, memory): return torch.zeros(len(memory), dtype=torch.long)
+    ...     def step(self, token, position, memory):
+    ...         one_hot = torch.nn.functional.one_hot
+    ...         word = memory.gather(1, position.unsqueeze(1)).squeeze(1)
+    ...         return 9.0 * one_hot(word, 8), one_hot(position, memory.shape[1]), position + 1
+    >>> best, = greedy(Copy(), torch.tensor([[5, 6, 2]]), torch.tensor([3]))
+    >>> best.ids, best.weights.tolist(), round(best.logprob, 4)
+    ([5, 6], [[1, 0, 0], [0, 1, 0]], -0.0026)
+    """
+    limit = _limits(source, lengths, max_length)
+    if not len(source):
+        return []
+    memory = model.encode(source, lengths)
+    state = model.start(memory)
+    logprob = torch.zeros(len(source), dtype=torch.float64, device=source.device)
+    token = torch.full_like(limit, bos)
+    active = torch.arange(len(source), device=source.device)  # sentences still being written
+    tokens, rows = [], []
+    for t in range(int(limit.max()) + 1):
+        logits, weights, state = model.step(token, state, memory)
+        logp = _log_softmax(logits)  # (B, V)
+        token = logp.argmax(-1).where(limit[active] > t, eos)  # (B,)
+        logprob[active] += logp.gather(1, token.unsqueeze(1)).squeeze(1)
+        tokens.append(_scatter(token, active, len(source)))
+        rows.append(_scatter(weights, active, len(source)))
+        alive = (token != eos).nonzero().squeeze(1)
+        if not len(alive):
+            break
+        if len(alive) < len(active):
+            active, token = active[alive], token[alive]
+            state, memory = select(state, alive), select(memory, alive)
+    ids = torch.stack(tokens, 1).tolist()
+    weights = _numpy(torch.stack(rows, 1))  # (B, T, S)
+    found = []
+    for b, (written, total) in enumerate(zip(ids, logprob.tolist())):
+        T = written.index(eos)
+        score = total / length_penalty(T + 1, alpha)
+        found.append(Hypothesis(written[:T], score, total, weights[b, :T, : int(lengths[b])]))
+    return found
+
+
+@torch.no_grad()
+def beam_search(
+    model,
+    source: Tensor,
+    lengths: Tensor,
+    max_length: int | Sequence[int] = 100,
+    bos: int = 1,
+    eos: int = 2,
+    beam: int = 5,
+    alpha: float = 0.6,
+) -> list[list[Hypothesis]]:
+    r"""Keep the `beam` most probable beginnings of each sentence (Sutskever et al. 2014, sec. 3.2).
+
+    At a step every beginning is continued by every token. Of all these, one that ends is finished
+    if it is among the `beam` most probable; the `beam` most probable that do not end go on. A
+    sentence is done when `beam` hypotheses have finished, or at its `max_length`. The finished are
+    ranked by :math:`\log p(Y) / lp(Y)`, see `length_penalty`, and at most `beam` are returned.
+
+    A beam of 1 equals `greedy`; a beam as wide as there are sentences is exhaustive. Equal
+    probabilities go to the earlier beginning, then the lowest id (but which of more than `beam`
+    equal continuations of one beginning are kept is ``torch.topk``'s choice).
+
+    Parameters
+    ----------
+    model, source, lengths, max_length, bos, eos
+        As for `greedy`.
+    beam : int
+        At least 1.
+    alpha : float
+        Length penalty; Wu et al. found 0.6 to 0.7 best.
+
+    Returns
+    -------
+    list of B lists of Hypothesis
+        The best first.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or `beam` or `max_length` is too small.
+    RuntimeError
+        If the model gives no sentence a probability, as one with NaN weights does.
+
+    Examples
+    --------
+    >>> class Coin:  # heads, tails or the end, whatever came before
+    ...     logits = torch.tensor([0.5, 0.2, 0.3]).log()
+    ...     def encode(self, source, lengths): return source
+    ...     def start(self, memory): return None
+    ...     def step(self, token, state, memory):
+    ...         return self.logits.expand(len(token), 3), memory.float(), None
+    >>> nbest, = beam_search(Coin(), torch.tensor([[7]]), torch.tensor([1]), 2, bos=9, eos=0,
+    ...                      beam=3, alpha=0.0)
+    >>> [(best.ids, round(2.718281828 ** best.logprob, 3)) for best in nbest]
+    [([], 0.5), ([2], 0.15), ([1], 0.1)]
+    """
+    if beam < 1:
+        raise ValueError(f"beam must be at least 1, got {beam}")
+    limit = _limits(source, lengths, max_length)
+    B, device = len(source), source.device
+    if not B:
+        return []
+    active = torch.arange(B, device=device)  # (b,) sentences still searched
+    rows = active.repeat_interleave(beam)  # each has `beam` rows, its beginnings
+    memory = model.encode(source, lengths)
+    state, memory = select(model.start(memory), rows), select(memory, rows)
+    token = torch.full_like(rows, bos)
+    total = torch.full((B, beam), -torch.inf, dtype=torch.float64, device=device)
+    total[:, 0] = 0  # all rows are the same now: let one speak
+    finished = torch.zeros(B, dtype=torch.long, device=device)  # hypotheses a sentence
+    steps, ends = [], []
+    for t in range(int(limit.max()) + 1):
+        logits, weights, state = model.step(token, state, memory)
+        steps.append((token, rows, weights))  # rows: where each came from, a step ago
+
+        logp = _log_softmax(logits)  # (b * beam, V)
+        end = logp[:, eos].clone()
+        logp[:, eos] = -torch.inf
+        best, word = _top(logp, min(beam, logp.shape[-1] - 1))  # (b * beam, k)
+        best.masked_fill_((limit[active] <= t).repeat_interleave(beam).unsqueeze(1), -torch.inf)
+        word, order = torch.cat([word, torch.full_like(token, eos).unsqueeze(1)], 1).sort(1)
+        step = torch.cat([best, end.unsqueeze(1)], 1).gather(1, order)  # (b * beam, k + 1)
+
+        sums = (total.view(-1, 1) + step).view(len(active), -1)  # (b, beam * (k + 1)), float64
+        sums, place = sums.sort(dim=1, descending=True, stable=True)
+        row = place // step.shape[1] + beam * torch.arange(len(active), device=device).unsqueeze(1)
+        word = word.view(len(active), -1).gather(1, place)
+
+        over = (word == eos)[:, :beam] & sums[:, :beam].isfinite()
+        ends.append((t, active.unsqueeze(1).expand_as(over)[over], row[:, :beam][over],
+                     sums[:, :beam][over]))  # fmt: skip
+        finished[active] += over.sum(1)
+        alive = ((finished[active] < beam) & (limit[active] > t)).nonzero().squeeze(1)
+        if not len(alive):
+            break
+        go_on = (
+            (word == eos).int().argsort(dim=1, stable=True)[alive, :beam]
+        )  # words first, in order
+        total, rows, token = (x[alive].gather(1, go_on) for x in (sums, row, word))
+        rows, token = rows.view(-1), token.view(-1)
+        state = select(state, rows)
+        if len(alive) < len(active):
+            active, memory = active[alive], select(memory, rows)
+    return _collect(steps, ends, lengths.tolist(), beam, alpha)
+
+
+def _collect(steps, ends, lengths, beam, alpha) -> list[list[Hypothesis]]:
+    """Follow each finished hypothesis back to its beginning, and rank those of a sentence."""
+    tokens = [token.tolist() for token, _, _ in steps]
+    before = [rows.tolist() for _, rows, _ in steps]
+    weights = [_numpy(w) for _, _, w in steps]
+    found = [[] for _ in lengths]
+    for t, sentences, rows, totals in ends:
+        for b, row, total in zip(sentences.tolist(), rows.tolist(), totals.tolist()):
+            found[b].append((total / length_penalty(t + 1, alpha), total, t, row))
+    ranked = []
+    for b, hypotheses in enumerate(found):
+        if not hypotheses:
+            raise RuntimeError(f"the model gives no sentence a probability (source row {b})")
+        hypotheses.sort(key=lambda found: -found[0])
+        ranked.append([])
+        for score, total, t, row in hypotheses[:beam]:
+            ids, attended = [], []
+            for s in range(t, 0, -1):  # the row at step s wrote the token that step s reads
+                ids.append(tokens[s][row])
+                row = before[s][row]
+                attended.append(weights[s - 1][row, : lengths[b]])
+            rows = np.array(attended[::-1]).reshape(t, lengths[b])
+            ranked[-1].append(Hypothesis(ids[::-1], score, total, rows))
+    return ranked
+
+
+def _limits(source: Tensor, lengths: Tensor, max_length) -> Tensor:
+    """`max_length` as one number a sentence (B,)."""
+    if source.dim() != 2 or lengths.shape != source.shape[:1]:
+        raise ValueError(
+            f"source must be (B, S) and lengths (B,), got {tuple(source.shape)} "
+            f"and {tuple(lengths.shape)}"
+        )
+    limit = torch.as_tensor(max_length, dtype=torch.long, device=source.device)
+    if limit.dim() and limit.shape != lengths.shape:
+        raise ValueError(f"max_length must be one number or {len(source)}, got {len(limit)}")
+    if limit.numel() and int(limit.min()) < 0:
+        raise ValueError(f"max_length must not be negative, got {int(limit.min())}")
+    return limit.expand(len(source)).contiguous()
+
+
+def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row and where; of one only, the first of equals."""
+    return values.max(1, keepdim=True) if k == 1 else values.topk(k, 1)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """In float32 at least, whatever the model computes in."""
+    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+
+def _scatter(values: Tensor, rows: Tensor, size: int) -> Tensor:
+    """`values` at `rows` of a tensor with `size` rows, zeros elsewhere."""
+    return values.new_zeros(size, *values.shape[1:]).index_copy_(0, rows, values)
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    """As an array; bfloat16, which NumPy lacks, as float32."""
+    return (values.float() if values.dtype == torch.bfloat16 else values).cpu().numpy()
