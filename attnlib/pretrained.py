@@ -1,0 +1,274 @@
+"""The shipped models: a folder each, of weights, a tokenizer and a card.
+
+``attnlib/weights/NAME/`` holds ``model.safetensors`` (float16 on disk, float32 once loaded; no
+pickle), ``tokenizer.json`` and ``card.json``. The card says what the model is, how it was trained
+and how well it does, and holds the sha256 of the other two, checked at every load::
+
+    {"name": "en-fr-bahdanau", "languages": ["en", "fr"],
+     "model": {...},         # the arguments of seq2seq.Translator
+     "metrics": {"test_2016_flickr.bleu": 54.0, ...}, "signatures": {...},   # same keys, flat
+     "sha256": {"model.safetensors": "...", "tokenizer.json": "..."},        # written by save
+     ...}                    # data, licence, config, seed, device, seconds, limits
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+
+from attnlib.data.batches import pad
+from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
+from attnlib.decoding import beam_search
+from attnlib.seq2seq import Translator
+
+WEIGHTS = Path(__file__).parent / "weights"
+MODEL, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.json"
+MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
+BATCH = 50  # sentences decoded together
+
+
+class ModelError(RuntimeError):
+    """A model's files are missing, truncated or altered; the message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translated sentence, and where the model looked for it."""
+
+    source: str
+    text: str
+    source_tokens: list[str]  # S subwords, </s> the last: the model attends to it too
+    target_tokens: list[str]  # T subwords, without </s>
+    weights: np.ndarray  # (T, S)
+    score: float  # log-probability over the length penalty, in nats; see decoding
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A loaded model; see `load`."""
+
+    name: str
+    model: nn.Module
+    tokenizer: Tokenizer
+    card: dict
+
+    def translate(self, sentences: Sequence[str], beam: int = 5) -> list[Translation]:
+        """Translate sentences with beam search; the results are in the order of the input.
+
+        A sentence without a word in it gives an empty translation (no tokens, weights of shape
+        (0, 0), score 0). Characters that training never saw, emoji for instance, are read as
+        ``<unk>``; an ``<unk>`` the model writes is left out of the text.
+
+        Parameters
+        ----------
+        sentences : sequence of str
+            One sentence each, as people write it: cased, not tokenised.
+        beam : int
+            Width of the search; 1 is greedy and about five times as fast.
+
+        Raises
+        ------
+        TypeError
+            If `sentences` is one string, or holds something else than strings.
+        ValueError
+            If a sentence is longer than 199 subwords (`MAX_SOURCE` with </s>).
+        """
+        if isinstance(sentences, str):
+            raise TypeError("sentences must be a list of sentences, got one str")
+        encoded = []
+        for number, sentence in enumerate(sentences, start=1):
+            if not isinstance(sentence, str):
+                raise TypeError(f"sentence {number} must be a str, got {type(sentence).__name__}")
+            ids = self.tokenizer.encode(sentence)
+            if len(ids) >= MAX_SOURCE:
+                raise ValueError(
+                    f"sentence {number} has {len(ids)} subwords, the limit is {MAX_SOURCE - 1}: "
+                    "split it into sentences"
+                )
+            encoded.append(ids)
+        results = [Translation(s, "", [], [], np.zeros((0, 0)), 0.0) for s in sentences]
+        order = sorted((i for i, ids in enumerate(encoded) if ids), key=lambda i: len(encoded[i]))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            for i, best in zip(rows, self._search([encoded[i] for i in rows], beam), strict=True):
+                results[i] = Translation(
+                    sentences[i],
+                    self.tokenizer.decode(best.ids),
+                    [*self.tokenizer.tokens(encoded[i]), SPECIALS[EOS]],
+                    self.tokenizer.tokens(best.ids),
+                    best.weights,
+                    best.score,
+                )
+        return results
+
+    def _search(self, encoded, beam):
+        """The best hypothesis of each id sequence; at most twice its length and ten."""
+        device = next(self.model.parameters()).device
+        source, lengths = pad([[*ids, EOS] for ids in encoded])
+        limits = (2 * lengths + 10).tolist()
+        found = beam_search(
+            self.model, source.to(device), lengths.to(device), limits, BOS, EOS, beam
+        )
+        return [hypotheses[0] for hypotheses in found]
+
+
+def names() -> list[str]:
+    """The shipped models.
+
+    >>> all((WEIGHTS / name / CARD).is_file() for name in names())
+    True
+    """
+    return sorted(path.parent.name for path in WEIGHTS.glob(f"*/{CARD}"))
+
+
+def card(name: str) -> dict:
+    """The card of a shipped model, without its weights.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model: the message lists those there are, and the language pairs.
+    ModelError
+        If the card cannot be read.
+    """
+    return _read_card(_folder(name))
+
+
+def load(name: str) -> Pretrained:
+    """Load a shipped model, its files checked against the card; it is in evaluation mode.
+
+    Leaves torch's random numbers as they were.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model: the message lists those there are, and the language pairs.
+    ModelError
+        If a file is missing, truncated or altered.
+
+    Examples
+    --------
+    >>> load("en-tlh-bahdanau")
+    Traceback (most recent call last):
+    ValueError: no model for the language pair en-tlh; ...
+    """
+    return read(_folder(name))
+
+
+def read(folder: Path | str) -> Pretrained:
+    """Load a model from a folder that `save` wrote; `load` says the rest."""
+    folder = Path(folder)
+    card = _read_card(folder)
+    for file, expected in card["sha256"].items():
+        path = folder / file
+        if not path.is_file():
+            raise ModelError(f"{path} is missing; {_remedy(path)}")
+        got = _sha256(path.read_bytes())
+        if got != expected:
+            raise ModelError(
+                f"{path} is truncated or altered: expected sha256 {expected}, got {got}; "
+                f"{_remedy(path)}"
+            )
+    with torch.random.fork_rng(devices=[]):
+        model = Translator(**card["model"])
+    weights = safetensors.torch.load_file(folder / MODEL)
+    model.load_state_dict({key: value.float() for key, value in weights.items()})
+    return Pretrained(card["name"], model.eval(), Tokenizer.load(folder / TOKENIZER), card)
+
+
+def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict) -> None:
+    """Write a model's folder; the card gets the checksums, and is written last.
+
+    The weights are rounded to float16, so measure what the card claims on what `read` gives back
+    (saving that again changes no byte), then `save` with the metrics.
+
+    Parameters
+    ----------
+    folder : path
+        ``attnlib/weights/NAME`` for a model to ship; made if need be.
+    model : Translator
+    tokenizer : Tokenizer
+    card : dict
+        Must hold ``name``, ``languages`` (source, target) and ``model`` (the arguments that build
+        the model); ``metrics`` and ``signatures``, where given, are flat with the same keys.
+
+    Raises
+    ------
+    ValueError
+        If the card lacks an entry, a metric is no number or has no signature, or a weight does not
+        fit float16.
+    """
+    missing = [key for key in ("name", "languages", "model") if key not in card]
+    if missing:
+        raise ValueError(f"the card lacks {', '.join(missing)}")
+    metrics, signatures = card.get("metrics", {}), card.get("signatures", {})
+    if metrics.keys() != signatures.keys():
+        odd = ", ".join(sorted(metrics.keys() ^ signatures.keys()))
+        raise ValueError(f"metrics and signatures must have the same keys; not in both: {odd}")
+    for key, value in metrics.items():
+        if not isinstance(value, Real):
+            raise ValueError(f"metrics must be numbers, {key} is a {type(value).__name__}")
+    weights = {key: value.detach().cpu().half() for key, value in model.state_dict().items()}
+    for key, value in weights.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{key} holds a number that float16 cannot")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder / (TOKENIZER + ".part"))
+    content = {
+        MODEL: safetensors.torch.save({key: value.contiguous() for key, value in weights.items()}),
+        TOKENIZER: (folder / (TOKENIZER + ".part")).read_bytes(),
+    }
+    checksums = {file: _sha256(data) for file, data in content.items()}
+    text = json.dumps({**card, "sha256": checksums}, indent=1, ensure_ascii=False) + "\n"
+    content[CARD] = text.encode("utf-8")
+    for file, data in content.items():
+        (folder / (file + ".part")).write_bytes(data)
+        os.replace(folder / (file + ".part"), folder / file)
+
+
+def _folder(name: str) -> Path:
+    """The folder of a shipped model, or an error that says what there is."""
+    known = names()
+    if name in known:
+        return WEIGHTS / name
+    have = f"models: {', '.join(known) or 'none'}"
+    pairs = sorted({"-".join(card(other)["languages"]) for other in known})
+    parts = name.split("-")
+    if len(parts) == 3 and all(2 <= len(code) <= 3 for code in parts[:2]):
+        pair = "-".join(parts[:2])
+        if pair not in pairs:
+            pairs = ", ".join(pairs) or "none"
+            raise ValueError(f"no model for the language pair {pair}; pairs: {pairs}; {have}")
+    raise ValueError(f"unknown model {name!r}; {have}")
+
+
+def _read_card(folder: Path) -> dict:
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"name", "languages", "model", "sha256"} - card.keys()
+        missing |= {MODEL, TOKENIZER} - card.get("sha256", {}).keys()
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} is missing; {_remedy(path)}") from error
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{path} is truncated or altered ({error}); {_remedy(path)}") from error
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}; {_remedy(path)}")
+    return card
+
+
+def _remedy(path: Path) -> str:
+    return f"put it back (git checkout -- {path.name} in its folder), or install attnlib again"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

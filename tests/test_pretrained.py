@@ -1,0 +1,207 @@
+"""attnlib.pretrained: what was saved comes back, what was damaged is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from attnlib import pretrained
+from attnlib.data.tokenizer import Tokenizer
+from attnlib.decoding import greedy
+from attnlib.seq2seq import Translator
+
+SENTENCES = ["A man in a red shirt rides a bike.", "Two dogs run.", "A dog runs on the red grass."]
+SIZES = {"width": 8, "hidden": 6, "timing": "before", "score": "additive"}
+
+
+def card(name="en-fr-tiny", **more):
+    return {"name": name, "languages": name.split("-")[:2], "model": None, **more}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer.train(SENTENCES * 5, vocab_size=60)
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch, tokenizer):
+    """A tiny model, shipped; returns its folder."""
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path)
+    arguments = {"vocab_size": len(tokenizer), **SIZES}
+    torch.manual_seed(4)
+    model = Translator(**arguments)
+    folder = tmp_path / "en-fr-tiny"
+    pretrained.save(folder, model, tokenizer, {**card(), "model": arguments})
+    return folder
+
+
+def test_what_is_saved_comes_back(shipped, tokenizer):
+    torch.manual_seed(4)
+    model = Translator(len(tokenizer), **SIZES).eval()
+    loaded = pretrained.load("en-fr-tiny")
+    assert pretrained.names() == ["en-fr-tiny"]
+    assert not loaded.model.training
+    for (key, got), want in zip(loaded.model.state_dict().items(), model.state_dict().values()):
+        assert got.dtype == torch.float32, key
+        assert torch.equal(got, want.half().float()), key
+    assert loaded.tokenizer.encode(SENTENCES[0]) == tokenizer.encode(SENTENCES[0])
+    assert (shipped / "model.safetensors").stat().st_size < 2.2 * sum(
+        p.numel() for p in model.parameters()
+    ) + 2000
+    assert sorted(path.name for path in shipped.iterdir()) == [
+        "card.json", "model.safetensors", "tokenizer.json"]  # fmt: skip
+
+
+def test_saving_again_changes_no_byte(shipped, tmp_path):
+    loaded = pretrained.load("en-fr-tiny")
+    pretrained.save(tmp_path / "again", loaded.model, loaded.tokenizer, loaded.card)
+    for file in shipped.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_loading_leaves_the_random_numbers_alone(shipped):
+    torch.manual_seed(0)
+    want = torch.rand(1)
+    torch.manual_seed(0)
+    pretrained.load("en-fr-tiny")
+    assert torch.equal(torch.rand(1), want)
+
+
+def damage(path, how):
+    data = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    elif how == "altered":
+        path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    elif how == "empty":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("how", ["truncated", "altered", "empty", "missing"])
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_a_damaged_file_is_named_and_refused(shipped, file, how):
+    damage(shipped / file, how)
+    problem = "is missing" if how == "missing" else "is truncated or altered: expected sha256"
+    with pytest.raises(pretrained.ModelError, match=f"en-fr-tiny.{file} {problem}") as caught:
+        pretrained.load("en-fr-tiny")
+    assert "install attnlib again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_card_is_named_and_refused(shipped):
+    path = shipped / "card.json"
+    whole = json.loads(path.read_text())
+    for text in (path.read_text()[:50], "", "[]"):
+        path.write_text(text)
+        with pytest.raises(pretrained.ModelError, match=r"card.json is truncated or altered"):
+            pretrained.load("en-fr-tiny")
+    del whole["model"], whole["sha256"]["model.safetensors"]
+    path.write_text(json.dumps(whole))
+    with pytest.raises(pretrained.ModelError, match=r"card.json lacks model, model.safetensors"):
+        pretrained.card("en-fr-tiny")
+
+
+def test_an_unknown_model_or_pair_lists_the_known_ones(shipped):
+    with pytest.raises(ValueError, match=r"^unknown model 'tiny'; models: en-fr-tiny$"):
+        pretrained.load("tiny")
+    with pytest.raises(ValueError, match=r"^unknown model 'en-fr-big'; models: en-fr-tiny$"):
+        pretrained.load("en-fr-big")
+    with pytest.raises(ValueError, match=r"language pair en-ja; pairs: en-fr; models: en-fr-tiny"):
+        pretrained.load("en-ja-tiny")
+    for sly in ("..", "", "en-fr-tiny/", "../" + shipped.parent.name + "/en-fr-tiny"):
+        with pytest.raises(ValueError, match="unknown model"):
+            pretrained.load(sly)
+
+
+def test_translations_are_in_the_order_of_the_input(shipped, monkeypatch):
+    monkeypatch.setattr(pretrained, "BATCH", 2)  # several batches
+    loaded = pretrained.load("en-fr-tiny")
+    sentences = [SENTENCES[0], "", SENTENCES[1], SENTENCES[2], SENTENCES[1]]
+    found = loaded.translate(sentences, beam=3)
+    assert [t.source for t in found] == sentences
+    for translation in found:
+        (alone,) = loaded.translate([translation.source], beam=3)
+        assert alone.target_tokens == translation.target_tokens
+        np.testing.assert_allclose(alone.weights, translation.weights, rtol=0, atol=1e-6)
+        assert alone.score == pytest.approx(translation.score, abs=1e-5)
+        assert translation.weights.shape == (
+            len(translation.target_tokens), len(translation.source_tokens))  # fmt: skip
+    assert found[0].source_tokens[-1] == "</s>"
+    np.testing.assert_allclose(found[0].weights.sum(-1), 1, rtol=0, atol=1e-6)
+
+
+def test_a_beam_of_one_is_the_greedy_decoding_of_the_ids(shipped):
+    loaded = pretrained.load("en-fr-tiny")
+    source = torch.tensor([[*loaded.tokenizer.encode(SENTENCES[0]), loaded.tokenizer.eos]])
+    n = source.shape[1]
+    (want,) = greedy(loaded.model, source, torch.tensor([n]), 2 * n + 10)
+    (got,) = loaded.translate(SENTENCES[:1], beam=1)
+    assert got.target_tokens == loaded.tokenizer.tokens(want.ids)
+    assert got.text == loaded.tokenizer.decode(want.ids)
+    np.testing.assert_array_equal(got.weights, want.weights)
+
+
+@pytest.mark.parametrize("sentence", ["", "   ", "\n", "\u00a0"])
+def test_an_empty_sentence_gives_an_empty_translation(shipped, sentence):
+    (found,) = pretrained.load("en-fr-tiny").translate([sentence])
+    assert (found.text, found.source_tokens, found.target_tokens) == ("", [], [])
+    assert (found.weights.shape, found.score, found.source) == ((0, 0), 0.0, sentence)
+
+
+def test_no_sentences_give_no_translations(shipped):
+    assert pretrained.load("en-fr-tiny").translate([]) == []
+
+
+@pytest.mark.parametrize("sentence", ["🎉", "मी घरी जातो.", "A 🐕 rides 自転車 \x00\u200d\ufffd"])
+def test_emoji_and_unknown_scripts_are_read_as_unknown(shipped, sentence):
+    (found,) = pretrained.load("en-fr-tiny").translate([sentence])
+    assert "<unk>" in found.source_tokens
+    assert found.weights.shape == (len(found.target_tokens), len(found.source_tokens))
+
+
+def test_a_sentence_of_500_words_is_refused_with_the_limit(shipped):
+    loaded = pretrained.load("en-fr-tiny")
+    long = " ".join(["dog"] * 500)
+    subwords = len(loaded.tokenizer.encode(long))
+    message = f"sentence 2 has {subwords} subwords, the limit is 199: split it"
+    with pytest.raises(ValueError, match=message):
+        loaded.translate(["Two dogs run.", long])
+    piece = len(loaded.tokenizer.encode("a"))
+    (found,) = loaded.translate(["a " * (199 // piece)], beam=1)
+    assert len(found.source_tokens) == 200
+
+
+def test_wrong_types_are_refused(shipped):
+    loaded = pretrained.load("en-fr-tiny")
+    with pytest.raises(TypeError, match="must be a list of sentences, got one str"):
+        loaded.translate("Two dogs run.")
+    with pytest.raises(TypeError, match="sentence 2 must be a str, got NoneType"):
+        loaded.translate(["Two dogs run.", None])
+
+
+def test_a_card_must_be_whole(tmp_path, tokenizer):
+    model = Translator(len(tokenizer), **SIZES)
+    with pytest.raises(ValueError, match="the card lacks languages, model"):
+        pretrained.save(tmp_path, model, tokenizer, {"name": "x"})
+    with pytest.raises(ValueError, match=r"same keys; not in both: a.bleu"):
+        pretrained.save(tmp_path, model, tokenizer, card(metrics={"a.bleu": 1.0}))
+    nested = card(metrics={"a": {"bleu": 1.0}}, signatures={"a": ""})
+    with pytest.raises(ValueError, match="metrics must be numbers, a is a dict"):
+        pretrained.save(tmp_path, model, tokenizer, nested)
+    model.bias.data[0] = 1e6
+    with pytest.raises(ValueError, match="bias holds a number that float16 cannot"):
+        pretrained.save(tmp_path, model, tokenizer, card())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_a_shipped_model_loads_and_its_card_is_whole(name):
+    loaded = pretrained.load(name)
+    assert loaded.name == loaded.card["name"] == name
+    assert loaded.card["metrics"].keys() == loaded.card["signatures"].keys()
+    assert (pretrained.WEIGHTS / name / "model.safetensors").stat().st_size <= 8 * 2**20
+    (found,) = loaded.translate(["A man in a red shirt rides a bike."])
+    assert found.text
