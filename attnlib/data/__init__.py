@@ -1,0 +1,1 @@
+"""What the models read: toy tasks, text corpora, subwords, batches, files."""

@@ -1,0 +1,428 @@
+"""Train a translator: one loop, one frozen description of a run, exact resume.
+
+``python -m attnlib.training --run en-fr-bahdanau`` trains one run of the `QUEUE`;
+``--queue all --budget 30`` trains what is left of it, in order, and stops in time. A run stopped at any
+moment goes on from its last checkpoint to the very weights it would have reached. Under
+``torchrun --nproc-per-node N -m attnlib.training --run NAME`` each batch is shared by N processes.
+"""
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import datetime
+import hashlib
+import math
+import os
+import platform
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from attnlib.data import corpora, toy
+from attnlib.data.batches import Batch, Pair, by_tokens, collate
+from attnlib.data.tokenizer import PAD, Tokenizer
+from attnlib.seq2seq import Translator
+
+CHECKPOINT = "checkpoint.pt"
+LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s", "seconds")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run learns. Losses are in nats a token."""
+
+    name: str
+    data: str = "multi30k"  # or tatoeba, or a toy task: copy, reverse, phrases
+    source: str = "en"
+    target: str = "fr"
+    vocab_size: int = 8000
+    sentences: int | None = None  # first so many training pairs; None: all
+    min_length: int = 1  # toy tasks: lengths of the training sequences
+    max_length: int = 20
+    # the model: `Translator` says what each means
+    width: int = 256
+    hidden: int = 256
+    decoder_hidden: int | None = None
+    score: str | None = "additive"
+    window: str = "everywhere"
+    selection: str = "soft"
+    timing: str = "before"
+    feeding: str = "context"
+    fixed: str = "every_step"
+    score_hidden: int | None = None
+    dropout: float = 0.3
+    output_dropout: float = 0.5
+    # the optimisation
+    reverse_source: bool = False  # Sutskever et al. 2014, section 3.3
+    double_source: bool = False  # Zaremba and Sutskever 2014, section 5
+    updates: int = 5000
+    tokens: int = 1600  # target positions a batch, padding included
+    lr: float = 1e-3
+    warmup: int = 200
+    label_smoothing: float = 0.1
+    clip: float = 1.0
+    average: int = 10  # snapshots averaged, over the last fifth of the updates
+    validate_every: int = 500
+    seed: int = 1
+
+    def model(self, vocab_size: int) -> dict:
+        """The arguments that build this run's `Translator`."""
+        names = (
+            "width",
+            "hidden",
+            "decoder_hidden",
+            "score",
+            "window",
+            "selection",
+            "timing",
+            "feeding",
+            "fixed",
+            "score_hidden",
+            "dropout",
+            "output_dropout",
+        )
+        return {"vocab_size": vocab_size, **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run's data, as ids."""
+
+    tokenizer: Tokenizer | toy.Vocabulary
+    train: list[Pair]
+    val: list[Pair]
+
+
+class Objective(nn.Module):
+    """The summed label-smoothed cross-entropy of a batch, in nats (Szegedy et al. 2016, section 7).
+
+    The output layer sees real positions only: padding costs nothing.
+    """
+
+    def __init__(self, model: Translator, smoothing: float = 0.0):
+        super().__init__()
+        self.model, self.smoothing = model, smoothing
+
+    def forward(self, source: Tensor, lengths: Tensor, given: Tensor, wanted: Tensor) -> Tensor:
+        """Sum over the target tokens `wanted` (B, T), each predicted from those `given` before it."""
+        vectors, _ = self.model.hidden_forward(source, lengths, given)
+        real = wanted != PAD
+        logits = self.model.output(vectors[real])
+        return nn.functional.cross_entropy(
+            logits.float(), wanted[real], label_smoothing=self.smoothing, reduction="sum"
+        )
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Load a run's data and turn it into ids; the vocabulary sees the training split only."""
+    if config.data in toy.TASKS:
+        vocabulary = toy.vocabulary(config.data)
+        train, val = (
+            vocabulary.pairs(toy_examples(config, split, number))
+            for split, number in (("train", config.sentences or 10000), ("val", 200))
+        )
+        return Prepared(vocabulary, *(_arranged(pairs, config) for pairs in (train, val)))
+    if config.data == "multi30k":
+        train, val = (
+            corpora.multi30k(split, config.source, config.target) for split in ("train", "val")
+        )
+    elif config.data == "tatoeba":
+        train, val = (corpora.tatoeba(split) for split in ("train", "val"))
+    else:
+        known = ", ".join(("multi30k", "tatoeba", *toy.TASKS))
+        raise ValueError(f"unknown data {config.data!r}: one of {known}")
+    train = train[: config.sentences]
+    tokenizer = Tokenizer.train(train.source + train.target, config.vocab_size)
+    encoded = (
+        [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus] for corpus in (train, val)
+    )
+    return Prepared(tokenizer, *(_arranged(pairs, config) for pairs in encoded))
+
+
+def toy_examples(config: RunConfig, split: str, number: int) -> list[toy.Example]:
+    """Examples of a run's toy task, drawn with its seed."""
+    rng = random.Random(f"{split} {config.seed}")
+    if config.data in ("copy", "reverse"):
+        make = getattr(toy, config.data)
+        return make(
+            rng, number, shortest=config.min_length, longest=config.max_length, split=split
+        )
+    return getattr(toy, config.data)(rng, number, split=split)
+
+
+def _arranged(pairs: list[Pair], config: RunConfig) -> list[Pair]:
+    """Apply the old tricks on the source: reversed, or fed twice."""
+    if config.reverse_source:
+        pairs = [(x[::-1], y) for x, y in pairs]
+    if config.double_source:
+        pairs = [([*x, *x], y) for x, y in pairs]
+    return pairs
+
+
+def learning_rate(update: int, config: RunConfig) -> float:
+    """Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter 2017, eq. 5)."""
+    if update < config.warmup:
+        return config.lr * (update + 1) / config.warmup
+    done = (update - config.warmup) / max(1, config.updates - config.warmup)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def snapshots(config: RunConfig) -> set[int]:
+    """The updates after which the weights join the average; the last update is one of them."""
+    every = max(1, config.updates // 5 // max(1, config.average))
+    return {config.updates - i * every for i in range(max(1, config.average))}
+
+
+def validation_loss(model: Translator, pairs: Sequence[Pair], tokens: int = 4000) -> float:
+    """Teacher-forced cross-entropy on gold prefixes, without smoothing, in nats a token."""
+    objective = Objective(model)
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    total = count = 0.0
+    with torch.no_grad():
+        for rows in by_tokens(pairs, tokens, random.Random(0)):
+            batch = collate([pairs[i] for i in rows]).to(device)
+            total += float(
+                objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
+            )
+            count += batch.target_tokens
+    model.train(was_training)
+    return total / count
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with the weights, all that a checkpoint holds."""
+
+    update: int = 0
+    epoch: int = 0
+    index: int = 0  # batches done in this epoch
+    averaged: int = 0  # snapshots in the average
+    seconds: float = 0.0
+    tokens: int = 0
+
+
+class Run:
+    """A training run: make it, `run` it, read its averaged `model`.
+
+    Parameters
+    ----------
+    config : RunConfig
+    folder : path
+        Where the checkpoint and ``log.csv`` go; an earlier checkpoint of the same config is resumed.
+    data : Prepared, optional
+        Made from the config unless given.
+    device : str, optional
+        CUDA where there is one, unless given.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a checkpoint of another config.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path | str,
+        data: Prepared | None = None,
+        device: str | None = None,
+        quiet: bool = False,
+    ):
+        self.config, self.folder, self.quiet = config, Path(folder), quiet
+        self.rank, self.world = _ranks()
+        if device is None:
+            device = f"cuda:{self.rank}" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        self.data = prepare(config) if data is None else data
+        torch.manual_seed(config.seed)
+        self.model = Translator(**config.model(len(self.data.tokenizer))).to(self.device)
+        self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
+        self.objective = Objective(self.model, config.label_smoothing)
+        if self.world > 1:
+            self.objective = DistributedDataParallel(self.objective)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
+        self.progress = Progress()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / CHECKPOINT).exists():
+            self._resume()
+        elif self.world > 1:
+            torch.manual_seed(config.seed * 1000 + self.rank)  # each its own dropout
+
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are done."""
+        return self.progress.update >= self.config.updates
+
+    def run(self, minutes: float | None = None, checkpoint_seconds: float = 60.0) -> bool:
+        """Train until finished, or for `minutes`; return whether finished.
+
+        A checkpoint is written every `checkpoint_seconds` and whenever this returns or is interrupted.
+        """
+        config, state = self.config, self.progress
+        started = saved = time.monotonic()
+        before = state.seconds
+        bar = tqdm(
+            total=config.updates,
+            initial=state.update,
+            desc=config.name,
+            disable=self.quiet or self.rank > 0,
+            mininterval=5,
+        )
+        averaged = snapshots(config)
+        summed, tokens = 0.0, 0
+        marked, mark = state.tokens, time.monotonic()
+        self.model.train()
+        try:
+            while not self.finished:
+                order = list(
+                    by_tokens(
+                        self.data.train,
+                        config.tokens,
+                        random.Random(f"{config.seed} {state.epoch}"),
+                    )
+                )
+                while state.index < len(order) and not self.finished:
+                    batch = collate([self.data.train[i] for i in order[state.index]])
+                    loss, lr = self._update(batch)
+                    summed, tokens = summed + loss, tokens + batch.target_tokens
+                    state.index += 1
+                    state.tokens += batch.target_tokens
+                    state.seconds = before + time.monotonic() - started
+                    if state.update in averaged:
+                        self._average()
+                    bar.update()
+                    if state.update % config.validate_every == 0 or self.finished:
+                        now = time.monotonic()
+                        rate = (state.tokens - marked) / (now - mark)
+                        val = validation_loss(self.model, self.data.val)
+                        self._log(summed / tokens, val, lr, rate)
+                        bar.set_postfix(train=f"{summed / tokens:.3f}", val=f"{val:.3f}")
+                        summed, tokens = 0.0, 0
+                        marked, mark = state.tokens, time.monotonic()
+                    elapsed = time.monotonic() - started
+                    if minutes is not None and elapsed > 60 * minutes and not self.finished:
+                        return False
+                    if time.monotonic() - saved > checkpoint_seconds:
+                        self._save()
+                        saved = time.monotonic()
+                if state.index >= len(order):
+                    state.epoch, state.index = state.epoch + 1, 0
+            return True
+        finally:
+            bar.close()
+            self._save()
+
+    def averaged_model(self) -> Translator:
+        """The model with the mean of the snapshots taken so far, for evaluation."""
+        model = Translator(**self.config.model(len(self.data.tokenizer)))
+        model.load_state_dict({k: v.cpu() for k, v in self.model.state_dict().items()})
+        if self.progress.averaged:
+            with torch.no_grad():
+                for parameter, mean in zip(model.parameters(), self.mean, strict=True):
+                    parameter.copy_(mean)
+        return model.eval()
+
+    def _update(self, batch: Batch) -> tuple[float, float]:
+        """One update on this process's share of the batch; the summed loss, and the rate used."""
+        state = self.progress
+        lr = learning_rate(state.update, self.config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        rows = slice(self.rank, None, self.world)
+        source, given, wanted = (
+            x[rows].to(self.device) for x in (batch.source, batch.target_in, batch.target_out)
+        )
+        lengths = batch.source_lengths[rows]
+        with precision(self.device):
+            loss = self.objective(source, lengths, given, wanted)
+        self.optimizer.zero_grad(set_to_none=True)
+        # DistributedDataParallel averages gradients over processes; the loss is a sum over tokens
+        (loss * self.world / batch.target_tokens).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step()
+        state.update += 1
+        total = loss.detach()
+        if self.world > 1:
+            dist.all_reduce(total)
+        value = float(total)
+        if not math.isfinite(value):
+            raise FloatingPointError(f"{self.config.name}: loss is {value} at update {state.update}")
+        return value, lr
+
+    def _average(self) -> None:
+        self.progress.averaged += 1
+        with torch.no_grad():
+            for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
+                mean.lerp_(parameter, 1 / self.progress.averaged)
+
+    def _log(self, train_loss: float, val_loss: float, lr: float, rate: float) -> None:
+        if self.rank:
+            return
+        path = self.folder / "log.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(LOG_FIELDS)
+            state = self.progress
+            row = (state.update, state.epoch, f"{train_loss:.4f}", f"{val_loss:.4f}", f"{lr:.6f}")
+            writer.writerow((*row, f"{rate:.0f}", f"{state.seconds:.0f}"))
+
+    def _save(self) -> None:
+        """Write the checkpoint beside the old one, then put it in its place: never half a file."""
+        if self.rank:
+            return
+        checkpoint = {
+            "config": dataclasses.asdict(self.config),
+            "progress": dataclasses.asdict(self.progress),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "mean": self.mean,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+        whole, part = self.folder / CHECKPOINT, self.folder / (CHECKPOINT + ".part")
+        torch.save(checkpoint, part)
+        os.replace(part, whole)
+
+    def _resume(self) -> None:
+        path = self.folder / CHECKPOINT
+        try:
+            checkpoint = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{path} is damaged: delete it to start again ({error})") from error
+        if checkpoint["config"] != dataclasses.asdict(self.config):
+            raise ValueError(f"{path} belongs to another run: choose another folder, or delete it")
+        self.progress = Progress(**checkpoint["progress"])
+        self.model.load_state_dict(checkpoint["model"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.mean = checkpoint["mean"]
+        torch.set_rng_state(checkpoint["rng"].cpu())
+        if checkpoint["cuda_rng"] and self.device.type == "cuda":
+            torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["cuda_rng"]])
+
+
+def precision(device: torch.device):
+    """bf16 autocast on a GPU that has it; plain float32 elsewhere."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _ranks() -> tuple[int, int]:
+    """This process's rank and their number; starts the process group under torchrun."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (dist.get_rank(), world) if world > 1 else (0, 1)
