@@ -86,11 +86,10 @@ def joined(outputs: list) -> list:
     whole: list = []
     for output in outputs:
         last = whole[-1] if whole else None
-        if last is not None and output.output_type == "stream" == last.output_type:
-            if output.name == last.name:
-                last.text += output.text
-                continue
-        whole.append(output)
+        if last is not None and output.get("name", "") == last.get("name"):  # streams have names
+            last.text += output.text
+        else:
+            whole.append(output)
     return whole
 
 
@@ -160,10 +159,9 @@ def same_cell(old: nbformat.NotebookNode, new: nbformat.NotebookNode) -> bool:
     """Compare two cells exactly, their pictures by pixels."""
     old, new = nbformat.from_dict(old), nbformat.from_dict(new)
     for one, other in zip(old.get("outputs", []), new.get("outputs", []), strict=False):
-        for kind in PICTURES:
-            if kind in one.get("data", {}) and kind in other.get("data", {}):
-                if same_picture(one.data[kind], other.data[kind]):
-                    one.data[kind] = other.data[kind]
+        for kind in set(PICTURES) & set(one.get("data", {})) & set(other.get("data", {})):
+            if same_picture(one.data[kind], other.data[kind]):
+                one.data[kind] = other.data[kind]
     return old == new
 
 

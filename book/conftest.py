@@ -1,0 +1,34 @@
+"""Let nbval compare pictures too, which it leaves out: a changed or missing one fails its cell."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_tools"))
+from notebooks import PICTURES, same_picture
+
+
+def pictures(outputs: list) -> list[str]:
+    """Return the pictures among a cell's outputs, in order."""
+    return [o["data"][kind] for o in outputs for kind in PICTURES if kind in o.get("data", {})]
+
+
+def pytest_configure(config):
+    plugin = sys.modules.get("nbval.plugin")
+    if plugin is None or not config.getoption("nbval", False):
+        return
+    without_pictures = plugin.IPyNbCell.compare_outputs
+
+    def compare_outputs(self, test, ref, skip_compare=None):
+        if not without_pictures(self, test, ref, skip_compare):
+            return False
+        now, stored = pictures(test), pictures(ref)
+        if len(now) != len(stored):
+            self.comparison_traceback.append(f"{len(stored)} pictures stored, {len(now)} drawn")
+            return False
+        for number, (one, other) in enumerate(zip(now, stored)):
+            if not same_picture(one, other):
+                self.comparison_traceback.append(f"picture {number} does not look as stored")
+                return False
+        return True
+
+    plugin.IPyNbCell.compare_outputs = compare_outputs
