@@ -7,14 +7,15 @@ pages that hold an `<attn-fig>` element.
 import json
 from pathlib import Path
 
+from attnlib.explore import modules
+
 HERE = Path(__file__).parent
-MODULES = HERE.parents[1] / "attnlib" / "explore"
 SCRIPT = "attn_figures.js"
 
 
-def script(modules: Path = MODULES) -> str:
+def script() -> str:
     """Return the host with the source of every figure module in it."""
-    sources = {path.stem: path.read_text("utf-8") for path in sorted(modules.glob("*.mjs"))}
+    sources = modules()
     host = (HERE / SCRIPT).read_text("utf-8")
     if host.count('"__SOURCES__"') != 1:
         raise ValueError(f"{SCRIPT} must hold the mark __SOURCES__ once")
