@@ -1,0 +1,460 @@
+// What the figures share: numbers, colours, elements and the look.
+//
+// A figure's own file begins with `import { … } from "./base.mjs";`. A page loads every figure as
+// one blob, from which a relative import cannot work, so attnlib.explore.modules() puts this file
+// in the place of that line.
+
+// ---------------------------------------------------------------- numbers
+
+export const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+export const matvec = (W, x) => W.map((row) => dot(row, x));
+export const add = (...vectors) => vectors[0].map((_, i) => vectors.reduce((s, v) => s + v[i], 0));
+export const argmax = (a) => a.reduce((best, x, i) => (x > a[best] ? i : best), 0);
+
+/** exp(e_s) over their sum where `allowed` is true, zero elsewhere; all zeros with nothing allowed. */
+export function softmax(scores, allowed = scores.map(() => true)) {
+  const highest = Math.max(...scores.filter((_, s) => allowed[s]));
+  const raised = scores.map((e, s) => (allowed[s] ? Math.exp(e - highest) : 0));
+  const total = raised.reduce((a, b) => a + b, 0);
+  return raised.map((x) => (total > 0 ? x / total : 0));
+}
+
+/** The sum of a_s v_s over s. */
+export const average = (weights, values) =>
+  values[0].map((_, i) => weights.reduce((sum, a, s) => sum + a * values[s][i], 0));
+
+/** Entropy in nats of a row of weights; 0 log 0 is 0. */
+export const entropy = (weights) =>
+  weights.reduce((sum, a) => (a > 0 ? sum - a * Math.log(a) : sum), 0);
+
+/** A number with three decimals and a true minus sign. */
+export function fixed(x, digits = 3) {
+  const text = Math.abs(x).toFixed(digits);
+  return x < 0 && Number(text) !== 0 ? `−${text}` : text;
+}
+
+// ---------------------------------------------------------------- colours
+
+const VIRIDIS = (
+  "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c " +
+  "1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725"
+)
+  .split(" ")
+  .map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+
+function rgb(x) {
+  const place = Math.min(Math.max(x, 0), 1) * (VIRIDIS.length - 1);
+  const i = Math.min(Math.floor(place), VIRIDIS.length - 2);
+  return VIRIDIS[i].map((low, c) => Math.round(low + (place - i) * (VIRIDIS[i + 1][c] - low)));
+}
+
+/** The colour of a weight between 0 and 1: the same map as in the book's plots. */
+export const viridis = (x) => `rgb(${rgb(x).join(" ")})`;
+
+/** Black or white, whichever reads better on that colour. */
+export function inkOn(x) {
+  const [r, g, b] = rgb(x).map((c) =>
+    c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4,
+  );
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
+}
+
+// ---------------------------------------------------------------- elements
+
+function build(node, properties, children) {
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") for (const [k, v] of Object.entries(value)) node.style.setProperty(k, v);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  return node;
+}
+
+/** An HTML element; strings among the children become text, never markup. */
+export const h = (tag, properties, ...children) =>
+  build(document.createElement(tag), properties, children);
+
+/** An SVG element. */
+export const svg = (tag, properties, ...children) =>
+  build(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);
+
+/** A prefix for ids and names that no other figure on the page has. */
+export function unique(name) {
+  globalThis.attnFigures = (globalThis.attnFigures ?? 0) + 1;
+  return `attn-${name}-${globalThis.attnFigures}`;
+}
+
+const SYMBOL = { q: "query", k: "key", v: "value", c: "context" };
+
+/**
+ * A formula without MathJax: `_x`, `_{xy}` and `^` set scripts, \q{…} \k{…} \v{…} \c{…} colour the
+ * query, keys, values and context, \u{…} sets upright; single letters stand in italics.
+ */
+export function formula(source) {
+  let at = 0;
+  const group = () => {
+    if (source[at] === "{") {
+      at += 1;
+      const inner = parse("}");
+      at += 1;
+      return inner;
+    }
+    return atom(source[at++]);
+  };
+  const atom = (c) => (/[a-zα-ωA-Z]/.test(c) ? [h("var", {}, c)] : [c]);
+  function parse(end) {
+    const out = [];
+    while (at < source.length && source[at] !== end) {
+      const c = source[at++];
+      if (c === "_") out.push(h("sub", {}, group()));
+      else if (c === "^") out.push(h("sup", {}, group()));
+      else if (c === "\\" && source[at] === "u") {
+        const close = source.indexOf("}", at);
+        out.push(h("span", { class: "up" }, source.slice(at + 2, close)));
+        at = close + 1;
+      } else if (c === "\\") {
+        const colour = SYMBOL[source[at++]];
+        out.push(h("span", { class: `is-${colour}` }, group()));
+      } else if (c === " ") out.push(" ");
+      else out.push(...atom(c));
+    }
+    return out;
+  }
+  const spoken = source.replace(/\\[a-z]/g, "").replace(/[{}]/g, "");
+  return h("span", { class: "formula", role: "math", "aria-label": spoken }, parse());
+}
+
+/** A set of choices as radio buttons; `choices` are [value, label] pairs. */
+export function choices({ legend, name, options, onpick, knob = false }) {
+  const inputs = new Map();
+  const pointer = knob && svg("line", { x1: 12, y1: 12, x2: 12, y2: 4.5 });
+  const labels = options.map(([value, label]) => {
+    const input = h("input", {
+      type: "radio",
+      name,
+      value,
+      onchange: () => onpick(value),
+    });
+    inputs.set(value, input);
+    return h("label", { class: "pill" }, input, h("span", {}, label));
+  });
+  const node = h(
+    "fieldset",
+    { class: "choices" },
+    h(
+      "legend",
+      {},
+      knob &&
+        svg(
+          "svg",
+          { viewBox: "0 0 24 24", class: "knob", "aria-hidden": "true" },
+          svg("circle", { cx: 12, cy: 12, r: 10 }),
+          pointer,
+        ),
+      legend,
+    ),
+    h("div", { class: "pills" }, labels),
+  );
+  const show = (value) => {
+    inputs.get(value).checked = true;
+    if (knob) {
+      const place = options.findIndex(([each]) => each === value) / Math.max(options.length - 1, 1);
+      pointer.style.transform = `rotate(${-130 + 260 * place}deg)`;
+    }
+  };
+  return { node, show };
+}
+
+/** A labelled slider with its number; `say` turns the number into words. */
+export function slider({ label, min, max, step, say, oninput }) {
+  const id = unique("slider");
+  const input = h("input", {
+    id,
+    type: "range",
+    min,
+    max,
+    step,
+    oninput: () => oninput(Number(input.value)),
+  });
+  const output = h("output", { for: id });
+  const node = h("div", { class: "slider" }, h("label", { for: id }, label), input, output);
+  const show = (value) => {
+    input.value = value;
+    input.style.setProperty("--at", `${(100 * (value - min)) / (max - min)}%`);
+    input.setAttribute("aria-valuetext", say(value));
+    output.textContent = say(value);
+  };
+  return { node, show };
+}
+
+/** A line that a screen reader hears once the reader's hand has come to rest. */
+export function announcer() {
+  const node = h("p", { class: "unseen", "aria-live": "polite" });
+  let timer;
+  let spoken = null;
+  const say = (text) => {
+    clearTimeout(timer);
+    if (spoken === null) spoken = text; // the first drawing is no news
+    else if (text !== spoken) {
+      timer = setTimeout(() => {
+        spoken = text;
+        node.textContent = text;
+      }, 300);
+    }
+  };
+  return { node, say };
+}
+
+/** The colour scale of the weights, 0 to 1. */
+export const legend = () =>
+  h(
+    "div",
+    { class: "legend", role: "img", "aria-label": "Colour scale: attention weight from 0, dark violet, to 1, yellow" },
+    h("span", { class: "ramp" }),
+    h("span", { class: "ticks" }, h("span", {}, "0"), h("span", {}, "0.5"), h("span", {}, "1")),
+    h("span", {}, "attention weight"),
+  );
+
+/** A box that scrolls sideways when its content is too wide, with the keyboard too. */
+export const scroller = (label, ...children) =>
+  h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, children);
+
+/** The numbers behind a heat map, folded away until asked for. */
+export function dataTable({ caption, corner, columns, rows, weights, open = false }) {
+  return h(
+    "details",
+    { class: "data", open },
+    h("summary", {}, "Data as a table"),
+    scroller(
+      caption,
+      h(
+        "table",
+        {},
+        h("caption", {}, caption),
+        h(
+          "thead",
+          {},
+          h("tr", {}, h("th", { scope: "col" }, corner), columns.map((c) => h("th", { scope: "col" }, c))),
+        ),
+        h(
+          "tbody",
+          {},
+          weights.map((row, t) =>
+            h("tr", {}, h("th", { scope: "row" }, rows[t]), row.map((a) => h("td", {}, fixed(a)))),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+/**
+ * Heat map of weights (T, S): source tokens across, target tokens down. Its rows are the options of
+ * a list box, so that hover, tap, focus and the arrow keys all choose a target word.
+ */
+export function heatmap({ source, target, weights, describe, onpick, rings = [] }) {
+  const columns = source.map((token) => h("span", { class: "column" }, h("span", {}, token)));
+  const cells = weights.map((row, t) =>
+    row.map((a, s) =>
+      h("span", {
+        class: rings.some(([i, j]) => i === t && j === s) ? "cell ring" : "cell",
+        style: { background: viridis(a), "--on": inkOn(a) },
+        title: `${target[t]} → ${source[s]}: ${fixed(a)}`,
+      }),
+    ),
+  );
+  const rows = target.map((token, t) =>
+    h(
+      "div",
+      {
+        class: "row",
+        role: "option",
+        tabindex: "-1",
+        "aria-label": describe(t),
+        onpointerenter: (event) => event.pointerType === "mouse" && onpick(t, false),
+        onclick: () => onpick(t, true),
+      },
+      h("span", { class: "token" }, token),
+      cells[t],
+    ),
+  );
+  const keys = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity };
+  const list = h(
+    "div",
+    {
+      class: "rows",
+      role: "listbox",
+      "aria-label": "Target words",
+      onkeydown: (event) => {
+        if (!(event.key in keys)) return;
+        event.preventDefault();
+        const now = rows.findIndex((row) => row.tabIndex === 0);
+        onpick(Math.min(Math.max(now + keys[event.key], 0), rows.length - 1), true);
+      },
+      onfocusin: (event) => {
+        const t = rows.indexOf(event.target);
+        if (t >= 0 && rows[t].tabIndex !== 0) onpick(t, true);
+      },
+    },
+    rows,
+  );
+  const node = h(
+    "div",
+    { class: "heatmap", style: { "--columns": source.length } },
+    h("div", { class: "head", "aria-hidden": "true" }, h("span", { class: "corner" }), columns),
+    list,
+  );
+  const show = (t, focus) => {
+    const best = argmax(weights[t]);
+    const any = weights[t][best] > 0;
+    rows.forEach((row, i) => {
+      row.tabIndex = i === t ? 0 : -1;
+      row.setAttribute("aria-selected", i === t);
+    });
+    columns.forEach((column, s) => column.classList.toggle("best", any && s === best));
+    cells.forEach((row, i) =>
+      row.forEach((cell, s) => cell.classList.toggle("best", any && i === t && s === best)),
+    );
+    if (focus) rows[t].focus({ preventScroll: false });
+  };
+  return { node, show };
+}
+
+// ---------------------------------------------------------------- the look
+
+const DARK = `
+  --ink: #e8eaed; --soft: #a9b1bd; --card: #1a1f27; --sunk: #11151b; --line: #3a424f; --focus: #8ab4f8;
+  --query: #3d9fe0; --key: #e69f00; --value: #1fb489; --context: #d98cb7;
+  --query-ink: #6fbcf0; --key-ink: #f0b232; --value-ink: #3ecfa4; --context-ink: #e5a3c8;
+  --cell-edge: #fff2; color-scheme: dark;`;
+
+const LOOK = `
+.attn {
+  --ink: #1d2430; --soft: #57606f; --card: #fff; --sunk: #f4f6f8; --line: #d3d9e0; --focus: #1a5fb4;
+  --query: #0072b2; --key: #e69f00; --value: #009e73; --context: #cc79a7;
+  --query-ink: #00639b; --key-ink: #8a5f00; --value-ink: #00704f; --context-ink: #9c3f74;
+  --cell-edge: #0002; color-scheme: light;
+}
+@media (prefers-color-scheme: dark) {
+  html:not([data-theme="light"], [theme="light"])
+    body:not([data-jp-theme-light="true"], .vscode-light) .attn { ${DARK} }
+}
+:is(html[data-theme="dark"], html[theme="dark"], [data-jp-theme-light="false"], .vscode-dark) .attn { ${DARK} }
+.attn {
+  box-sizing: border-box; container-type: inline-size; margin: 1rem 0; padding: 1rem 1.1rem;
+  background: var(--card); color: var(--ink); border: 1px solid var(--line); border-radius: 12px;
+  font-size: 0.9375rem; line-height: 1.45; font-variant-numeric: tabular-nums; text-align: left;
+  -webkit-text-size-adjust: 100%;
+}
+.attn *, .attn *::before, .attn *::after { box-sizing: border-box; }
+.attn :is(p, fieldset, legend, table, h4) { margin: 0; padding: 0; border: 0; background: none; }
+.attn :focus-visible { outline: 2.5px solid var(--focus); outline-offset: 2px; border-radius: 4px; }
+.attn .unseen {
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
+}
+.attn .hint { color: var(--soft); font-size: 0.85em; }
+.attn .name, .attn legend, .attn .slider label, .attn .field label {
+  color: var(--soft); font-size: 0.82em; font-weight: 600; letter-spacing: 0.01em;
+}
+.attn .is-query { color: var(--query-ink); } .attn .is-key { color: var(--key-ink); }
+.attn .is-value { color: var(--value-ink); } .attn .is-context { color: var(--context-ink); }
+.attn .formula { font-family: "STIX Two Math", "Latin Modern Math", Cambria, "Times New Roman", serif; font-size: 1.16em; }
+.attn .formula var { font-style: italic; } .attn .formula .up { font-style: normal; }
+.attn .formula :is(sub, sup) { font-size: 0.7em; line-height: 0; position: relative; vertical-align: baseline; }
+.attn .formula sub { bottom: -0.3em; } .attn .formula sup { top: -0.5em; }
+.attn .pills { display: flex; flex-wrap: wrap; gap: 0.3rem; margin-top: 0.3rem; }
+.attn .pill { position: relative; margin: 0; cursor: pointer; }
+.attn .pill input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
+.attn .pill span {
+  display: block; padding: 0.2rem 0.7rem; border: 1px solid var(--line); border-radius: 99px;
+  background: var(--sunk); font-size: 0.88em; transition: background 0.15s, color 0.15s;
+}
+.attn .pill:hover span { border-color: var(--soft); }
+.attn .pill input:checked + span { background: var(--ink); border-color: var(--ink); color: var(--card); }
+.attn .pill input:focus-visible + span { outline: 2.5px solid var(--focus); outline-offset: 2px; }
+.attn legend { display: flex; align-items: center; gap: 0.45rem; float: none; width: auto; line-height: 1.3; }
+.attn .knob { width: 1.5rem; height: 1.5rem; flex: none; }
+.attn .knob circle { fill: var(--sunk); stroke: var(--soft); stroke-width: 1.5; }
+.attn .knob line {
+  stroke: var(--ink); stroke-width: 2.6; stroke-linecap: round; transform-origin: 12px 12px; transition: transform 0.3s;
+}
+.attn .slider { display: grid; grid-template-columns: auto 1fr auto; gap: 0.2rem 0.7rem; align-items: center; }
+.attn .slider label { margin: 0; }
+.attn .slider output { font-size: 0.95em; min-width: 3ch; text-align: right; }
+.attn input[type="range"] {
+  -webkit-appearance: none; appearance: none; width: 100%; height: 1.5rem; margin: 0; background: none; cursor: pointer;
+}
+.attn input[type="range"]::-webkit-slider-runnable-track {
+  height: 5px; border-radius: 3px; background: linear-gradient(90deg, var(--ink) var(--at, 50%), var(--line) var(--at, 50%));
+}
+.attn input[type="range"]::-moz-range-track { height: 5px; border-radius: 3px; background: var(--line); }
+.attn input[type="range"]::-moz-range-progress { height: 5px; border-radius: 3px; background: var(--ink); }
+.attn input[type="range"]::-webkit-slider-thumb {
+  -webkit-appearance: none; width: 18px; height: 18px; margin-top: -6.5px; border: 3px solid var(--ink);
+  border-radius: 50%; background: var(--card);
+}
+.attn input[type="range"]::-moz-range-thumb {
+  width: 12px; height: 12px; border: 3px solid var(--ink); border-radius: 50%; background: var(--card);
+}
+.attn :is(select, button) {
+  font: inherit; font-size: 0.92em; color: inherit; background: var(--sunk); border: 1px solid var(--line);
+  border-radius: 8px; padding: 0.3rem 0.7rem; cursor: pointer; max-width: 100%;
+}
+.attn :is(select, button):hover { border-color: var(--soft); }
+.attn table { border-collapse: collapse; width: auto; font-size: 0.9em; color: inherit; }
+.attn :is(td, th) { padding: 0.3rem 0.55rem; border: 0; text-align: right; background: none; color: inherit; }
+.attn th[scope="row"], .attn thead th:first-child { text-align: left; }
+.attn thead th { color: var(--soft); font-size: 0.88em; font-weight: 600; vertical-align: bottom; }
+.attn tbody tr { border-top: 1px solid var(--line); background: none; }
+.attn tbody th { font-weight: 500; }
+.attn caption { caption-side: top; color: var(--soft); font-size: 0.92em; text-align: left; padding: 0 0 0.3rem; }
+.attn .scroll { overflow-x: auto; max-width: 100%; }
+.attn .data { margin-top: 0.9rem; border: 0; background: none; padding: 0; }
+.attn .data summary { cursor: pointer; color: var(--soft); font-size: 0.88em; font-weight: 600; width: fit-content; }
+.attn .data .scroll { margin-top: 0.5rem; }
+.attn .legend { display: inline-grid; grid-template-columns: 9rem auto; gap: 0.1rem 0.6rem; color: var(--soft); font-size: 0.8em; }
+.attn .ramp {
+  height: 10px; align-self: center; border-radius: 3px; border: 1px solid var(--cell-edge);
+  background: linear-gradient(90deg, ${VIRIDIS.map((c) => `rgb(${c.join(" ")})`).join(", ")});
+}
+.attn .ticks { grid-row: 2; display: flex; justify-content: space-between; }
+.attn .heatmap {
+  display: grid; grid-template-columns: max-content repeat(var(--columns), minmax(10px, 38px));
+  gap: 2px; overflow-x: auto; padding: 3px; max-width: 100%;
+}
+.attn .heatmap :is(.head, .rows, .row) { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; }
+.attn .heatmap .rows { gap: 2px; }
+.attn .heatmap .row { cursor: pointer; border-radius: 5px; align-items: center; }
+.attn .heatmap :is(.token, .corner) { position: sticky; left: 0; z-index: 1; align-self: stretch; background: var(--card); }
+.attn .heatmap .token {
+  padding: 0 0.5rem 0 0.3rem; text-align: right; white-space: nowrap; font-size: 0.92em; border-radius: 5px 0 0 5px;
+  max-width: 8rem; overflow: hidden; text-overflow: ellipsis; align-content: center;
+}
+.attn .heatmap .column { display: flex; align-items: flex-end; justify-content: center; min-width: 0; padding-bottom: 0.25rem; }
+.attn .heatmap .column span {
+  writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; font-size: 0.92em; line-height: 1;
+}
+.attn .heatmap .cell {
+  position: relative; aspect-ratio: 1; border-radius: 3px; border: 1px solid var(--cell-edge); transition: background 0.2s;
+}
+.attn .heatmap .cell.best::after, .attn .heatmap .cell.ring::before {
+  content: ""; position: absolute; border-radius: 50%; background: var(--on);
+  inset: 36%;
+}
+.attn .heatmap .cell.ring::before { inset: 18%; background: none; border: 2px solid var(--on); }
+.attn .heatmap .row[aria-selected="true"] { box-shadow: 0 0 0 2px var(--query); }
+.attn .heatmap .row[aria-selected="true"] .token { font-weight: 700; color: var(--query-ink); }
+.attn .heatmap .column.best span { font-weight: 700; color: var(--key-ink); }
+@media (prefers-reduced-motion: reduce) { .attn * { transition: none !important; } }
+@container (max-width: 30rem) { .attn .data :is(td, th) { padding: 0.25rem 0.35rem; } }
+`;
+
+/** Make `el` a figure: the shared look, the figure's own, and a name for screen readers. */
+export function frame(el, name, label, style, ...children) {
+  el.classList.add("attn", `attn-${name}`);
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", label);
+  el.replaceChildren(h("style", {}, LOOK + style), ...children.filter(Boolean));
+}

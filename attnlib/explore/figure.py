@@ -1,0 +1,130 @@
+"""What the interactive figures share: one ES module each, and the twin that pages store."""
+
+import html
+import json
+import math
+import sys
+from functools import cache
+from pathlib import Path
+
+import anywidget
+from traitlets import TraitError
+
+HERE = Path(__file__).parent
+BASE = "base.mjs"
+DIGITS = 4  # of every number a page stores: the last bits differ between machines
+
+
+class FigureError(TraitError, ValueError):
+    """A figure was given data it cannot draw."""
+
+
+@cache
+def modules() -> dict[str, str]:
+    """The source of every figure's ES module, by name, each complete in itself.
+
+    A page or a notebook loads a module from a blob, from which a relative import cannot work: what
+    the figures share takes the place of the line that imports it.
+
+    >>> sorted(modules())
+    ['alignment', 'five_dials', 'softmax_lookup']
+    """
+    base = (HERE / BASE).read_text("utf-8")
+    sources = {}
+    for path in sorted(HERE.glob("*.mjs")):
+        if path.name == BASE:
+            continue
+        before, imported, after = path.read_text("utf-8").partition(f' from "./{BASE}";\n')
+        start = before.rfind("import {")
+        if not imported or start < 0:
+            raise ValueError(f'{path.name} must import what it needs from "./{BASE}"')
+        sources[path.stem] = before[:start] + base + after
+    return sources
+
+
+class Figure(anywidget.AnyWidget):
+    """An anywidget whose stored output also runs on a page that has no kernel.
+
+    A subclass names its `module` (a key of `modules()`), the traits that make up its `state`, and
+    gives `table()`, what is shown where neither a kernel nor the book's script is at hand.
+    """
+
+    module: str
+    state_names: tuple[str, ...]
+
+    def __init_subclass__(cls, **kwargs):
+        if "module" in cls.__dict__:
+            cls._esm = modules()[cls.module]
+        super().__init_subclass__(**kwargs)
+
+    def state(self) -> dict:
+        """What the module needs to draw the figure: plain lists, rounded to 4 decimals."""
+        return {name: rounded(getattr(self, name)) for name in self.state_names}
+
+    def table(self) -> tuple[str, list[str], list[list[str]]]:
+        """The figure as a table: caption, column names, rows of text."""
+        raise TypeError(f"{type(self).__name__} must define table")
+
+    def to_html(self) -> str:
+        """The figure as the element that the book's pages bring to life, with a readable table in it."""
+        caption, columns, rows = self.table()
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
+        body = "".join(
+            f'<tr><th scope="row">{html.escape(first)}</th>'
+            + "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+            + "</tr>"
+            for first, *rest in rows
+        )
+        state = json.dumps(self.state(), ensure_ascii=False, allow_nan=False, sort_keys=True)
+        return (
+            f'<attn-fig data-module="{self.module}">'
+            f'<script type="application/json">{state.replace("<", chr(92) + "u003c")}</script>'
+            f"<table><caption>{html.escape(caption)} (interactive in the book and in a running "
+            f"notebook)</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            "</attn-fig>"
+        )
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None or "google.colab.output" in sys.modules:
+            return bundle  # Colab would show the twin below the figure
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return data | {"text/html": self.to_html()}, metadata
+
+
+def rounded(value, digits: int = DIGITS):
+    """Numbers rounded, in lists and dictionaries too; a negative zero becomes zero.
+
+    >>> rounded([0.123456, [1, -0.00001]])
+    [0.1235, [1, 0.0]]
+    """
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, dict):
+        return {name: rounded(each, digits) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each, digits) for each in value]
+    return round(float(value), digits) + 0.0
+
+
+def numbers(name: str, value, *shape: int | None) -> list:
+    """Nested lists of finite floats of the given shape; None stands for any length but zero."""
+
+    def check(part, lengths, where):
+        if not lengths:
+            try:
+                number = float(part)
+            except (TypeError, ValueError):
+                raise FigureError(f"{where} must be a number, got {part!r}") from None
+            if not math.isfinite(number):
+                raise FigureError(f"{where} must be finite, got {number}")
+            return number
+        part = part.tolist() if hasattr(part, "tolist") else part
+        if not isinstance(part, list | tuple):
+            raise FigureError(f"{where} must be a list, got {part!r}")
+        if len(part) != lengths[0] and not (lengths[0] is None and part):
+            wanted = "at least one entry" if lengths[0] is None else f"{lengths[0]} entries"
+            raise FigureError(f"{where} must have {wanted}, got {len(part)}")
+        return [check(each, lengths[1:], f"{where}[{i}]") for i, each in enumerate(part)]
+
+    return check(value, shape, name)
