@@ -14,6 +14,7 @@ and how well it does, and holds the sha256 of the other two, checked at every lo
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -24,6 +25,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from attnlib import metrics
+from attnlib.data import corpora
 from attnlib.data.batches import pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
@@ -120,6 +123,17 @@ class Pretrained:
         return [hypotheses[0] for hypotheses in found]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model wrote for a test set, and how good that is."""
+
+    test_set: str
+    source: list[str]
+    hypotheses: list[str]
+    references: list[str]
+    scores: dict[str, metrics.Score]  # as in a card: "test_2016_flickr.bleu" and so on
+
+
 def names() -> list[str]:
     """The shipped models.
 
@@ -184,11 +198,57 @@ def read(folder: Path | str) -> Pretrained:
     return Pretrained(card["name"], model.eval(), Tokenizer.load(folder / TOKENIZER), card)
 
 
+def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) -> Evaluation:
+    """Translate the model's test set, and score it.
+
+    Multi30k's test_2016_flickr for English, German and French: ``bleu`` (cased sacreBLEU),
+    ``bleu_lc_tok`` (the papers' metric; left out with a warning where sacremoses is not installed),
+    ``bleu_lc`` (lower-cased) and ``chrf``. Tatoeba's test split for Marathi, without the papers'.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+    limit : int, optional
+        Only the first so many sentences.
+    beam : int
+
+    Raises
+    ------
+    ValueError
+        If there is no test set for the model's languages, or `limit` is not positive.
+    attnlib.data.files.DataError
+        If the test set is not at hand and cannot be had.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
+    source, target = pretrained.card["languages"]
+    if {source, target} <= set(corpora.MULTI30K_LANGUAGES):
+        name = "test_2016_flickr"
+        test = corpora.multi30k(name, source, target)
+        tokenised = corpora.multi30k_tokenised(target)[:limit]
+    elif (source, target) == ("en", "mr"):
+        name, test, tokenised = "tatoeba_test", corpora.tatoeba("test"), None
+    else:
+        raise ValueError(f"there is no test set for {source}-{target}")
+    test = test[:limit]
+    hypotheses = [found.text for found in pretrained.translate(test.source, beam)]
+    scores = {f"{name}.bleu": metrics.bleu(hypotheses, test.target)}
+    if tokenised is not None:
+        try:
+            papers = metrics.bleu_papers(hypotheses, tokenised, target)
+            scores[f"{name}.bleu_lc_tok"] = papers
+        except ImportError as error:
+            warnings.warn(f"bleu_lc_tok is left out: {error}", stacklevel=2)
+    scores[f"{name}.bleu_lc"] = metrics.bleu_lowercase(hypotheses, test.target)
+    scores[f"{name}.chrf"] = metrics.chrf(hypotheses, test.target)
+    return Evaluation(name, test.source, hypotheses, test.target, scores)
+
+
 def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict) -> None:
     """Write a model's folder; the card gets the checksums, and is written last.
 
     The weights are rounded to float16, so measure what the card claims on what `read` gives back
-    (saving that again changes no byte), then `save` with the metrics.
+    (saving that again changes no byte), then `save` with the metrics; see `evaluate`.
 
     Parameters
     ----------

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib import pretrained
+from attnlib import metrics, pretrained
+from attnlib.data import corpora
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.decoding import greedy
 from attnlib.seq2seq import Translator
@@ -170,8 +171,18 @@ def test_a_sentence_of_500_words_is_refused_with_the_limit(shipped):
     with pytest.raises(ValueError, match=message):
         loaded.translate(["Two dogs run.", long])
     piece = len(loaded.tokenizer.encode("a"))
-    (found,) = loaded.translate(["a " * (199 // piece)], beam=1)
+    assert piece == 1
+    (found,) = loaded.translate(["a " * 199], beam=1)
     assert len(found.source_tokens) == 200
+    with pytest.raises(ValueError, match="has 200 subwords"):
+        loaded.translate(["a " * 200], beam=1)
+
+
+def test_a_model_that_never_ends_is_stopped(shipped):
+    loaded = pretrained.load("en-fr-tiny")
+    loaded.model.bias.data[loaded.tokenizer.eos] = -1e4
+    for found in loaded.translate(SENTENCES, beam=2):
+        assert len(found.target_tokens) == 2 * len(found.source_tokens) + 10
 
 
 def test_wrong_types_are_refused(shipped):
@@ -195,6 +206,36 @@ def test_a_card_must_be_whole(tmp_path, tokenizer):
     with pytest.raises(ValueError, match="bias holds a number that float16 cannot"):
         pretrained.save(tmp_path, model, tokenizer, card())
     assert not list(tmp_path.iterdir())
+
+
+def test_evaluate_scores_the_translations_of_the_test_set(shipped, monkeypatch):
+    references = ["Un homme court.", "Deux chiens courent.", "Un chien court sur l'herbe."]
+    corpus = corpora.Corpus(SENTENCES, references, ("en", "fr"))
+    monkeypatch.setattr(corpora, "multi30k", lambda split, source, target: corpus)
+    monkeypatch.setattr(corpora, "multi30k_tokenised", lambda _: metrics.moses(references, "fr"))
+    loaded = pretrained.load("en-fr-tiny")
+    monkeypatch.setattr(
+        pretrained.Pretrained,
+        "translate",
+        lambda self, sentences, beam: [
+            pretrained.Translation(s, references[SENTENCES.index(s)].upper(), [], [], None, 0.0)
+            for s in sentences
+        ],
+    )
+    found = pretrained.evaluate(loaded)
+    assert found.hypotheses == [r.upper() for r in references]
+    values = {key: round(float(score), 3) for key, score in found.scores.items()}
+    assert values["test_2016_flickr.bleu_lc"] == values["test_2016_flickr.bleu_lc_tok"] == 100
+    assert values["test_2016_flickr.bleu"] < 50
+    assert values["test_2016_flickr.chrf"] < 50
+    assert all(score.signature for score in found.scores.values())
+    found = pretrained.evaluate(loaded, limit=2)
+    assert (len(found.source), len(found.hypotheses), len(found.references)) == (2, 2, 2)
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        pretrained.evaluate(loaded, limit=0)
+    loaded.card["languages"] = ["en", "tlh"]
+    with pytest.raises(ValueError, match="no test set for en-tlh"):
+        pretrained.evaluate(loaded)
 
 
 @pytest.mark.parametrize("name", pretrained.names())
