@@ -1,7 +1,7 @@
 """Pictures of attention: arrays in, Axes out; no global style, no ``show``.
 
-The book's colours, safe for colour-blind readers: query blue, key orange, value green, context pink;
-weights on one sequential map with a fixed scale from 0 to 1; source across, target down.
+The book's colours, safe for colour-blind readers: query blue, key orange, value green, context
+pink; weights on one sequential map with a fixed scale from 0 to 1; source across, target down.
 """
 
 import matplotlib.pyplot as plt

@@ -9,8 +9,8 @@ step. Two dials say how it meets the attention, and neither says anything of the
   timing is before, the last step's when it is after), the last attentional vector (``input``
   feeding, Luong et al. 2015, section 3.3), or ``none``.
 
-Without a score the context is fixed: the encoder's summary, given ``every_step`` (Cho et al. 2014) or
-as the ``first_state`` alone (Sutskever et al. 2014).
+Without a score the context is fixed: the encoder's summary, given at ``every_step`` (Cho et al.
+2014) or as the ``first_state`` alone (Sutskever et al. 2014).
 """
 
 from typing import NamedTuple
@@ -72,9 +72,9 @@ class Decoder(nn.Module):
     r"""A GRU that may attend, before or after each step.
 
     The attentional vector of a step,
-    :math:`\tilde h_t = \tanh(W_c [h_t; c_t; E y_{t-1}])`, is Luong's (2015, eq. 5) with the previous
-    word added, as in Bahdanau's deep output (2015, A.2.2), whose maxout it replaces: one readout for
-    all settings of the dials, so that a comparison changes the dial and nothing else.
+    :math:`\tilde h_t = \tanh(W_c [h_t; c_t; E y_{t-1}])`, is Luong's (2015, eq. 5) with the
+    previous word added, as in Bahdanau's deep output (2015, A.2.2), whose maxout it replaces: one
+    readout for all settings of the dials, so that a comparison changes the dial and nothing else.
 
     Parameters
     ----------
@@ -102,7 +102,11 @@ class Decoder(nn.Module):
         output_dropout: float = 0.0,
     ):
         super().__init__()
-        known = (("timing", timing, TIMINGS), ("feeding", feeding, FEEDINGS), ("fixed", fixed, FIXED))
+        known = (
+            ("timing", timing, TIMINGS),
+            ("feeding", feeding, FEEDINGS),
+            ("fixed", fixed, FIXED),
+        )
         for dial, setting, settings in known:
             if setting not in settings:
                 raise ValueError(f"unknown {dial} {setting!r}: one of {', '.join(settings)}")
@@ -114,13 +118,13 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(output_dropout)
 
     def start(self, memory: Memory) -> State:
-        """The state before the first step: tanh of the summary's projection (A.2.2), nothing fed."""
+        """The state before the first step, tanh of the projected summary (A.2.2); nothing fed."""
         hidden = self.first(memory.summary).tanh()
         fed = hidden.new_zeros(hidden.shape[0], self.fed_dim)
         return State(hidden, fed, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device))
 
     def attend(self, query: Tensor, memory: Memory, position: int) -> tuple[Tensor, Tensor]:
-        """Ask once: query (B, H) to context (B, 2H) and weights (B, S), zero for a fixed context."""
+        """Ask once: context (B, 2H) of a query (B, H), and weights (B, S), zero if it is fixed."""
         if self.attention is None:
             context = memory.summary
             if self.fixed == "first_state":
@@ -200,7 +204,8 @@ class Translator(nn.Module):
     width : int
         Width of the embeddings.
     hidden : int
-        Width of each direction of the encoder, and of the decoder's state times `hidden` alike.
+        Width of each direction of the encoder, and of the decoder's state unless
+        `decoder_hidden` is given.
     score : str or None
         A name of `attnlib.scores.SCORES`, or None for a fixed context.
     window, selection : str

@@ -1,9 +1,9 @@
 """Train a translator: one loop, one frozen description of a run, exact resume.
 
 ``python -m attnlib.training --run en-fr-bahdanau`` trains one run of the `QUEUE`;
-``--queue all --budget 30`` trains what is left of it, in order, and stops in time. A run stopped at any
-moment goes on from its last checkpoint to the very weights it would have reached. Under
-``torchrun --nproc-per-node N -m attnlib.training --run NAME`` each batch is shared by N processes.
+``--queue all --budget 30`` trains what is left of it, in order, and stops in time. A run stopped
+at any moment goes on from its last checkpoint to the very weights it would have reached. Under
+``torchrun --nproc-per-node N -m attnlib.training --run NAME`` N processes share each batch.
 """
 
 import argparse
@@ -11,11 +11,13 @@ import contextlib
 import csv
 import dataclasses
 import datetime
-import hashlib
+import json
 import math
 import os
 import platform
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +29,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from attnlib.data import corpora, toy
+from attnlib import __version__, pretrained
+from attnlib.data import corpora, files, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
 from attnlib.seq2seq import Translator
@@ -113,7 +116,7 @@ class Objective(nn.Module):
         self.model, self.smoothing = model, smoothing
 
     def forward(self, source: Tensor, lengths: Tensor, given: Tensor, wanted: Tensor) -> Tensor:
-        """Sum over the target tokens `wanted` (B, T), each predicted from those `given` before it."""
+        """Sum over the tokens `wanted` (B, T), each predicted from those `given` before it."""
         vectors, _ = self.model.hidden_forward(source, lengths, given)
         real = wanted != PAD
         logits = self.model.output(vectors[real])
@@ -153,9 +156,7 @@ def toy_examples(config: RunConfig, split: str, number: int) -> list[toy.Example
     rng = random.Random(f"{split} {config.seed}")
     if config.data in ("copy", "reverse"):
         make = getattr(toy, config.data)
-        return make(
-            rng, number, shortest=config.min_length, longest=config.max_length, split=split
-        )
+        return make(rng, number, shortest=config.min_length, longest=config.max_length, split=split)
     return getattr(toy, config.data)(rng, number, split=split)
 
 
@@ -219,7 +220,7 @@ class Run:
     ----------
     config : RunConfig
     folder : path
-        Where the checkpoint and ``log.csv`` go; an earlier checkpoint of the same config is resumed.
+        Where the checkpoint and ``log.csv`` go; an earlier checkpoint of this config is resumed.
     data : Prepared, optional
         Made from the config unless given.
     device : str, optional
@@ -267,7 +268,7 @@ class Run:
     def run(self, minutes: float | None = None, checkpoint_seconds: float = 60.0) -> bool:
         """Train until finished, or for `minutes`; return whether finished.
 
-        A checkpoint is written every `checkpoint_seconds` and whenever this returns or is interrupted.
+        A checkpoint is written every `checkpoint_seconds`, and when this returns or is stopped.
         """
         config, state = self.config, self.progress
         started = saved = time.monotonic()
@@ -357,7 +358,9 @@ class Run:
             dist.all_reduce(total)
         value = float(total)
         if not math.isfinite(value):
-            raise FloatingPointError(f"{self.config.name}: loss is {value} at update {state.update}")
+            raise FloatingPointError(
+                f"{self.config.name}: loss is {value} at update {state.update}"
+            )
         return value, lr
 
     def _average(self) -> None:
@@ -426,3 +429,173 @@ def _ranks() -> tuple[int, int]:
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return (dist.get_rank(), world) if world > 1 else (0, 1)
+
+
+# The queue -----------------------------------------------------------------------------------
+
+# What the shipped models were trained with; 18 epochs of Multi30k, an hour on one CPU thread.
+ATTENTIVE = RunConfig("en-fr-bahdanau", updates=5600, dropout=0.25, output_dropout=0.4)
+FIXED_CONTEXT = dataclasses.replace(ATTENTIVE, name="en-fr-fixed", score=None, hidden=272)
+MARATHI = RunConfig(
+    "en-mr-bahdanau",
+    data="tatoeba",
+    target="mr",
+    vocab_size=6000,
+    width=128,
+    hidden=160,
+    dropout=0.2,
+    output_dropout=0.3,
+    updates=2600,
+)
+
+
+def _seeds(config: RunConfig, **changes) -> list[RunConfig]:
+    """The full-length version of a run, three times: 30 epochs and the stronger dropout."""
+    full = {"updates": 9300, "dropout": 0.3, "output_dropout": 0.5} | changes
+    return [
+        dataclasses.replace(config, name=f"{config.name}-full-seed{seed}", seed=seed, **full)
+        for seed in (1, 2, 3)
+    ]
+
+
+def _between(source: str, target: str) -> RunConfig:
+    name = f"{source}-{target}-bahdanau"
+    return dataclasses.replace(ATTENTIVE, name=name, source=source, target=target)
+
+
+QUEUE = {
+    config.name: config
+    for config in (
+        ATTENTIVE,
+        FIXED_CONTEXT,
+        MARATHI,
+        *_seeds(ATTENTIVE),
+        *_seeds(FIXED_CONTEXT),
+        *_seeds(_between("en", "de")),
+        *_seeds(_between("de", "en")),
+        *_seeds(MARATHI, updates=5200, dropout=0.3, output_dropout=0.4),
+    )
+}
+
+LICENCES = {
+    "multi30k": "weights for research and teaching only, as Multi30k is",
+    "tatoeba": "CC BY 2.0 (France), sentences by the contributors of tatoeba.org",
+}
+LIMITS = {
+    "multi30k": "Trained on 29,000 captions of photographs: short descriptive sentences in the "
+    "present tense. Anything else comes out as a caption.",
+    "tatoeba": "Trained on 32,000 short everyday sentences; long ones come out broken.",
+}
+
+
+def ship(run: Run, folder: Path | str) -> dict:
+    """Write a finished run as a model folder, measured after rounding to float16; its card."""
+    config, state = run.config, run.progress
+    used = files.names("multi30k/" if config.data == "multi30k" else "tatoeba/")
+    sides = {config.source, config.target}
+    checksums = {
+        name: files.REGISTRY[name].sha256
+        for name in used
+        if config.data != "multi30k" or Path(name).stem.rpartition(".")[2] in sides
+    }
+    languages = [config.source, config.target]
+    card = {
+        "name": config.name,
+        "languages": languages,
+        "model": config.model(len(run.data.tokenizer)),
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "config": dataclasses.asdict(config),
+        "command": f"python -m attnlib.training --run {config.name}",
+        "data": checksums,
+        "licence": LICENCES[config.data],
+        "limits": LIMITS[config.data],
+        "seed": config.seed,
+        "device": run.device.type,
+        "hardware": hardware(run.device),
+        "seconds": round(state.seconds),
+        "tokens_per_s": round(state.tokens / max(state.seconds, 1e-9)),
+        "commit": commit(),
+        "attnlib": __version__,
+        "date": datetime.date.today().isoformat(),
+    }
+    model = run.averaged_model()
+    pretrained.save(folder, model, run.data.tokenizer, card)
+    shipped = pretrained.read(folder)
+    scores = pretrained.evaluate(shipped).scores
+    loss = validation_loss(shipped.model, run.data.val)
+    card["metrics"] = {"val.loss": round(loss, 4)}
+    card["signatures"] = {"val.loss": "cross-entropy on gold prefixes, nats a subword"}
+    for name, score in scores.items():
+        card["metrics"][name] = round(score.value, 2)
+        card["signatures"][name] = f"beam 5, {score.signature}"
+    pretrained.save(folder, model, run.data.tokenizer, card)
+    return card
+
+
+def hardware(device: torch.device | str = "cpu") -> str:
+    """What a result was measured on, in words."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # not Linux: the platform's own word will do
+    threads = torch.get_num_threads()
+    return f"{name}, {threads} thread{'s' * (threads > 1)}, torch {torch.__version__}"
+
+
+def commit() -> str:
+    """The commit of the checkout this code runs from, or ``unknown``."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train one run or what is left of the queue; see ``--help``."""
+    parser = argparse.ArgumentParser(prog="attnlib train", description=__doc__)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", metavar="NAME", help="train one run of the queue")
+    which.add_argument("--queue", choices=["all"], help="train what is left of the queue, in order")
+    which.add_argument("--list", action="store_true", help="print the queue")
+    parser.add_argument("--budget", type=float, metavar="MINUTES", help="stop in time, resumable")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="default: runs")
+    parser.add_argument("--updates", type=int, help="train for fewer or more updates")
+    parser.add_argument("--device", help="cpu or cuda; CUDA where there is one unless given")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    options = parser.parse_args(arguments)
+    if options.list:
+        for config in QUEUE.values():
+            print(f"{config.name:32} {config.updates:6} updates")
+        return 0
+    if options.run and options.run not in QUEUE:
+        parser.error(f"unknown run {options.run!r}: one of {', '.join(QUEUE)}")
+    torch.set_num_threads(options.threads)
+    torch.set_float32_matmul_precision("medium")  # bf16 products where the CPU has them
+    until = None if options.budget is None else time.monotonic() + 60 * options.budget
+    for config in [QUEUE[options.run]] if options.run else QUEUE.values():
+        folder = options.folder / config.name
+        if (folder / "model" / pretrained.CARD).exists():
+            continue
+        left = None if until is None else (until - time.monotonic()) / 60
+        if left is not None and left <= 0:
+            break
+        if options.updates:
+            config = dataclasses.replace(config, updates=options.updates)
+        run = Run(config, folder, device=options.device)
+        if run.run(left) and run.rank == 0:
+            card = ship(run, folder / "model")
+            print(json.dumps(card["metrics"], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

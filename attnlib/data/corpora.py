@@ -71,9 +71,7 @@ def multi30k(split: str, source: str = "en", target: str = "fr") -> Corpus:
 def multi30k_tokenised(target: str) -> list[str]:
     """The papers' reference of ``test_2016_flickr``: Moses-normalised, lower-cased, tokenised."""
     if target not in MULTI30K_LANGUAGES:
-        raise ValueError(
-            f"Multi30k has no {target!r} here: one of {', '.join(MULTI30K_LANGUAGES)}"
-        )
+        raise ValueError(f"Multi30k has no {target!r} here: one of {', '.join(MULTI30K_LANGUAGES)}")
     path = files.fetch(f"multi30k/test_2016_flickr.lc.norm.tok.{target}")
     return path.read_text(encoding="utf-8").splitlines()
 

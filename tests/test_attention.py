@@ -1,0 +1,230 @@
+"""Scores and attention against the loops, PyTorch's own attention, and gradcheck."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from attnlib import reference, scores, selection, windows
+from attnlib.attention import Attention
+from attnlib.masks import causal_mask
+
+EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
+DIMS = {"query_dim": 4, "key_dim": 4, "hidden_dim": 7, "max_source": 6}
+
+
+def numpy(*tensors):
+    return [tensor.detach().numpy() for tensor in tensors]
+
+
+def oracle(score):
+    """The loop version of a score with the same weights: a function of one query and one key."""
+    match score:
+        case scores.ScaledDotScore():
+            return reference.scaled_dot_score
+        case scores.DotScore():
+            return reference.dot_score
+        case scores.CosineScore():
+            return partial(reference.cosine_score, beta=score.beta.item())
+        case scores.GeneralScore():
+            return partial(reference.general_score, W=numpy(score.W.weight)[0])
+        case scores.AdditiveScore():
+            W, U, v = numpy(score.W.weight, score.U.weight, score.v.weight[0])
+            return partial(reference.additive_score, W=W, U=U, v=v)
+        case scores.ConcatScore():
+            W, v = numpy(score.W.weight, score.v.weight[0])
+            return partial(reference.concat_score, W=W, v=v, tanh=score.tanh)
+    raise AssertionError(f"no oracle for {score}")
+
+
+def inputs(B, T, S, dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
+    shapes = (B, T, 4), (B, S, 4), (B, S, 6)
+    return [torch.randn(shape, dtype=dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize("name", [n for n in scores.SCORES if n != "location"])
+@pytest.mark.parametrize("B, T, S", [(1, 1, 1), (2, 3, 5), (3, 5, 2)])
+def test_attention_matches_the_loops(name, B, T, S):
+    queries, keys, values = inputs(B, T, S)
+    mask = torch.rand(B, T, S) < 0.7
+    mask[0, 0] = False  # one query may attend to nothing
+    score = scores.make(name, **DIMS).double()
+    contexts, weights = (x.detach() for x in Attention(score)(queries, keys, values, mask))
+    for b in range(B):
+        want = reference.attend(oracle(score), *numpy(queries[b], keys[b], values[b], mask[b]))
+        np.testing.assert_allclose(contexts[b], want[0], **EXACT)
+        np.testing.assert_allclose(weights[b], want[1], **EXACT)
+
+
+def test_concat_without_tanh_cannot_depend_on_the_query():
+    queries, keys, values = inputs(1, 3, 5)
+    attention = Attention(scores.ConcatScore(4, 4, 7, tanh=False).double())
+    want = reference.attend(oracle(attention.score), *numpy(queries[0], keys[0], values[0]))
+    _, weights = attention(queries, keys, values)
+    np.testing.assert_allclose(weights[0].detach(), want[1], **EXACT)
+    np.testing.assert_allclose(*numpy(weights[0, :1].expand(3, 5), weights[0]), **EXACT)
+
+
+def test_location_score_matches_the_loops_and_ignores_the_keys():
+    queries, keys, _ = inputs(2, 3, 5)
+    score = scores.make("location", **DIMS).double()
+    scored = score(queries, keys).detach()
+    for b in range(2):
+        for t in range(3):
+            want = reference.location_scores(*numpy(queries[b, t]), 5, *numpy(score.W.weight))
+            np.testing.assert_allclose(scored[b, t], want, **EXACT)
+    assert torch.equal(score(queries, keys + 1), score(queries, keys))
+
+
+def test_location_score_refuses_more_positions_than_it_knows():
+    queries, keys, _ = inputs(1, 1, 7)
+    with pytest.raises(ValueError, match="knows 6 source positions, got 7"):
+        scores.make("location", **DIMS).double()(queries, keys)
+
+
+def test_concat_is_additive_under_another_name():
+    queries, keys, _ = inputs(2, 3, 5)
+    concat, additive = (scores.make(name, **DIMS).double() for name in ("concat", "additive"))
+    with torch.no_grad():
+        concat.W.weight.copy_(torch.cat([additive.W.weight, additive.U.weight], 1))
+        concat.v.weight.copy_(additive.v.weight)
+        got, want = concat(queries, keys), additive(queries, keys)
+    torch.testing.assert_close(got, want, **EXACT)
+
+
+def test_additive_score_worked_on_paper():
+    # q = (1, 0), k1 = (0, 1), k2 = (1, 1); W = U = identity, v = (1, 2):
+    # e1 = tanh(1) + 2 tanh(1), e2 = tanh(2) + 2 tanh(1)
+    score = scores.AdditiveScore(2, 2, 2)
+    with torch.no_grad():
+        score.W.weight.copy_(torch.eye(2))
+        score.U.weight.copy_(torch.eye(2))
+        score.v.weight.copy_(torch.tensor([[1.0, 2.0]]))
+    scored = score(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0], [1.0, 1.0]]]))
+    assert scored.flatten().tolist() == pytest.approx([2.284782, 2.487216], abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_scaled_dot_equals_pytorch(dtype, atol, causal):
+    queries, keys, values = inputs(3, 5, 5, dtype)
+    mask = torch.rand(3, 5, 5) < 0.7
+    mask |= torch.eye(5, dtype=torch.bool)  # PyTorch gives NaN on an empty row
+    window = windows.make("causal" if causal else "everywhere")
+    contexts, _ = Attention(scores.ScaledDotScore(), window)(queries, keys, values, mask)
+    allowed = mask & causal_mask(5, 5) if causal else mask
+    want = scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
+    torch.testing.assert_close(contexts, want, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("name", scores.SCORES)
+def test_gradients_are_right(name):
+    queries, keys, values = (x.requires_grad_() for x in inputs(2, 2, 3))
+    mask = torch.tensor([[[True, True, False]], [[False, False, False]]])
+    attention = Attention(scores.make(name, **DIMS).double())
+    parameters = tuple(attention.parameters())
+
+    def run(queries, keys, values, *_):
+        return attention(queries, keys, values, mask)
+
+    assert torch.autograd.gradcheck(run, (queries, keys, values, *parameters))
+
+
+@pytest.mark.parametrize("name", scores.SCORES)
+def test_hidden_keys_change_nothing(name):
+    queries, keys, values = inputs(2, 3, 5)
+    mask = torch.ones(2, 1, 5, dtype=torch.bool)
+    mask[:, :, 3:] = False
+    attention = Attention(scores.make(name, **DIMS).double())
+    before = attention(queries, keys, values, mask)
+    keys[:, 3:], values[:, 3:] = 1e6, 1e6
+    after = attention(queries, keys, values, mask)
+    assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", scores.SCORES)
+def test_prepared_keys_give_the_same_and_nothing_is_kept(name):
+    queries, keys, values = inputs(2, 3, 5)
+    attention = Attention(scores.make(name, **DIMS).double())
+    state = set(vars(attention)), set(vars(attention.score))
+    prepared = attention.score.prepare(keys)
+    once = attention(queries, keys, values, prepared=prepared)
+    again = attention(queries, keys, values)
+    assert all(torch.equal(x, y) for x, y in zip(once, again, strict=True))
+    assert state == (set(vars(attention)), set(vars(attention.score)))
+
+
+def test_causal_window_knows_where_a_later_query_stands():
+    queries, keys, values = inputs(2, 5, 5)
+    attention = Attention(scores.DotScore(), windows.Causal())
+    _, together = attention(queries, keys, values)
+    for t in range(5):
+        _, alone = attention(queries[:, t : t + 1], keys, values, start=t)
+        torch.testing.assert_close(alone[:, 0], together[:, t], rtol=0, atol=1e-12)
+    assert torch.equal(together, together.tril())
+
+
+@pytest.mark.parametrize("name", scores.SCORES)
+def test_bfloat16_autocast_stays_close_and_finite(name):
+    queries, keys, values = inputs(2, 3, 5, torch.float32)
+    mask = torch.ones(2, 1, 5, dtype=torch.bool)
+    mask[0] = False
+    attention = Attention(scores.make(name, **DIMS))
+    exact, _ = attention(queries, keys, values, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough, weights = attention(queries, keys, values, mask)
+    assert torch.isfinite(rough).all() and weights[0].eq(0).all()
+    torch.testing.assert_close(rough.float(), exact, rtol=0, atol=0.1)  # 8 bits of mantissa
+
+
+@pytest.mark.slow
+def test_torch_compile_changes_nothing():
+    queries, keys, values = inputs(2, 3, 5, torch.float32)
+    attention = Attention(scores.make("additive", **DIMS))
+    compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
+    mask = torch.rand(2, 3, 5) < 0.7
+    for got, want in zip(
+        compiled(queries, keys, values, mask), attention(queries, keys, values, mask), strict=True
+    ):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+
+
+def test_wrong_shapes_are_named():
+    queries, keys, values = inputs(2, 3, 5)
+    general = Attention(scores.GeneralScore(4, 4).double())
+    with pytest.raises(ValueError, match="queries must be 4 wide, got 3"):
+        general(queries[..., :3], keys, values)
+    with pytest.raises(ValueError, match="keys must be 4 wide, got 6"):
+        general(queries, values, values)
+    with pytest.raises(ValueError, match=r"queries must have shape \(B, positions, D\)"):
+        general(queries[0], keys, values)
+    with pytest.raises(ValueError, match="2 batches of queries, 1 of keys"):
+        general(queries, keys[:1], values[:1])
+    with pytest.raises(ValueError, match="values must be"):
+        general(queries, keys, values[:, :4])
+    with pytest.raises(ValueError, match=r"mask.unsqueeze\(1\)"):
+        general(queries, keys, values, torch.ones(2, 5, dtype=torch.bool))
+    with pytest.raises(ValueError, match="does not fit"):
+        general(queries, keys, values, torch.ones(2, 1, 4, dtype=torch.bool))
+    with pytest.raises(TypeError, match="must be boolean"):
+        general(queries, keys, values, torch.ones(2, 1, 5))
+    with pytest.raises(TypeError, match="must be boolean"):
+        Attention(scores.DotScore(), windows.Causal())(queries, keys, values, torch.ones(2, 1, 5))
+
+
+def test_unknown_dials_list_the_known_ones():
+    with pytest.raises(ValueError, match="unknown score 'bilinear': one of dot, scaled_dot"):
+        scores.make("bilinear", 4, 4)
+    with pytest.raises(ValueError, match="unknown window 'near': one of everywhere, causal"):
+        windows.make("near")
+    with pytest.raises(ValueError, match="unknown selection 'medium': one of soft"):
+        selection.make("medium")
+    with pytest.raises(ValueError, match="needs hidden_dim > 0"):
+        scores.make("additive", 4, 4)
+    with pytest.raises(ValueError, match="needs max_source > 0"):
+        scores.make("location", 4, 4)
+    with pytest.raises(ValueError, match="needs equal widths, got 4 and 5"):
+        scores.make("dot", 4, 5)
