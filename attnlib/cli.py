@@ -1,0 +1,275 @@
+"""The command line: ``attnlib translate | evaluate | train | info``.
+
+What goes wrong is said in one line on standard error, with exit code 2. Heavy modules are imported
+by the command that needs them, so that ``attnlib --help`` is quick.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import unicodedata
+from pathlib import Path
+
+from attnlib import __version__
+
+DEFAULT = "en-fr-bahdanau"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit code: 0, 2 for an error that was explained, 130 if interrupted.
+
+    >>> main(["--version"])
+    Traceback (most recent call last):
+    SystemExit: 0
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):  # a terminal without the letters shows ? for them
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        if argv[:1] == ["train"]:  # it has a parser of its own
+            from attnlib import training
+
+            return training.main(argv[1:]) or 0
+        arguments = _parser().parse_args(argv)
+        return arguments.command(arguments) or 0
+    except BrokenPipeError:  # attnlib ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
+        print(f"attnlib: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def translate(arguments: argparse.Namespace) -> None:
+    """Print translations, one a line, or each with its alignment."""
+    sentences = arguments.text or _stdin()
+    if arguments.plot:
+        _can_plot(arguments.plot, len(sentences))
+    loaded = _load(arguments.model)
+    if (arguments.alignment or arguments.plot) and loaded.card["model"].get("score", 1) is None:
+        raise ValueError(f"{loaded.name} has no attention, so it has no alignment")
+    for found in loaded.translate(sentences, arguments.beam):
+        print(found.text)
+        if arguments.alignment:
+            print()
+            print(alignment_text(*_words(found)), end="\n\n")
+        if arguments.plot:
+            _plot(found, arguments.plot)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Print BLEU three ways and chrF of a model's test set, each with its signature."""
+    from attnlib import pretrained
+
+    loaded = _load(arguments.model)
+    if arguments.output and not arguments.output.resolve().parent.is_dir():
+        raise ValueError(f"no folder {arguments.output.parent} to write to")
+    found = pretrained.evaluate(loaded, arguments.limit, arguments.beam)
+    print(f"{loaded.name} on {len(found.hypotheses)} sentences of {found.test_set}, "
+          f"beam {arguments.beam}")  # fmt: skip
+    for key, score in found.scores.items():
+        print(f"  {key:32} {score:6.2f}  {score.signature}")
+    if arguments.output:
+        text = "".join(line + "\n" for line in found.hypotheses)
+        arguments.output.write_text(text, encoding="utf-8")
+        print(f"wrote {arguments.output}")
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """List the shipped models, or print one's card."""
+    from attnlib import pretrained
+
+    if arguments.model:
+        print(card_text(_card(arguments.model)))
+        return
+    for name in pretrained.names():
+        card = pretrained.card(name)
+        bleu = {key: value for key, value in card.get("metrics", {}).items() if "bleu" in key}
+        best = next((f"{key} {value:.1f}" for key, value in bleu.items()), "not evaluated")
+        print(f"{name:20} {' to '.join(card['languages']):10} {best}")
+
+
+def alignment_text(weights, source: list[str], target: list[str], width: int | None = None) -> str:
+    """An alignment (T, S) as text: for each target word the source word with most weight, and all
+    weights in hundredths where `width` columns (the terminal's) are enough.
+
+    >>> print(alignment_text([[0.9, 0.1], [0.004, 0.8]], ["a", "bike"], ["un", "vélo"], width=60))
+                           a bike
+    un    0.90  a         90   10
+    vélo  0.80  bike       .   80
+    """
+    width = width or shutil.get_terminal_size((100, 24)).columns
+    columns = [max(_width(word), 3) for word in source]
+    first = max(map(_width, target), default=0)
+    second = max(map(_width, source), default=0)
+    matrix = first + second + 11 + sum(columns) + len(columns) <= width
+    heads = "".join(" " + _fill(word, n, right=True) for word, n in zip(source, columns))
+    lines = [" " * (first + second + 11) + heads] if matrix else []
+    for word, row in zip(target, weights):
+        row = [float(weight) for weight in row]
+        best = max(range(len(row)), key=row.__getitem__, default=None)
+        line = _fill(word, first)
+        if best is not None and row[best] > 0:
+            line += f"  {row[best]:.2f}  {_fill(source[best], second)}"
+            line += "   " if matrix else ""
+        if matrix:
+            line = _fill(line, first + second + 11)
+            cells = (f"{100 * weight:.0f}" if weight >= 0.005 else "." for weight in row)
+            line += "".join(f" {cell:>{n}}" for cell, n in zip(cells, columns))
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def card_text(card: dict) -> str:
+    """A card for people: one entry a line, nested ones indented, metrics beside their signatures.
+
+    >>> print(card_text({"name": "tiny", "metrics": {"test.bleu": 54.321},
+    ...                  "signatures": {"test.bleu": "nrefs:1"}, "model": {"width": 8}}))
+    name: tiny
+    metrics:
+      test.bleu: 54.32  (nrefs:1)
+    model:
+      width: 8
+    """
+    lines = []
+    for key, value in card.items():
+        if key == "signatures":
+            continue
+        if not isinstance(value, dict):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            lines.append(f"{key}: {text}")
+            continue
+        lines.append(f"{key}:")
+        for name, entry in value.items():
+            if key == "metrics":
+                entry = f"{entry:.2f}  ({card.get('signatures', {}).get(name, '')})"
+            lines.append(f"  {name}: {entry}")
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="attnlib", description="Attention, 2014 to 2017: the models of Learning to Attend."
+    )
+    parser.add_argument("--version", action="version", version=f"attnlib {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "translate",
+        help="translate sentences",
+        description="Translate sentences given as arguments, or the lines of standard input.",
+    )
+    command.add_argument("text", nargs="*", metavar="SENTENCE")
+    command.add_argument("--model", default=DEFAULT, help="name or folder (default: %(default)s)")
+    command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
+    command.add_argument("--alignment", action="store_true", help="show where the model looked")
+    command.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the alignment: .svg, .png or .pdf"
+    )
+    command.set_defaults(command=translate)
+
+    command = commands.add_parser(
+        "evaluate",
+        help="score a model on its test set",
+        description="BLEU three ways and chrF of a model on its test set.",
+    )
+    command.add_argument("model", metavar="MODEL", help="name or folder")
+    command.add_argument("--limit", type=int, metavar="N", help="only the first N sentences")
+    command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
+    command.add_argument("--output", type=Path, metavar="FILE", help="write the translations")
+    command.set_defaults(command=evaluate)
+
+    commands.add_parser("train", help="train a model (see attnlib train --help)", add_help=False)
+
+    command = commands.add_parser("info", help="list the models, or show the card of one")
+    command.add_argument("model", nargs="?", metavar="MODEL", help="name or folder")
+    command.set_defaults(command=info)
+    return parser
+
+
+def _is_folder(name: str) -> bool:
+    return (Path(name) / "card.json").is_file()
+
+
+def _load(name: str):
+    """A shipped model by its name, or one of the user's by its folder."""
+    from attnlib import pretrained
+
+    return pretrained.read(name) if _is_folder(name) else pretrained.load(name)
+
+
+def _card(name: str) -> dict:
+    from attnlib import pretrained
+
+    return pretrained.read(name).card if _is_folder(name) else pretrained.card(name)
+
+
+def _stdin() -> list[str]:
+    try:
+        return [line.rstrip("\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input is not {error.encoding} text") from error
+
+
+def _can_plot(path: Path, sentences: int) -> None:
+    """Refuse what cannot be drawn, before the work."""
+    if sentences != 1:
+        raise ValueError(f"--plot draws one sentence, got {sentences}")
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise ValueError(f"--plot writes .svg, .png or .pdf, got {str(path)!r}")
+    if not path.resolve().parent.is_dir():
+        raise ValueError(f"no folder {path.parent} to write to")
+
+
+def _plot(found, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from attnlib import plotting
+
+    weights, source, target = _words(found)
+    if not target:
+        raise ValueError("the translation is empty: nothing to draw")
+    axes = plotting.alignment(weights, source, target)
+    axes.figure.savefig(path, bbox_inches="tight")
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _words(found):
+    """The weights between words of a translation, the source words and the target words."""
+    from attnlib import metrics
+
+    sides = []
+    for tokens in (found.source_tokens, found.target_tokens):
+        words = {}
+        for token, word in zip(tokens, metrics.word_indices(tokens)):
+            if word is not None:
+                words[word] = words.get(word, "") + token
+        sides.append([word.replace(metrics.WORD_START, "") for word in words.values()])
+    indices = (metrics.word_indices(t) for t in (found.source_tokens, found.target_tokens))
+    return metrics.word_weights(found.weights, *indices), *sides
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: none for marks, two for wide letters."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    marks = sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in text)
+    return len(text) + wide - marks
+
+
+def _fill(text: str, width: int, right: bool = False) -> str:
+    space = " " * (width - _width(text))
+    return space + text if right else text + space
+
+
+if __name__ == "__main__":
+    sys.exit(main())
