@@ -18,6 +18,7 @@ Each notebook begins with a set-up cell that installs attnlib from the repositor
 chapter reads is written out by a cell of its own, so the notebook runs alone in an empty folder.
 """
 
+import argparse
 import ast
 import base64
 import mimetypes
@@ -761,6 +762,16 @@ def convert(root: Path = ROOT, out: Path = OUT) -> list[Path]:
     return sorted(path for path in out.glob("book/*.ipynb"))
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--root", type=Path, default=ROOT, help="the folder of _config.yml")
+    parser.add_argument("--out", type=Path, default=OUT, help="default: _build/colab")
+    options = parser.parse_args(arguments)
+    for path in convert(options.root.resolve(), options.out.resolve()):
+        print(os.path.relpath(path))
+    return 0
+
+
 if __name__ == "__main__":
-    for written in convert():
-        print(written.relative_to(ROOT))
+    sys.exit(main())

@@ -1,0 +1,386 @@
+"""The notebooks for Colab: nothing of MyST is left in them, and each runs alone."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import colab
+import nbformat
+import notebooks
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = [path.stem for path in notebooks.chapters()]
+chapter = pytest.mark.parametrize("name", CHAPTERS)
+
+
+def convert(root: Path, out: Path, run_python) -> subprocess.CompletedProcess:
+    return run_python(ROOT / "book/_tools/colab.py", "--root", root, "--out", out, cwd=root)
+
+
+@pytest.fixture(scope="session")
+def sample(sample_book, tmp_path_factory, run_python) -> dict[str, nbformat.NotebookNode]:
+    out = tmp_path_factory.mktemp("colab-sample")
+    done = convert(sample_book, out, run_python)
+    assert done.returncode == 0, done.stderr
+    return {path.stem: nbformat.read(path, 4) for path in out.glob("book/*.ipynb")}
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory, run_python) -> dict[str, nbformat.NotebookNode]:
+    out = tmp_path_factory.mktemp("colab-book")
+    done = convert(ROOT, out, run_python)
+    assert done.returncode == 0, done.stderr
+    return {path.stem: nbformat.read(path, 4) for path in out.glob("book/*.ipynb")}
+
+
+def text_of(notebook) -> str:
+    return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+# --- no MyST is left ---
+
+RAW = re.compile(
+    r"\{[a-z][\w:-]*\}(?=`|$)"  # a role or a directive
+    r"|^:::|^```\{|^\+\+\+|^%\s|^\([\w.:-]+\)=|^:[\w-]+:(\s|$)"  # a fence, break, comment, label
+    r"|\[\^",  # a footnote
+    re.MULTILINE,
+)
+
+
+def tokens(source: str) -> list:
+    """Parse a cell as plain Markdown with formulas, which is what Colab does."""
+    parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
+    return [t for token in parser.parse(source) for t in (token, *(token.children or []))]
+
+
+def raw_myst(notebook) -> list[str]:
+    """Return what would stand in the notebook as raw MyST."""
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for token in tokens(cell.source):
+                if token.type in ("text", "html_block", "html_inline"):
+                    found += [match.group() for match in RAW.finditer(token.content)]
+                if token.type == "fence" and token.info.startswith("{"):
+                    found.append(token.info)
+    return found
+
+
+def formulas(notebook) -> list[str]:
+    kinds = ("math_inline", "math_inline_double", "math_block", "math_block_label")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    return [t.content for cell in cells for t in tokens(cell.source) if t.type in kinds]
+
+
+def check_plain(notebook):
+    """Check all that a reader in Colab would stumble over."""
+    nbformat.validate(notebook)
+    assert raw_myst(notebook) == []
+    macros = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
+    macros = macros["sphinx"]["config"]["mathjax3_config"]["tex"]["macros"]
+    for formula in formulas(notebook):
+        assert not set(re.findall(r"\\([A-Za-z]+)", formula)) & {*macros, "class"}, formula
+        assert "<" not in formula, formula
+    text = text_of(notebook)
+    anchors = set(re.findall(r'<a id="([^"]+)"', text))
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+    assert text.count("<details>") == text.count("</details>")
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+
+
+def check_setup(notebook):
+    """Check that the first cell installs attnlib, and names the repository of _config.yml."""
+    url = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))["repository"]["url"]
+    first = notebook.cells[0]
+    assert first.cell_type == "code"
+    lines = [line for line in first.source.split("\n") if not line.startswith("#")]
+    assert lines == [f'%pip install -q "attnlib[book] @ git+{url}"']
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "see {ref}`there`",
+        "```{note}\nx\n```",
+        ":::{tip}\nx\n:::",
+        "% a comment",
+        "(label)=",
+        "a note[^1]",
+        "+++",
+        "<details>\n<summary>s</summary>\n\n{cite:t}`key`\n\n</details>",
+        "> {eq}`x`",
+    ],
+)
+def test_raw_myst_would_be_found(source):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(source)])
+    assert raw_myst(notebook)
+
+
+def test_plain_markdown_is_not_taken_for_myst():
+    source = "The set {a}, `x{y}` and $\\mathrm{a}$.\n\n```python\nf'{a}`'\n```\n\n- (a) 5 % of it"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(source)])
+    assert raw_myst(notebook) == []
+
+
+@pytest.mark.slow
+def test_the_sample_is_plain(sample):
+    assert sorted(sample) == ["01_sample", "02_more"]
+    for notebook in sample.values():
+        check_plain(notebook)
+        check_setup(notebook)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        "See [Fig. 1.2](#fig-01-weights), [(1.1)](#equation-eq-01-softmax)",
+        "[The idea on three tokens](#sec-01-idea)",
+        "/blob/colab/book/02_more.ipynb)",
+        "/book/appendix/notation.html)",
+        r"It costs \$5, uses `a_b` and is 1 &lt; 2.",
+        "> **What you will be able to do, *soon***\n>\n> - compute a softmax, as Bahdanau",
+        "> 2. second, with $\\operatorname{softmax}({\\color{#0072B2}{q}}{\\color{#E69F00}{k}}",
+        "The weights sum to one<sup>[1](#one)</sup>:",
+        "\\in \\mathbb{R}, \\qquad 0 \\lt \\alpha_s \\tag{1.1}\n$$",
+        "$$\n\\begin{aligned}\n{\\color{#0072B2}{q}} &= W x \\\\",
+        "$$\n\\begin{aligned}\na &= b \\\\\nc &= d\n\\end{aligned} \\tag{1.2}\n$$",
+        "**1.** Up to *rounding*.",
+        "| dot | $q^\\top k$ | $a\\vert b$ |",
+        "|---|---:|:---:|",
+        "**Table 1.1.** Two rows.\n\n| a | b |",
+        "[Table 1.1](#tab-01-two) is small.",
+        "![One orange dot.](data:image/png;base64,",
+        "**Fig. 1.1.** A picture from a file, Luong *et al.* ([2015](",
+        "- **Term**: What it *means*.",
+        "> A quotation.",
+        "<summary><b>Note</b></summary>\n\nFolded away.",
+        "<summary>Show <i>more</i></summary>\n\nHidden words.",
+        "**Fig. 1.2.** The weights of [(1.1)](#equation-eq-01-softmax), on $e = (1, 2, 3)$.",
+        "Bar chart of three attention weights: 0.09, 0.24 and 0.67.",
+        "### Exercise 1.1 (Shift the scores)\n\nAdd 100 to every score",
+        "<summary><b>Solution to Exercise 1.1 (Shift the scores)</b></summary>",
+        "```python\nweights(scores + 100)\n```\n\n</details>",
+        "### Exercise 1.2\n\nAs in [",
+        "## References\n\n- <a id=",
+    ],
+)
+def test_myst_becomes(sample, words):
+    assert words in text_of(sample["01_sample"])
+
+
+@pytest.mark.slow
+def test_a_chapter_without_a_list_of_references_gets_one(sample):
+    text = text_of(sample["02_more"])
+    assert "Luong *et al.* ([2015](#ref-luong2015))" in text
+    assert '\n## References\n\n- <a id="ref-luong2015" name="ref-luong2015"></a>' in text
+    assert "/blob/colab/book/01_sample.ipynb" in text  # the figure of the other chapter
+
+
+@pytest.mark.slow
+def test_code_keeps_its_outputs_and_hidden_code_is_a_form(sample, sample_book):
+    stored = nbformat.read(sample_book / "book" / "01_sample.ipynb", 4)
+    stored = [cell for cell in stored.cells if cell.cell_type == "code"]
+    cells = [c for c in sample["01_sample"].cells if c.cell_type == "code"][2:]  # set-up, files
+    assert [cell.outputs for cell in cells[:-1]] == [cell.outputs for cell in stored[:-1]]
+    assert cells[-1].outputs == []  # the page's twin of a figure is of no use in Colab
+    assert [cell.metadata.get("cellView") for cell in cells] == [None, "form", "form", None]
+    assert cells[1].source.startswith("#@title ")
+    assert cells[1].source.split("\n", 1)[1] == stored[1].source
+    assert "Fig. 1.2" in cells[2].source.split("\n")[0]
+
+
+@pytest.mark.slow
+def test_files_the_chapter_reads_travel_with_it(sample, tmp_path, monkeypatch):
+    files = sample["01_sample"].cells[1]
+    monkeypatch.chdir(tmp_path)
+    exec(files.source)
+    assert (tmp_path / "results" / "table.json").read_text() == '{"rows": [1, 2]}\n'
+    assert not any("Path(" in c.source for c in sample["02_more"].cells)
+
+
+@pytest.mark.slow
+def test_what_cannot_be_said_in_plain_markdown_is_an_error(sample_book, tmp_path, run_python):
+    root = tmp_path / "book"
+    shutil.copytree(sample_book, root)
+    path = root / "book" / "02_more.ipynb"
+    notebook = nbformat.read(path, 4)
+    notebook.cells[0].source += "\n\n```{math}\n\\class{unheard-of}{x}\n```\n"
+    nbformat.write(notebook, path)
+    done = convert(root, tmp_path / "out", run_python)
+    assert done.returncode != 0
+    assert "no colour for the class unheard-of" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "formula, plain",
+    [
+        (r"\softmax(e)", r"\operatorname{softmax}(e)"),
+        (r"\R^{d}", r"\mathbb{R}^{d}"),
+        (r"\query q", r"{\color{#0072B2}{q}}"),
+        (r"\key{k_{\text{\{a\}}}}", r"{\color{#E69F00}{k_{\text{\{a\}}}}}"),
+        (r"\both{\R}{y}", r"(\mathbb{R}, y)"),
+        (r"\Rightarrow \frac{a}{b}", r"\Rightarrow \frac{a}{b}"),
+    ],
+)
+def test_macros_are_written_out(formula, plain):
+    macros = {
+        "softmax": r"\operatorname{softmax}",
+        "R": r"\mathbb{R}",
+        "query": [r"\class{attn-query}{#1}", 1],
+        "key": [r"\class{attn-key}{#1}", 1],
+        "both": [r"(#1, #2)", 2],
+    }
+    assert colab.expand(formula, macros) == plain
+
+
+@pytest.mark.parametrize("formula", [r"\key{k", r"\key", r"\class{none}{x}"])
+def test_a_macro_used_wrongly_is_an_error(formula):
+    with pytest.raises(colab.MarkupError):
+        colab.expand(formula, {"key": [r"\class{attn-key}{#1}", 1]})
+
+
+# --- the chapters ---
+
+
+@pytest.mark.slow
+@chapter
+def test_chapter_is_plain(book, name):
+    check_plain(book[name])
+    check_setup(book[name])
+
+
+@pytest.mark.slow
+@chapter
+def test_every_code_cell_of_the_chapter_is_there(book, name):
+    stored = nbformat.read(ROOT / "book" / f"{name}.ipynb", 4)
+    code = [c.source for c in book[name].cells if c.cell_type == "code"]
+    code = [re.sub(r"\A#@title .*\n", "", source) for source in code]
+    wanted = [cell.source for cell in stored.cells if cell.cell_type == "code"]
+    assert code[-len(wanted) :] == wanted
+
+
+# --- each runs alone, in an empty folder, with only the wheel installed ---
+
+
+def built_wheel(folder: Path) -> Path:
+    """Build attnlib's wheel from a copy, so that nothing is left in the repository."""
+    source = folder / "source"
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "attnlib", source / "attnlib", ignore=skipped)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = ("pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source)
+    subprocess.run([sys.executable, "-m", *map(str, command)], check=True)
+    return next(folder.glob("attnlib-*.whl"))
+
+
+def constraints() -> str:
+    """Return the pins of requirements.txt, at the versions of this environment."""
+    names = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "requirements.txt").read_text("utf8"))
+    return "".join(f"{n}=={metadata.version(n).split('+')[0]}\n" for n in names)
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory):
+    """A fresh environment with the wheel and what it depends on; all chapters share it.
+
+    Installing takes some 90 s on two cores, most of it torch: too long to do for every chapter.
+    """
+    folder = tmp_path_factory.mktemp("fresh")
+    wheel = built_wheel(folder)
+    (folder / "constraints.txt").write_text(constraints(), "utf8")
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
+    flags = os.environ.get("PIP_FLAGS", "").split()
+    command = (python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *flags)
+    command = (*command, "-c", folder / "constraints.txt", f"attnlib[book] @ {wheel.as_uri()}")
+    subprocess.run([*map(str, command)], check=True, env=outside())
+    kernel = folder / "jupyter" / "kernels" / "fresh"
+    kernel.mkdir(parents=True)
+    launch = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": launch, "display_name": "fresh", "language": "python"}
+    (kernel / "kernel.json").write_text(yaml.safe_dump(spec, default_flow_style=True), "utf8")
+    yield folder, wheel
+    shutil.rmtree(folder / "venv")
+
+
+def outside(**more) -> dict[str, str]:
+    """Return the environment without what would let a fresh Python see this one."""
+    drop = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    return {**{k: v for k, v in os.environ.items() if k not in drop}, **more}
+
+
+def installed(folder: Path) -> str:
+    command = [str(folder / "venv" / "bin" / "python"), "-m", "pip", "freeze"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def run_alone(notebook, fresh, folder: Path, monkeypatch) -> None:
+    """Execute a notebook in `folder`, the wheel standing in for the repository."""
+    from nbclient import NotebookClient
+
+    home, wheel = fresh
+    setup = notebook.cells[0]
+    repository = colab.requirement(colab.repository_url())
+    assert setup.source.count(repository) == 1
+    setup.source = setup.source.replace(repository, f"attnlib[book] @ {wheel.as_uri()}")
+    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("PATH", str(home / "venv" / "bin"), prepend=os.pathsep)
+    for name, value in notebooks.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    before = installed(home)
+    NotebookClient(
+        notebook,
+        kernel_name="fresh",
+        timeout=600,
+        record_timing=False,
+        store_widget_state=False,
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+    assert installed(home) == before, "the set-up cell replaced a package"
+
+
+def texts(cell) -> list[str]:
+    """Return what a cell printed, as it is stored."""
+    outputs = [notebooks.normalise_output(o) for o in notebooks.joined(cell.outputs)]
+    return [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
+
+
+@pytest.mark.slow
+@chapter
+def test_chapter_runs_alone_and_says_what_the_page_says(book, fresh, tmp_path, monkeypatch, name):
+    stored = nbformat.from_dict(book[name])
+    executed = nbformat.from_dict(book[name])
+    run_alone(executed, fresh, tmp_path, monkeypatch)
+    for old, new in zip(stored.cells, executed.cells):
+        if old.get("outputs") and "# nbval-ignore-output" not in old.source:
+            assert texts(new) == texts(old), old.source
+
+
+@pytest.mark.slow
+def test_the_sample_runs_alone(sample, fresh, tmp_path, monkeypatch):
+    """The fresh kernel is the wheel's: the package does not come from this folder."""
+    notebook = nbformat.from_dict(sample["02_more"])
+    where = "import attnlib, torch\nprint(attnlib.__file__)\nprint(torch.__version__)"
+    notebook.cells.append(nbformat.v4.new_code_cell(where))
+    run_alone(notebook, fresh, tmp_path, monkeypatch)
+    package, torch = notebook.cells[-1].outputs[0].text.split()
+    assert Path(package).is_relative_to(fresh[0] / "venv")
+    assert torch.split("+")[0] == metadata.version("torch").split("+")[0]
+    assert "7.7782" in "".join(texts(notebook.cells[-2]))

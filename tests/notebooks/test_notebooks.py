@@ -1,0 +1,366 @@
+"""The stored chapters are what the reader was promised, and nobody can change a number unseen.
+
+nbval runs the chapters themselves (`make test`); here is what it does not look at, and the proof
+that it does look: a wrong number, a missing picture and a broken formula are planted and found.
+"""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import nbformat
+import notebooks
+import numpy as np
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.myst_blocks import myst_block_plugin
+from mdit_py_plugins.myst_role import myst_role_plugin
+from pybtex.database import parse_file
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = notebooks.chapters()
+SANITIZE = ROOT / "tests" / "notebooks" / "sanitize.cfg"
+MACHINE_PATH = re.compile(r"/home/|/root/|/tmp/|/Users/|[A-Z]:\\\\|site-packages|/dist-packages")
+SKIPS = {"nbval-skip", "nbval-ignore-output", "skip-execution"}
+NOT_PROSE = {"exercise", "solution", "bibliography", "math", "figure", "image", "raw", "code"}
+chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+# --- reading a chapter ---
+
+
+def code_cells(path: Path) -> list:
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+def parser() -> MarkdownIt:
+    plugins = colon_fence_plugin, dollarmath_plugin, myst_block_plugin, myst_role_plugin
+    parser = MarkdownIt("commonmark").enable("table")
+    for plugin in plugins:
+        parser.use(plugin)
+    return parser
+
+
+def tokens(text: str):
+    """Yield (token, names of the directives it stands in) for all of a Markdown text."""
+
+    def walk(text, inside):
+        for token in parser().parse(text):
+            yield token, inside
+            directive = re.match(r"\{([\w:-]+)\}", token.info.strip())
+            if token.type in ("fence", "colon_fence") and directive:
+                body = re.sub(r"\A(---\n.*?\n---\n|(:[\w-]+:.*\n)*)", "", token.content, flags=re.S)
+                yield from walk(body, (*inside, directive.group(1)))
+            for child in token.children or []:
+                yield child, inside
+
+    yield from walk(text, ())
+
+
+def markdown(path: Path):
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type == "markdown":
+            yield from tokens(cell.source)
+
+
+def prose(path: Path) -> int:
+    """Count the words outside code, formulas, exercises, solutions and references."""
+    texts = (
+        token.content
+        for token, inside in markdown(path)
+        if token.type == "text" and not set(inside) & NOT_PROSE
+    )
+    return sum(len(re.findall(r"\w[\w'’-]*", text)) for text in texts)
+
+
+def directives(path: Path, name: str) -> list:
+    kinds = ("fence", "colon_fence")
+    return [t for t, _ in markdown(path) if t.type in kinds and t.info.startswith("{" + name + "}")]
+
+
+def citations(path: Path) -> set[str]:
+    roles = [t for t, _ in markdown(path) if t.type == "myst_role" and "cite" in t.meta["name"]]
+    captions = [
+        str(cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", ""))
+        for cell in code_cells(path)
+    ]
+    texts = [role.content for role in roles]
+    texts += [key for text in captions for key in re.findall(r"\{cite:\w+\}`([^`]+)`", text)]
+    return {key.strip() for text in texts for key in text.split(",")}
+
+
+# --- the chapters ---
+
+
+def test_the_contents_name_every_chapter():
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
+    names = [c["file"] for part in contents["parts"] for c in part["chapters"]]
+    named = [name for name in names if re.match(r"book/\d\d_", name)]
+    assert named == [f"book/{path.stem}" for path in CHAPTERS]
+
+
+@chapter
+def test_stored_in_normal_form(path):
+    text = path.read_text("utf8")
+    normal = nbformat.writes(notebooks.normalise(nbformat.reads(text, 4))) + "\n"
+    assert text == normal, "run: python book/_tools/notebooks.py " + path.name
+
+
+@chapter
+def test_every_code_cell_ran_in_order_without_error(path):
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", f"a warning is stored below:\n{cell.source}"
+
+
+@chapter
+def test_few_cells_are_skipped_each_with_a_reason(path):
+    skipped = []
+    for cell in code_cells(path):
+        assert not re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source), "use a cell tag"
+        for tag in SKIPS & set(cell.metadata.get("tags", [])):
+            skipped.append(cell)
+            assert re.search(rf"# {tag}: \w+", cell.source), f"no reason beside {tag}"
+    assert len(skipped) <= 2
+
+
+@chapter
+def test_every_picture_has_a_name_a_caption_and_words_for_who_cannot_see_it(path):
+    for cell in code_cells(path):
+        if any("image/" in kind for o in cell.outputs for kind in o.get("data", {})):
+            about = cell.metadata.get("mystnb", {})
+            assert len(str(about.get("image", {}).get("alt", ""))) >= 20, cell.source
+            assert about.get("figure", {}).get("name"), cell.source
+            assert about.get("figure", {}).get("caption"), cell.source
+    for token, _ in markdown(path):
+        if token.type == "image":
+            assert token.content, f"no alt text: {token.attrs}"
+        if token.type in ("fence", "colon_fence") and re.match(r"\{(figure|image)\}", token.info):
+            assert re.search(r"(?m)^:?alt:? *\S+", token.content), token.info
+
+
+@chapter
+def test_length_of_the_prose(path):
+    assert 1500 <= prose(path) <= 3500
+
+
+@chapter
+def test_six_exercises_each_with_a_folded_solution(path):
+    labels = [
+        re.search(r"(?m)^:?label:? *(\S+)", token.content).group(1)
+        for token in directives(path, "exercise")
+    ]
+    solutions = directives(path, "solution")
+    assert len(labels) >= 6
+    assert sorted(token.info.split()[1] for token in solutions) == sorted(set(labels))
+    assert all(re.search(r"(?m)^:?class:? *dropdown", token.content) for token in solutions)
+
+
+@chapter
+def test_every_citation_is_in_the_bibliography_and_listed_on_the_page(path):
+    known = set(parse_file(str(ROOT / "book" / "references.bib")).entries)
+    cited = citations(path)
+    assert cited, "a chapter cites its papers"
+    assert cited <= known
+    assert directives(path, "bibliography"), "the chapter ends with its references"
+
+
+@chapter
+def test_no_path_of_a_machine_is_stored(path):
+    assert not MACHINE_PATH.search(path.read_text("utf8"))
+
+
+@chapter
+def test_no_widget_is_stored_that_needs_a_kernel(path):
+    notebook = nbformat.read(path, 4)
+    assert "widgets" not in notebook.metadata
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert notebooks.WIDGET_VIEW not in output.get("data", {}), cell.source
+
+
+@chapter
+def test_numbers_are_printed_with_at_most_four_decimals(path):
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            assert not re.search(r"\d\.\d{5,}", text), f"{text[:300]}\nfrom\n{cell.source}"
+
+
+# --- the tool ---
+
+
+def test_a_second_run_changes_nothing_and_check_sees_a_changed_number(sample_book, tmp_path):
+    folder = tmp_path / "book"
+    shutil.copytree(sample_book / "book", folder)
+    path = folder / "01_sample.ipynb"
+    before = path.read_bytes()
+    assert notebooks.run(path) == []
+    assert path.read_bytes() == before
+    path.write_bytes(before.replace(b"0.2447", b"0.2448"))
+    assert [found.split(":")[0] for found in notebooks.run(path, check=True)] == ["cell 3 (code)"]
+    assert b"0.2448" in path.read_bytes()  # check writes nothing
+
+
+def test_normal_form_forgets_the_run():
+    cell = nbformat.v4.new_code_cell(
+        "x ", metadata={"execution": {"iopub.status.busy": "12:00"}, "tags": ["t"]}
+    )
+    view = {
+        notebooks.WIDGET_VIEW: {"model_id": "1"},
+        "text/html": "<b>",
+        "text/plain": "<A at 0xf0>",
+    }
+    cell.outputs = [
+        nbformat.v4.new_output("stream", text="a\n"),
+        nbformat.v4.new_output("stream", text="b\n"),
+        nbformat.v4.new_output("display_data", data=view),
+    ]
+    again = nbformat.from_dict({**cell, "id": "other"})
+    notebook = notebooks.normalise(nbformat.v4.new_notebook(cells=[cell, again]))
+    first, second = notebook.cells
+    assert first.metadata == {"tags": ["t"]}
+    assert [o.get("text", o.get("data")) for o in first.outputs] == [
+        "a\nb\n",
+        {"text/html": "<b>", "text/plain": "<A>"},
+    ]
+    assert second.id == first.id + "-2"  # the ids follow from the text, and differ
+    assert notebook.metadata == notebooks.METADATA
+
+
+def picture(draw) -> str:
+    """Return what the inline backend would store for a figure."""
+    figure = Figure(figsize=(6.4, 4.8), dpi=100)
+    draw(figure.subplots())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def heat_map(noise=0.0, cell=0.0, title="weights"):
+    weights = np.random.default_rng(0).random((6, 8))
+    weights += noise * np.random.default_rng(1).standard_normal(weights.shape)
+    weights[2, 3] += cell
+
+    def draw(ax):
+        ax.imshow(weights, vmin=0, vmax=1)
+        ax.set_title(title)
+
+    return picture(draw)
+
+
+def curve(shift=0.0, second=True):
+    x = np.linspace(0, 1, 50)
+
+    def draw(ax):
+        ax.plot(x, x**2 + shift)
+        if second:
+            ax.plot(x, x, linewidth=1)
+        ax.set(ylim=(0, 1))
+
+    return picture(draw)
+
+
+def test_the_last_bits_of_the_data_do_not_change_a_picture():
+    assert notebooks.same_picture(heat_map(), heat_map(noise=1e-6))
+    assert notebooks.same_picture(curve(), curve(shift=1e-6))
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (heat_map(), heat_map(cell=0.1)),
+        (heat_map(), heat_map(title="scores")),
+        (curve(), curve(shift=0.02)),
+        (curve(), curve(second=False)),
+    ],
+    ids=["a cell of a heat map", "a title", "a curve moved", "a curve missing"],
+)
+def test_a_different_picture_is_seen(one, other):
+    assert not notebooks.same_picture(one, other)
+
+
+# --- planted faults ---
+
+
+@pytest.mark.slow
+def test_nbval_sees_a_wrong_number_and_a_wrong_or_missing_picture(
+    sample_book, tmp_path, run_python
+):
+    folder = tmp_path / "book"
+    shutil.copytree(sample_book / "book", folder)
+    shutil.copytree(ROOT / "book" / "_tools", folder / "_tools")
+    shutil.copy(ROOT / "book" / "conftest.py", folder)
+    original = json.loads((folder / "01_sample.ipynb").read_text("utf8"))
+    number, drawn = 3, 4  # the cells that print weights and draw them
+    assert "0.2447" in original["cells"][number]["outputs"][0]["text"][0]
+
+    def plant(name, change):
+        notebook = json.loads(json.dumps(original))
+        change(notebook["cells"])
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook), "utf8")
+
+    def wrong_number(cells):
+        cells[number]["outputs"][0]["text"] = ["[0.09   0.2448 0.6652]\n"]
+
+    def wrong_picture(cells):
+        cells[drawn]["outputs"][0]["data"]["image/png"] = heat_map()
+
+    def no_picture(cells):
+        del cells[drawn]["outputs"][0]["data"]["image/png"]
+
+    for change in (wrong_number, wrong_picture, no_picture):
+        plant(change.__name__, change)
+    (folder / "02_more.ipynb").unlink()
+    report = tmp_path / "report.xml"
+    done = run_python(
+        *("-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-sanitize-with", SANITIZE),
+        *("-p", "no:cacheprovider", f"--junitxml={report}", "--rootdir", tmp_path, folder),
+        cwd=tmp_path,
+        env=fixed_environment(),
+    )
+    failed = {
+        f"{case.get('classname')} {case.get('name')}"
+        for case in ET.parse(report).iter("testcase")
+        if case.find("failure") is not None
+    }
+    found = {re.search(r"(\w+)\W+(?:ipynb)?\W*Cell (\d+)", name).groups() for name in failed}
+    assert done.returncode == 1, done.stdout
+    assert found == {("wrong_number", "1"), ("wrong_picture", "2"), ("no_picture", "2")}
+
+
+def fixed_environment(**more) -> dict[str, str]:
+    return {**os.environ, **notebooks.ENVIRONMENT, **more}
+
+
+@pytest.mark.slow
+def test_a_broken_formula_of_the_library_fails_a_chapter(sample_book, tmp_path, run_python):
+    shutil.copytree(sample_book / "book", tmp_path / "book")
+    shutil.copytree(
+        ROOT / "attnlib", tmp_path / "attnlib", ignore=shutil.ignore_patterns("weights", "*.pyc")
+    )
+    scores = tmp_path / "attnlib" / "scores.py"
+    text = scores.read_text("utf8")
+    assert text.count("math.sqrt(") == 1
+    scores.write_text(text.replace("math.sqrt(", "abs("), "utf8")
+    broken = run_python(
+        *("-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider"),
+        "book/02_more.ipynb",
+        cwd=tmp_path,
+        env=fixed_environment(PYTHONPATH=str(tmp_path)),
+    )
+    assert broken.returncode == 1
+    assert "7.7782" in broken.stdout  # (1, 2) · (3, 4) / √2, as stored
+    assert "5.5000" in broken.stdout  # the same divided by 2, as the broken library says
