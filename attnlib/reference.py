@@ -53,7 +53,7 @@ def times(W, x):
 
 
 def softmax(scores, mask=None):
-    """exp(e_s) over their sum, for the positions where the mask is True; zeros when there are none."""
+    """exp(e_s) over their sum where the mask is True, zeros elsewhere (and where it never is)."""
     mask = [True] * len(scores) if mask is None else mask
     shown = [e for e, m in zip(scores, mask, strict=True) if m]
     if not shown:
@@ -91,8 +91,8 @@ def sigmoid(x):
 def gru_step(x, h, W, U, b, c):
     """One step of a gated recurrent unit (Cho et al. 2014, eq. 5 to 8), as PyTorch arranges it.
 
-    W (3H, D) and U (3H, H) hold the rows of the reset gate r, the update gate z and the candidate n,
-    in that order, b and c (3H,) their biases: ``h' = (1 - z) n + z h`` with
+    W (3H, D) and U (3H, H) hold the rows of the reset gate r, the update gate z and the candidate
+    n, in that order, b and c (3H,) their biases: ``h' = (1 - z) n + z h`` with
     ``n = tanh(W_n x + b_n + r (U_n h + c_n))``. Cho et al. apply r to h before U_n.
     """
     H = len(h)
@@ -120,8 +120,8 @@ def bahdanau_step(y, s, annotations, attention_score, cell):
 def luong_step(y, s, fed, annotations, attention_score, cell):
     """One step of Luong's decoder (2015, section 3.1): attend *after* the step.
 
-    `fed` is what the cell sees beside the word: the previous attentional vector (section 3.3), or an
-    empty array. Returns the new state, the context and the weights (S,).
+    `fed` is what the cell sees beside the word: the previous attentional vector (section 3.3), or
+    an empty array. Returns the new state, the context and the weights (S,).
     """
     new = cell(np.concatenate([y, fed]), s)
     contexts, weights = attend(attention_score, [new], annotations, annotations)

@@ -1,8 +1,8 @@
 r"""The score dial: how well does a key match the query?
 
-Every score has two halves. `prepare` does what depends on the keys alone, once a sentence; `compare`
-does the rest, once a query. ``score(queries, keys)`` is the two together. A score knows nothing of
-softmax, masks or recurrence, and returns numbers in nats.
+Every score has two halves. `prepare` does what depends on the keys alone, once a sentence;
+`compare` does the rest, once a query. ``score(queries, keys)`` is the two together. A score knows
+nothing of softmax, masks or recurrence, and returns numbers in nats.
 
 Shapes: queries (B, T, D_q), keys (B, S, D_k), scores (B, T, S); A is the hidden width.
 """
@@ -67,8 +67,8 @@ class ScaledDotScore(DotScore):
 class CosineScore(Score):
     r"""Cosine score :math:`\beta \cos(q_t, k_s)` (Graves et al. 2014, eq. 5 and 6).
 
-    `sharpness` is :math:`\beta`, which the Neural Turing Machine's controller emits at every step; here
-    it is one learned number. A vector of length zero has cosine 0 with everything.
+    `sharpness` is :math:`\beta`, which the Neural Turing Machine's controller emits at every step;
+    here it is one learned number. A vector of length zero has cosine 0 with everything.
     """
 
     def __init__(self, sharpness: float = 1.0):
@@ -143,8 +143,8 @@ class ConcatScore(Score):
 class LocationScore(Score):
     r"""Location score: row s of :math:`W q_t` (Luong et al. 2015, eq. 8); it never sees the keys.
 
-    The paper writes :math:`a_t = \mathrm{softmax}(W_a h_t)`, which needs a longest source: W has one
-    row a position, and a longer sentence is refused.
+    The paper writes :math:`a_t = \mathrm{softmax}(W_a h_t)`, which needs a longest source: W has
+    one row a position, and a longer sentence is refused.
     """
 
     def __init__(self, query_dim: int, max_source: int):

@@ -7,7 +7,7 @@ class Soft(nn.Module):
     r"""The average :math:`c_t = \sum_s a_{ts} v_s` (Bahdanau et al. 2015, eq. 5)."""
 
     def forward(self, weights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Average values (B, S, D_v) by weights (B, T, S): contexts (B, T, D_v), and the weights."""
+        """Average values (B, S, D_v) by weights (B, T, S): contexts (B, T, D_v), weights."""
         return weights @ values, weights
 
 

@@ -1,0 +1,178 @@
+"""The translator against the loops, under every setting of its dials."""
+
+from functools import partial
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from attnlib import reference
+from attnlib.data.batches import collate
+from attnlib.scores import SCORES
+from attnlib.seq2seq import FEEDINGS, FIXED, TIMINGS, Translator
+from attnlib.training import Objective
+
+EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
+V = 11
+
+
+def translator(seed=0, **dials):
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": V, "width": 6, "hidden": 4, "decoder_hidden": 8, "score_hidden": 5}
+    return Translator(**sizes, **dials).double().eval()
+
+
+def batch(*pairs):
+    return collate(pairs or [([5, 6, 7, 8], [9, 10]), ([4], [3, 5, 6]), ([7, 7], [8])])
+
+
+def every_setting():
+    for score, timing, feeding in product(SCORES, TIMINGS, FEEDINGS):
+        yield pytest.param(
+            {"score": score, "timing": timing, "feeding": feeding}, id=f"{score}-{timing}-{feeding}"
+        )
+    for fixed in FIXED:
+        feeding = "context" if fixed == "every_step" else "none"
+        dials = {"score": None, "fixed": fixed, "feeding": feeding}
+        yield pytest.param(dials, id=f"fixed-{fixed}")
+
+
+@pytest.mark.parametrize("dials", list(every_setting()))
+def test_every_setting_trains_and_ignores_padding(dials):
+    model, many = translator(**dials), batch()
+    loss = Objective(model, 0.1)(many.source, many.source_lengths, many.target_in, many.target_out)
+    loss.backward()
+    assert torch.isfinite(loss)
+    unused = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+    assert not unused
+    logits, weights = model(many.source, many.source_lengths, many.target_in)
+    for b, (S, T) in enumerate(zip(many.source_lengths, many.target_lengths, strict=True)):
+        alone = model(many.source[b : b + 1, :S], S[None], many.target_in[b : b + 1, :T])
+        torch.testing.assert_close(logits[b : b + 1, :T], alone[0], **EXACT)
+        torch.testing.assert_close(weights[b : b + 1, :T, :S], alone[1], **EXACT)
+        assert weights[b, :, S:].eq(0).all()
+        want = 0.0 if dials["score"] is None else 1.0
+        torch.testing.assert_close(weights[b].sum(-1), torch.full_like(weights[b, :, 0], want))
+
+
+@pytest.mark.parametrize("dials", list(every_setting()))
+def test_steps_one_by_one_equal_teacher_forcing(dials):
+    model, many = translator(**dials), batch()
+    logits, weights = model(many.source, many.source_lengths, many.target_in)
+    memory = model.encode(many.source, many.source_lengths)
+    state = model.start(memory)
+    for t in range(many.target_in.shape[1]):
+        step_logits, step_weights, state = model.step(many.target_in[:, t], state, memory)
+        torch.testing.assert_close(step_logits, logits[:, t], **EXACT)
+        torch.testing.assert_close(step_weights, weights[:, t], **EXACT)
+
+
+def loops(model, source, target_in):
+    """The same translator written from the equations, one sentence, one step, one sum at a time."""
+    p = {name: value.detach().numpy() for name, value in model.named_parameters()}
+    E = p["embedding.weight"]
+    states = {}
+    for suffix, order in (("", range(len(source))), ("_reverse", reversed(range(len(source))))):
+        h = np.zeros(p["encoder.rnn.weight_hh_l0"].shape[1])
+        for s in order:
+            names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+            h = reference.gru_step(
+                E[source[s]], h, *(p[f"encoder.rnn.{name}{suffix}"] for name in names)
+            )
+            states[suffix, s] = h
+    annotations = np.array(
+        [np.concatenate([states["", s], states["_reverse", s]]) for s in range(len(source))]
+    )
+    summary = np.concatenate([states["", len(source) - 1], states["_reverse", 0]])
+    s = np.tanh(reference.times(p["decoder.first.weight"], summary) + p["decoder.first.bias"])
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    W, U, b, c = (p[f"decoder.cell.{name}"] for name in names)
+
+    def cell(x, h):
+        return reference.gru_step(x, h, W, U, b, c)
+
+    score = partial(
+        reference.additive_score,
+        W=p["decoder.attention.score.W.weight"],
+        U=p["decoder.attention.score.U.weight"],
+        v=p["decoder.attention.score.v.weight"][0],
+    )
+    fed = np.zeros(model.decoder.fed_dim)
+    logits, weights = [], []
+    for y in target_in:
+        if model.decoder.timing == "before":
+            s, context, a = reference.bahdanau_step(E[y], s, annotations, score, cell)
+        else:
+            s, context, a = reference.luong_step(E[y], s, fed, annotations, score, cell)
+        seen = np.concatenate([s, context, E[y]])
+        fed = np.tanh(reference.times(p["decoder.W_c.weight"], seen) + p["decoder.W_c.bias"])
+        logits.append(reference.times(E, fed) + p["bias"])
+        weights.append(a)
+    return np.array(logits), np.array(weights)
+
+
+@pytest.mark.parametrize("timing, feeding", [("before", "context"), ("after", "input")])
+def test_bahdanau_and_luong_match_the_loops(timing, feeding):
+    model = translator(score="additive", timing=timing, feeding=feeding)
+    source, given = [5, 6, 7, 2], [1, 8, 9]
+    with torch.no_grad():
+        logits, weights = model(torch.tensor([source]), torch.tensor([4]), torch.tensor([given]))
+    want = loops(model, source, given)
+    np.testing.assert_allclose(logits[0], want[0], **EXACT)
+    np.testing.assert_allclose(weights[0], want[1], **EXACT)
+
+
+def test_timing_says_which_state_asks():
+    """Before: the first weights do not know the first word. After: they do."""
+    for timing, same in (("before", True), ("after", False)):
+        model = translator(score="additive", timing=timing, feeding="none")
+        source, lengths = torch.tensor([[5, 6, 7, 2]]), torch.tensor([4])
+        _, one = model(source, lengths, torch.tensor([[8]]))
+        _, other = model(source, lengths, torch.tensor([[9]]))
+        assert torch.equal(one, other) == same
+
+
+def test_feeding_says_what_the_next_step_sees():
+    """Scaling the attentional vector moves the next state under input feeding only."""
+    for feeding, moves in (("input", True), ("context", False), ("none", False)):
+        model = translator(score="dot", timing="after", feeding=feeding)
+        memory = model.encode(torch.tensor([[5, 6, 2]]), torch.tensor([3]))
+        word = torch.tensor([8])
+        _, _, first = model.step(word, model.start(memory), memory)
+        _, _, before = model.step(word, first, memory)
+        with torch.no_grad():
+            model.decoder.W_c.weight.mul_(2)
+        _, _, first = model.step(word, model.start(memory), memory)
+        _, _, after = model.step(word, first, memory)
+        assert (not torch.equal(before.hidden, after.hidden)) == moves
+
+
+def test_sutskever_gives_the_context_to_the_first_state_alone():
+    model = translator(score=None, fixed="first_state", feeding="none")
+    memory = model.encode(torch.tensor([[5, 6, 2]]), torch.tensor([3]))
+    state = model.start(memory)
+    other = memory._replace(summary=torch.randn_like(memory.summary))
+    word = torch.tensor([8])
+    assert torch.equal(model.step(word, state, memory)[0], model.step(word, state, other)[0])
+    cho = translator(score=None, fixed="every_step")
+    assert not torch.equal(cho.step(word, state, memory)[0], cho.step(word, state, other)[0])
+
+
+def test_the_embedding_is_tied_three_ways():
+    model = translator()
+    assert sum(p.shape == (V, 6) for p in model.parameters()) == 1
+
+
+def test_settings_and_shapes_are_checked():
+    with pytest.raises(ValueError, match="unknown timing 'during': one of before, after"):
+        translator(timing="during")
+    with pytest.raises(ValueError, match="unknown feeding 'all': one of context, input, none"):
+        translator(feeding="all")
+    with pytest.raises(ValueError, match="unknown score 'bilinear'"):
+        translator(score="bilinear")
+    model = translator()
+    with pytest.raises(ValueError, match="a source sentence is empty"):
+        model.encode(torch.tensor([[5, 2], [0, 0]]), torch.tensor([2, 0]))
+    with pytest.raises(ValueError, match=r"source must be \(B, S\)"):
+        model.encode(torch.tensor([5, 2]), torch.tensor([2]))

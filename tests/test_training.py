@@ -1,0 +1,215 @@
+"""The loop: what it minimises, that it learns, and that stopping it changes nothing."""
+
+import dataclasses
+import math
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from attnlib import training
+from attnlib.data.batches import collate
+from attnlib.data.tokenizer import PAD
+from attnlib.seq2seq import Translator
+from attnlib.training import Objective, Run, RunConfig
+
+TINY = RunConfig(
+    "tiny",
+    data="copy",
+    sentences=200,
+    max_length=5,
+    width=8,
+    hidden=8,
+    updates=12,
+    tokens=100,
+    warmup=2,
+    average=3,
+    validate_every=6,
+)
+
+
+def weights(run):
+    return torch.cat([p.detach().flatten() for p in run.averaged_model().parameters()])
+
+
+def test_objective_is_the_smoothed_cross_entropy_of_real_tokens():
+    torch.manual_seed(0)
+    model = Translator(12, width=6, hidden=4, score="dot", decoder_hidden=8).double()
+    batch = collate([([5, 6], [7, 8, 9]), ([4], [10])])
+    got = Objective(model, 0.1)(
+        batch.source, batch.source_lengths, batch.target_in, batch.target_out
+    )
+    logits, _ = model(batch.source, batch.source_lengths, batch.target_in)
+    want = 0.0
+    for row, gold in zip(logits.log_softmax(-1).flatten(0, 1), batch.target_out.flatten()):
+        if gold != PAD:  # by the definition: 0.9 on the gold token, 0.1 shared by all 12
+            want -= 0.9 * row[gold] + 0.1 * row.mean()
+    assert got.item() == pytest.approx(want.item(), abs=1e-4)  # cross-entropy runs in float32
+    plain = cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), ignore_index=PAD)
+    pairs = [([5, 6], [7, 8, 9]), ([4], [10])]
+    assert training.validation_loss(model, pairs) == pytest.approx(plain.item(), abs=1e-5)
+
+
+def test_learning_rate_rises_then_falls_to_nothing():
+    config = RunConfig("any", lr=1.0, warmup=10, updates=110)
+    rates = [training.learning_rate(u, config) for u in range(110)]
+    assert rates[0] == pytest.approx(0.1) and rates[10] == pytest.approx(1.0)
+    assert rates[60] == pytest.approx(0.5)  # half way down the cosine
+    assert all(a > b for a, b in zip(rates[10:], rates[11:]))
+    assert rates[-1] < 1e-3
+
+
+def test_snapshots_are_the_last_fifth_and_end_with_the_last():
+    config = RunConfig("any", updates=1000, average=10)
+    assert sorted(training.snapshots(config)) == list(range(820, 1001, 20))
+
+
+def test_averaged_weights_are_the_mean_of_the_snapshots(tmp_path):
+    run = Run(TINY, tmp_path, device="cpu", quiet=True)
+    taken = []
+    keep = run._average
+
+    def spy():
+        taken.append(torch.cat([p.detach().flatten().clone() for p in run.model.parameters()]))
+        keep()
+
+    run._average = spy
+    assert run.run()
+    assert len(taken) == 3
+    torch.testing.assert_close(weights(run), torch.stack(taken).mean(0), rtol=0, atol=1e-6)
+
+
+def test_a_stopped_run_ends_at_the_same_weights(tmp_path):
+    whole = Run(TINY, tmp_path / "whole", device="cpu", quiet=True)
+    whole.run()
+    for _ in range(50):  # a budget of nothing: one update a call
+        part = Run(TINY, tmp_path / "part", device="cpu", quiet=True)
+        if part.run(minutes=0):
+            break
+    assert part.finished and part.progress.update == TINY.updates
+    assert torch.equal(weights(part), weights(whole))
+    logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "part")]
+    assert [line.split(",")[0] for line in logs[1]] == [line.split(",")[0] for line in logs[0]]
+
+
+def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
+    tmp_path, monkeypatch
+):
+    whole = Run(TINY, tmp_path / "whole", device="cpu", quiet=True)
+    whole.run()
+    run = Run(TINY, tmp_path / "killed", device="cpu", quiet=True)
+    run.run(minutes=0)
+    good = (tmp_path / "killed" / training.CHECKPOINT).read_bytes()
+
+    def half(checkpoint, path):
+        path.write_bytes(good[: len(good) // 2])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(KeyboardInterrupt):
+            run.run()
+    assert (tmp_path / "killed" / training.CHECKPOINT).read_bytes() == good
+    again = Run(TINY, tmp_path / "killed", device="cpu", quiet=True)
+    assert again.progress.update == 1
+    again.run()
+    assert torch.equal(weights(again), weights(whole))
+
+
+def test_a_folder_of_another_run_or_a_damaged_checkpoint_is_refused(tmp_path):
+    Run(TINY, tmp_path, device="cpu", quiet=True).run(minutes=0)
+    other = dataclasses.replace(TINY, lr=0.5)
+    with pytest.raises(ValueError, match="belongs to another run"):
+        Run(other, tmp_path, device="cpu", quiet=True)
+    (tmp_path / training.CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="is damaged: delete it to start again"):
+        Run(TINY, tmp_path, device="cpu", quiet=True)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    run = Run(TINY, tmp_path, device="cpu", quiet=True)
+    with torch.no_grad():
+        run.model.bias.fill_(math.nan)
+    with pytest.raises(FloatingPointError, match="loss is nan at update 1"):
+        run.run()
+
+
+def test_unknown_data_lists_what_there_is():
+    with pytest.raises(ValueError, match="unknown data 'wmt': one of multi30k, tatoeba, copy"):
+        training.prepare(dataclasses.replace(TINY, data="wmt"))
+
+
+def test_the_old_tricks_rearrange_the_source_only():
+    plain = training.prepare(TINY).train
+    backwards = training.prepare(dataclasses.replace(TINY, reverse_source=True)).train
+    double = training.prepare(dataclasses.replace(TINY, double_source=True)).train
+    for (x, y), (r, yr), (d, yd) in zip(plain, backwards, double, strict=True):
+        assert r == x[::-1] and d == x + x and y == yr == yd
+
+
+def test_the_queue_builds_and_respects_the_size_limit():
+    for config in training.QUEUE.values():
+        model = Translator(**config.model(config.vocab_size))
+        assert sum(p.numel() for p in model.parameters()) <= 4_500_000, config.name
+    attentive, fixed = (
+        sum(p.numel() for p in Translator(**config.model(8000)).parameters())
+        for config in (training.ATTENTIVE, training.FIXED_CONTEXT)
+    )
+    assert abs(fixed / attentive - 1) < 0.01
+
+
+def test_an_unknown_run_is_named(capsys):
+    with pytest.raises(SystemExit):
+        training.main(["--run", "en-xx-nothing"])
+    assert "unknown run 'en-xx-nothing': one of en-fr-bahdanau" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(tmp_path):
+    """Gradients of two gloo processes add up to those of one, so losses and weights agree."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import dataclasses, json, sys, torch
+            from attnlib.training import Run, RunConfig
+            torch.set_num_threads(1)
+            config = RunConfig("two", data="copy", sentences=200, max_length=5, width=8, hidden=8,
+                               updates=6, tokens=100, average=1, validate_every=3,
+                               dropout=0.0, output_dropout=0.0)
+            run = Run(config, sys.argv[1], device="cpu", quiet=True)
+            losses = []
+            update = run._update
+            def spy(batch):
+                loss, lr = update(batch)
+                losses.append(loss)
+                return loss, lr
+            run._update = spy
+            run.run()
+            if run.rank == 0:
+                weights = [p.detach().double().sum().item() for p in run.model.parameters()]
+                print("RESULT", json.dumps({"losses": losses, "weights": weights}))
+            """
+        )
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    results = []
+    for count in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        command = [sys.executable, *(launcher if count > 1 else []), str(script)]
+        done = subprocess.run(
+            [*command, str(tmp_path / str(count))],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+        results.append(training.json.loads(line.removeprefix("RESULT")))
+    assert results[1]["losses"] == pytest.approx(results[0]["losses"], rel=1e-4)
+    assert results[1]["weights"] == pytest.approx(results[0]["weights"], rel=1e-3, abs=1e-4)
