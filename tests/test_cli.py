@@ -204,6 +204,14 @@ def test_no_network_is_one_line(capsys, tmp_path, monkeypatch):
     assert str(tmp_path / "multi30k") in message
 
 
+def test_a_message_of_several_lines_becomes_one(capsys, monkeypatch):
+    def load(name):
+        raise RuntimeError("Error(s) in loading:\n\tmissing key")
+
+    monkeypatch.setattr(pretrained, "load", load)
+    assert fails(capsys, "translate", "x") == "attnlib: Error(s) in loading: missing key\n"
+
+
 def test_input_that_is_no_text_is_one_line(capsys, monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", stream)
