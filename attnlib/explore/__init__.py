@@ -1,11 +1,12 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
 `SoftmaxLookup`, `FiveDials`, `AlignmentFigure`: each a Python class that checks its data and
-computes what it can with attnlib, and one ES module that draws. `modules()` gives the modules.
+computes its numbers with attnlib, and one ES module that draws. `modules()` gives the modules.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
 from attnlib.explore.figure import FigureError, modules
+from attnlib.explore.five_dials import FiveDials
 from attnlib.explore.softmax_lookup import SoftmaxLookup
 
-__all__ = ["AlignmentFigure", "FigureError", "SoftmaxLookup", "modules"]
+__all__ = ["AlignmentFigure", "FigureError", "FiveDials", "SoftmaxLookup", "modules"]

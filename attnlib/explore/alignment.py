@@ -50,9 +50,7 @@ class AlignmentFigure(Figure):
         if not sentences:
             raise FigureError("sentences must hold at least one sentence")
         pairs = [plain(each, f"sentences[{i}]") for i, each in enumerate(sentences)]
-        super().__init__(
-            sentences=pairs, languages=list(languages), sentence=sentence, word=word
-        )
+        super().__init__(sentences=pairs, languages=list(languages), sentence=sentence, word=word)
 
     @tr.validate("sentences")
     def _check_sentences(self, proposal):
@@ -80,7 +78,8 @@ class AlignmentFigure(Figure):
     def numbers(self, word: int | None = None) -> dict:
         """The numbers beside the heat map for one target word; the chosen one unless given."""
         shown = self.sentences[self.sentence]
-        row = shown["weights"][self.word if word is None else word]
+        word = min(self.word, len(shown["target"]) - 1) if word is None else word
+        row = shown["weights"][word]
         best = max(range(len(row)), key=row.__getitem__)
         return {
             "best": shown["source"][best] if row[best] > 0 else None,

@@ -103,7 +103,10 @@ export function formula(source) {
     }
     return atom(source[at++]);
   };
-  const atom = (c) => (/[a-zα-ωA-Z]/.test(c) ? [h("var", {}, c)] : [c]);
+  const atom = (c) => {
+    const accent = source[at] === "\u0303" ? source[at++] : ""; // a tilde on top
+    return /[a-zα-ωA-Z]/.test(c) ? [h("var", {}, c + accent)] : [c];
+  };
   function parse(end) {
     const out = [];
     while (at < source.length && source[at] !== end) {

@@ -66,7 +66,7 @@ class Figure(anywidget.AnyWidget):
         raise TypeError(f"{type(self).__name__} must define table")
 
     def to_html(self) -> str:
-        """The figure as the element that the book's pages bring to life, with a readable table in it."""
+        """The element that the book's pages bring to life, with a readable table in it."""
         caption, columns, rows = self.table()
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
         body = "".join(

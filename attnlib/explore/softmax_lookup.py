@@ -115,7 +115,9 @@ class SoftmaxLookup(Figure):
     def scores(self) -> list[float]:
         """The score of every key (S,), before the temperature divides it."""
         score = make(self.score, query_dim=2, key_dim=2)
-        return score(self._tensor("query")[None, None], self._tensor("key_vectors")[None])[0, 0].tolist()
+        return score(self._tensor("query")[None, None], self._tensor("key_vectors")[None])[
+            0, 0
+        ].tolist()
 
     @property
     def weights(self) -> list[float]:
@@ -145,8 +147,8 @@ class SoftmaxLookup(Figure):
         return caption + f"{self.temperature:.1f}", ["", "key", "score", "weight", "value"], rows
 
     def __repr__(self):
-        score = self.score.replace("_", " ")
-        return f"SoftmaxLookup({len(self.key_vectors)} keys, {score}, temperature {self.temperature:.1f})"
+        count, score = len(self.key_vectors), self.score.replace("_", " ")
+        return f"SoftmaxLookup({count} keys, {score}, temperature {self.temperature:.1f})"
 
 
 def within(name: str, point: list[float]) -> list[float]:

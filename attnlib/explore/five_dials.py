@@ -1,0 +1,212 @@
+"""The five dials: turn one, and formula, diagram, paper and weights follow."""
+
+import traitlets as tr
+
+from attnlib import scores
+from attnlib.explore import example
+from attnlib.explore.figure import Figure, FigureError, rounded
+from attnlib.seq2seq import FEEDINGS, TIMINGS
+
+SETTINGS = {
+    "score": tuple(scores.SCORES),
+    "window": tuple(example.WINDOWS),
+    "selection": ("soft", "hard"),
+    "timing": TIMINGS,
+    "feeding": FEEDINGS,
+}
+
+
+def paper(name: str, note: str, *settings: str) -> dict:
+    """A paper and its settings of each dial in turn; the first of several is its main one."""
+    chosen = {dial: each.split() for dial, each in zip(SETTINGS, settings, strict=True)}
+    return {"name": name, "note": note, "settings": chosen}
+
+
+PAPERS = [
+    paper(
+        "Bahdanau, Cho and Bengio 2015",
+        "Section 3.1 and appendix A.1.2: the state before the step asks; the context enters the "
+        "cell of the same step.",
+        *("additive", "everywhere", "soft", "before", "context"),
+    ),
+    paper(
+        "Xu et al. 2015, soft attention",
+        "Section 4.2, Show, Attend and Tell: the same dials, with regions of an image for keys.",
+        *("additive", "everywhere", "soft", "before", "context"),
+    ),
+    paper(
+        "Xu et al. 2015, hard attention",
+        "Section 4.1: one region is drawn at every step, so that learning needs REINFORCE.",
+        *("additive", "everywhere", "hard", "before", "context"),
+    ),
+    paper(
+        "Luong, Pham and Manning 2015, global",
+        "Section 3.1, with input feeding (section 3.3) or without: the new state asks.",
+        *("general dot concat location", "everywhere", "soft", "after", "input none"),
+    ),
+    paper(
+        "Luong, Pham and Manning 2015, local-m",
+        "Section 3.2: the window moves one source word at every step, so a word order that changes "
+        "must fit into it.",
+        *("general dot", "local_m", "soft", "after", "input none"),
+    ),
+    paper(
+        "Luong, Pham and Manning 2015, local-p",
+        "Section 3.2, eq. 9 and 10: the state says where the window stands. The weights are not "
+        "renormalised, so a row sums to less than 1.",
+        *("general dot", "local_p", "soft", "after", "input none"),
+    ),
+    paper(
+        "Vaswani et al. 2017, one head",
+        "Eq. 1; the causal window is that of the decoder's self-attention (section 3.2.3). There "
+        "is no recurrence: a layer's own state asks, and nothing is fed back.",
+        *("scaled_dot", "everywhere causal", "soft", "after", "none"),
+    ),
+    paper(
+        "Graves, Wayne and Danihelka 2014, content addressing",
+        "Section 3.3.1, the Neural Turing Machine, without its shifts: what was read at the last "
+        "step goes into the controller.",
+        *("cosine", "everywhere", "soft", "after", "context"),
+    ),
+]
+
+
+class FiveDials(Figure):
+    """Turn the five dials of attention on a sentence of four words.
+
+    The decoder is `attnlib.seq2seq.Decoder`, three numbers wide, writing "une chemise rouge ." from
+    "a red shirt ."; see `attnlib.explore.example`.
+
+    Parameters
+    ----------
+    score : a name of `attnlib.scores.SCORES`
+    window : "everywhere", "causal", "local_m" or "local_p"
+    selection : "soft" or "hard"
+    timing : "before" or "after"
+    feeding : "context", "input" or "none"
+    step : int
+        The target word, 0 to 3, that the diagram shows.
+    seed : int
+        Which draws the hard selection makes.
+
+    Raises
+    ------
+    FigureError
+        (a ValueError) naming the settings that a dial has.
+
+    Examples
+    --------
+    >>> figure = FiveDials(score="general", timing="after", feeding="input")
+    >>> figure
+    FiveDials(general, everywhere, soft, after, input)
+    >>> figure.papers_here
+    ['Luong, Pham and Manning 2015, global']
+    >>> [[round(a, 2) for a in row] for row in figure.weights][1]  # chemise
+    [0.02, 0.03, 0.95, 0.0]
+    """
+
+    module = "five_dials"
+    state_names = (*SETTINGS, "step", "seed", "example", "papers")
+
+    score = tr.Unicode("additive").tag(sync=True)
+    window = tr.Unicode("everywhere").tag(sync=True)
+    selection = tr.Unicode("soft").tag(sync=True)
+    timing = tr.Unicode("before").tag(sync=True)
+    feeding = tr.Unicode("context").tag(sync=True)
+    step = tr.Int(1).tag(sync=True)
+    seed = tr.Int(0).tag(sync=True)
+    example = tr.Dict(read_only=True).tag(sync=True)
+    papers = tr.List(read_only=True).tag(sync=True)
+
+    def __init__(
+        self,
+        score="additive",
+        window="everywhere",
+        selection="soft",
+        timing="before",
+        feeding="context",
+        step=1,
+        seed=0,
+    ):
+        self.set_trait("papers", PAPERS)
+        self.set_trait(
+            "example",
+            {
+                "source": example.SOURCE,
+                "target": example.TARGET,
+                "gold": example.GOLD,
+                "numbers": {**example.NUMBERS, "half_width": example.HALF_WIDTH},
+            },
+        )
+        super().__init__(
+            score=score,
+            window=window,
+            selection=selection,
+            timing=timing,
+            feeding=feeding,
+            step=step,
+            seed=seed,
+        )
+
+    @tr.validate(*SETTINGS)
+    def _check_setting(self, proposal):
+        dial = proposal.trait.name
+        if proposal.value not in SETTINGS[dial]:
+            known = ", ".join(SETTINGS[dial])
+            raise FigureError(f"unknown {dial} {proposal.value!r}: one of {known}")
+        return proposal.value
+
+    @tr.validate("step")
+    def _check_step(self, proposal):
+        if not 0 <= proposal.value < len(example.TARGET):
+            raise FigureError(f"step must be 0 to {len(example.TARGET) - 1}, got {proposal.value}")
+        return proposal.value
+
+    @tr.validate("seed")
+    def _check_seed(self, proposal):
+        if not 0 <= proposal.value < 10_000:
+            raise FigureError(f"seed must be 0 to 9999, got {proposal.value}")
+        return proposal.value
+
+    def _decode(self) -> tuple[list[list[float]], list[int] | None]:
+        hard = example.Hard(self.seed) if self.selection == "hard" else None
+        model = example.Example(self.score, self.window, hard, self.timing, self.feeding)
+        return model(example.tensors()).tolist(), hard and hard.chosen
+
+    @property
+    def weights(self) -> list[list[float]]:
+        """Weights (T, S) at this setting; a hard selection draws with them."""
+        return self._decode()[0]
+
+    @property
+    def chosen(self) -> list[int] | None:
+        """The source position drawn at every step; None when the selection is soft."""
+        return self._decode()[1]
+
+    @property
+    def mass_on_gold(self) -> float:
+        """Mean mass on the right source word."""
+        masses = [row[s] for row, s in zip(self.weights, example.GOLD, strict=True)]
+        return rounded(sum(masses) / len(masses))
+
+    @property
+    def papers_here(self) -> list[str]:
+        """The papers that sit at this setting of the dials."""
+        return [
+            each["name"]
+            for each in PAPERS
+            if all(getattr(self, dial) in known for dial, known in each["settings"].items())
+        ]
+
+    def table(self):
+        rows = [
+            [word, *(f"{a:.3f}" for a in row)]
+            for word, row in zip(example.TARGET, self.weights, strict=True)
+        ]
+        dials = ", ".join(f"{dial} {getattr(self, dial)}" for dial in SETTINGS)
+        papers = "; ".join(self.papers_here) or "no paper: yours"
+        caption = f"Weights, {dials.replace('_', ' ')} ({papers})"
+        return caption, ["", *example.SOURCE], rows
+
+    def __repr__(self):
+        return f"FiveDials({', '.join(getattr(self, dial) for dial in SETTINGS)})"

@@ -1,0 +1,344 @@
+"""The interactive figures, Python's side: what they accept, compute, and store on a page."""
+
+import itertools
+import json
+import re
+import sys
+import types
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from attnlib import reference
+from attnlib.explore import AlignmentFigure, FigureError, FiveDials, SoftmaxLookup, modules
+from attnlib.explore import example as tiny
+from attnlib.explore.example_numbers import NUMBERS
+from attnlib.explore.figure import rounded
+from attnlib.explore.five_dials import PAPERS, SETTINGS
+
+EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
+PAIR = (
+    ["a", "red", "shirt"],
+    ["une", "chemise", "rouge"],
+    [[0.9, 0.1, 0], [0.2, 0.1, 0.7], [0, 1, 0]],
+)
+
+
+def figures():
+    return [SoftmaxLookup(), FiveDials(), AlignmentFigure([PAIR])]
+
+
+def state_of(page: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
+
+
+# --- what all figures promise
+
+
+def test_modules_are_complete_in_themselves():
+    assert set(modules()) == {figure.module for figure in figures()}
+    for source in modules().values():
+        assert "export default { render };" in source
+        assert not re.search(r"^import ", source, re.M)
+        assert "innerHTML" not in source and "http" not in source.replace("http://www.w3.org/", "")
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_stored_output_is_the_same_every_time(which):
+    first, second = figures()[which], figures()[which]
+    assert first.model_id != second.model_id
+    assert first.to_html() == second.to_html()
+    assert repr(first) == repr(second) and "0x" not in repr(first)
+    assert first.model_id not in first.to_html()
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_bundle_has_the_widget_and_its_twin(which):
+    figure = figures()[which]
+    data, _ = figure._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == figure.model_id
+    assert data["text/html"].startswith(f'<attn-fig data-module="{figure.module}">')
+    assert "<table><caption>" in data["text/html"]  # for readers without the script
+    assert data["text/plain"] == repr(figure)
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_colab_gets_the_widget_alone(which, monkeypatch):
+    output = types.ModuleType("google.colab.output")
+    output.enable_custom_widget_manager = lambda: None
+    output._widgets = SimpleNamespace(_installed_url=None)
+    monkeypatch.setitem(sys.modules, "google.colab.output", output)
+    data, _ = figures()[which]._repr_mimebundle_()
+    assert "text/html" not in data and "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_stored_numbers_are_short():
+    weights = np.full((3, 3), 1 / 3)
+    page = AlignmentFigure([(*PAIR[:2], weights)]).to_html()
+    assert state_of(page)["sentences"][0]["weights"] == [[0.3333] * 3] * 3
+    assert rounded({"a": [-1e-9, 2, True, "x", None]}) == {"a": [0.0, 2, True, "x", None]}
+    assert str(rounded(-1e-9)) == "0.0"
+
+
+def test_state_survives_the_page():
+    lookup = SoftmaxLookup(query=(0.5, -1), temperature=0.3, score="scaled_dot")
+    kept = state_of(lookup.to_html())
+    kept["keys"] = kept.pop("key_vectors")
+    assert SoftmaxLookup(**kept).to_html() == lookup.to_html()
+    dials = FiveDials("dot", "local_p", "hard", "after", "input", step=2, seed=7)
+    kept = state_of(dials.to_html())
+    assert FiveDials(**{name: kept[name] for name in (*SETTINGS, "step", "seed")}).to_html() == (
+        dials.to_html()
+    )
+    alignment = AlignmentFigure([PAIR, PAIR], languages=("A", "B"), sentence=1, word=2)
+    assert AlignmentFigure(**state_of(alignment.to_html())).to_html() == alignment.to_html()
+
+
+def test_what_comes_from_outside_is_escaped():
+    bad = "</script><img src=x onerror=alert(1)>"
+    page = AlignmentFigure([([bad, "b"], ["c & d"], [[0.5, 0.5]])]).to_html()
+    assert page.count("</script>") == 1 and "<img" not in page
+    assert "&lt;img src=x" in page and "c &amp; d" in page
+    assert state_of(page)["sentences"][0]["source"][0] == bad
+
+
+# --- softmax lookup
+
+
+@pytest.mark.parametrize("score", ["dot", "scaled_dot"])
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 5.0])
+def test_lookup_matches_the_loops(score, temperature):
+    figure = SoftmaxLookup(temperature=temperature, score=score)
+    one = getattr(reference, f"{score}_score")
+    scores = [one(np.array(figure.query), np.array(key)) for key in figure.key_vectors]
+    weights = reference.softmax([e / temperature for e in scores])
+    np.testing.assert_allclose(figure.scores, scores, **EXACT)
+    np.testing.assert_allclose(figure.weights, weights, **EXACT)
+    np.testing.assert_allclose(
+        figure.context, reference.average(weights, np.array(figure.values)), **EXACT
+    )
+
+
+def test_lookup_follows_what_the_reader_drags():
+    figure = SoftmaxLookup(query=[1, 0], keys=[[2, 0], [0, 2]], values=[[1], [0]])
+    figure.set_state({"query": [0, 1.5]})  # as a browser sends it
+    assert figure.weights[1] > figure.weights[0]
+    figure.set_state({"key_vectors": [[0, 2], [2, 0]]})
+    assert figure.weights[1] < figure.weights[0]
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"query": [1]}, "query must have 2 entries, got 1"),
+        ({"query": [1, "x"]}, r"query\[1\] must be a number, got 'x'"),
+        ({"query": [1, float("nan")]}, r"query\[1\] must be finite, got nan"),
+        ({"query": [1, 4]}, "query must lie between -3 and 3"),
+        ({"query": 5}, "query must be a list, got 5"),
+        ({"keys": [[1, 1]] * 4 + [[1, 2, 3]]}, r"keys\[4\] must have 2 entries, got 3"),
+        ({"keys": [[1, 1]], "values": [[1]]}, "keys must be 2 to 6 points, got 1"),
+        ({"values": [[1]] * 3}, "3 values for 4 keys"),
+        ({"values": [[1], [1, 2], [1], [1]]}, r"one width from 1 to 3, got widths \[1, 2\]"),
+        ({"values": [[], [], [], []]}, r"values\[0\] must have at least one entry, got 0"),
+        ({"labels": ["a"]}, "1 labels for 4 keys"),
+        ({"temperature": 0}, "temperature must be between 0.1 and 5, got 0"),
+        ({"score": "cosine"}, "score must be 'dot' or 'scaled_dot', got 'cosine'"),
+    ],
+)
+def test_lookup_refuses(wrong, message):
+    with pytest.raises(FigureError, match=message):
+        SoftmaxLookup(**wrong)
+    with pytest.raises(ValueError):
+        SoftmaxLookup(**wrong)
+
+
+def test_lookup_refuses_later_too():
+    figure = SoftmaxLookup()
+    with pytest.raises(FigureError, match="temperature"):
+        figure.temperature = 9.0
+    assert figure.temperature == 1.0
+
+
+# --- the five dials
+
+numbers = {name: np.array(value) for name, value in NUMBERS.items()}
+
+
+def by_hand(score):
+    """A score of the oracle with the example's numbers."""
+    own = {part: numbers[f"{score}_{part}"] for part in "WUv" if f"{score}_{part}" in numbers}
+    if score == "cosine":
+        own["beta"] = numbers["cosine_beta"]
+    return lambda q, k: getattr(reference, f"{score}_score")(q, k, **own)
+
+
+def cell(timing, feeding):
+    W, fed, U = (numbers[f"{timing}_cell_{name}"] for name in ("previous", feeding, "state"))
+    zero = np.zeros(len(U))
+    return lambda x, h: reference.gru_step(x, h, np.hstack([W, fed]), U, zero, zero)
+
+
+@pytest.mark.parametrize("score", [name for name in SETTINGS["score"] if name != "location"])
+def test_bahdanau_and_luong_match_the_loops(score):
+    keys = numbers["keys"]
+    state, want = np.tanh(numbers["before_summary"]), []
+    for y in numbers["previous"]:
+        step = cell("before", "context")
+        state, _, weights = reference.bahdanau_step(y, state, keys, by_hand(score), step)
+        want.append(weights)
+    np.testing.assert_allclose(FiveDials(score).weights, want, **EXACT)
+
+    state, fed, want = np.tanh(numbers["after_summary"]), np.zeros(3), []
+    for y in numbers["previous"]:
+        state = cell("after", "input")(np.concatenate([y, fed]), state)
+        contexts, weights = reference.attend(by_hand(score), [state], keys, keys)
+        fed = np.tanh(numbers["after_readout"] @ np.concatenate([state, contexts[0], y]))
+        want.append(weights[0])
+    figure = FiveDials(score, timing="after", feeding="input")
+    np.testing.assert_allclose(figure.weights, want, **EXACT)
+
+
+def test_every_setting_gives_weights():
+    figure = FiveDials()
+    seen = Counter()
+    for setting in itertools.product(*SETTINGS.values()):
+        for dial, value in zip(SETTINGS, setting, strict=True):
+            setattr(figure, dial, value)
+        weights = np.array(figure.weights)
+        assert weights.shape == (4, 4) and (weights >= 0).all()
+        if figure.window == "local_p":
+            assert (weights.sum(1) < 1).all()
+        else:
+            np.testing.assert_allclose(weights.sum(1), 1, **EXACT)
+        if figure.window == "causal":
+            assert (weights[np.triu_indices(4, 1)] == 0).all()
+        if figure.window == "local_m":
+            assert (weights[np.abs(np.subtract.outer(range(4), range(4))) > 1] == 0).all()
+        assert (figure.chosen is None) == (figure.selection == "soft")
+        if figure.chosen:
+            assert all(weights[t, s] > 0 for t, s in enumerate(figure.chosen))
+        seen[weights.round(6).tobytes()] += 1
+    assert len(seen) > 250  # nearly every dial changes the weights
+
+
+def test_predictive_window_is_the_papers():
+    """Equations 9 and 10 by hand, with feeding none, so that the states are those of everywhere."""
+    state = np.tanh(numbers["after_summary"])
+    W, U = (numbers[f"after_cell_{name}"] for name in ("previous", "state"))
+    want = []
+    for y in numbers["previous"]:
+        state = reference.gru_step(y, state, W, U, np.zeros(9), np.zeros(9))
+        hidden = np.tanh(numbers["centre_W"] @ state)
+        centre = 4 * reference.sigmoid(numbers["centre_v"] @ hidden)
+        away = np.arange(4) - centre
+        scores = [reference.dot_score(state, key) for key in numbers["keys"]]
+        weights = reference.softmax(scores, np.abs(away) <= 1)
+        want.append(weights * np.exp(-(away**2) / (2 * 0.5**2)))
+    figure = FiveDials("dot", "local_p", "soft", "after", "none")
+    np.testing.assert_allclose(figure.weights, want, **EXACT)
+
+
+def test_the_example_is_worth_looking_at():
+    """Soft and everywhere the decoder aligns; a causal window hides the word it needs."""
+    figure = FiveDials()
+    for score, timing, feeding in itertools.product(
+        *(SETTINGS[dial] for dial in ("score", "timing", "feeding"))
+    ):
+        figure.score, figure.timing, figure.feeding = score, timing, feeding
+        assert np.argmax(figure.weights, 1).tolist() == tiny.GOLD, repr(figure)
+        assert figure.mass_on_gold > 0.6, repr(figure)
+    assert FiveDials(window="causal").weights[1][2] == 0
+
+
+def test_hard_selection_draws_by_weight():
+    draws = [tiny.uniform(seed, step) for seed in range(500) for step in range(4)]
+    assert all(0 <= draw < 1 for draw in draws)
+    counts = np.histogram(draws, 10, (0, 1))[0]
+    assert (abs(counts - 200) < 5 * np.sqrt(180)).all()  # five standard deviations
+    weights = [0.1, 0.0, 0.6, 0.3]
+    drawn = Counter(tiny.pick(weights, draw) for draw in draws)
+    assert drawn[1] == 0
+    for s, a in enumerate(weights):
+        assert abs(drawn[s] / 2000 - a) <= 5 * np.sqrt(a * (1 - a) / 2000)
+
+
+def test_papers_sit_where_they_say():
+    figure = FiveDials()
+    assert figure.papers_here[0] == "Bahdanau, Cho and Bengio 2015"
+    for paper in PAPERS:
+        for setting in itertools.product(*paper["settings"].values()):
+            for dial, value in zip(SETTINGS, setting, strict=True):
+                setattr(figure, dial, value)
+            assert paper["name"] in figure.papers_here
+    assert FiveDials("cosine", "local_m", "hard", "before", "none").papers_here == []
+    head = FiveDials("scaled_dot", timing="after", feeding="none")
+    assert head.papers_here == ["Vaswani et al. 2017, one head"]
+    assert "no paper: yours" in FiveDials("dot").to_html()
+
+
+@pytest.mark.parametrize("dial", SETTINGS)
+def test_dials_refuse_unknown_settings(dial):
+    with pytest.raises(FigureError, match=f"unknown {dial} 'nowhere': one of {SETTINGS[dial][0]}"):
+        FiveDials(**{dial: "nowhere"})
+
+
+@pytest.mark.parametrize("wrong", [{"step": 4}, {"step": -1}, {"seed": -1}, {"seed": 10_000}])
+def test_dials_refuse_steps_that_are_not_there(wrong):
+    name = next(iter(wrong))
+    with pytest.raises(FigureError, match=f"{name} must be 0 to"):
+        FiveDials(**wrong)
+
+
+# --- alignment
+
+
+def test_alignment_takes_translations():
+    translation = SimpleNamespace(
+        source_tokens=["▁a", "▁ski", "ing", "."],
+        target_tokens=["▁du", "▁ski"],
+        weights=np.array([[0.25, 0.25, 0.25, 0.25], [0, 0.5, 0.5, 0]], dtype=np.float32),
+    )
+    figure = AlignmentFigure([translation, PAIR])
+    assert figure.sentences[0]["source"] == ["a", "ski", "·ing", "."]
+    assert figure.numbers(0) == {"best": "a", "largest": 0.25, "entropy": 1.3863}
+    assert figure.numbers(1) == {"best": "ski", "largest": 0.5, "entropy": 0.6931}
+    assert figure.means() == {"share": 0.375, "entropy": 1.0397}
+    figure.sentence = 1
+    assert figure.numbers(2) == {"best": "red", "largest": 1.0, "entropy": 0.0}
+    assert repr(figure) == "AlignmentFigure(2 sentences, English to French)"
+
+
+def test_alignment_of_a_row_that_attends_to_nothing():
+    figure = AlignmentFigure([(["a", "b"], ["c", "d"], [[0, 0], [0.5, 0.5]])])
+    assert figure.numbers(0) == {"best": None, "largest": 0.0, "entropy": 0.0}
+    assert figure.means()["share"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "sentences, message",
+    [
+        ([], "at least one sentence"),
+        ([42], r"sentences\[0\] must be a translation or a triple .* got int"),
+        ([PAIR, (PAIR[0], PAIR[1][:2], PAIR[2])], r"sentences\[1\]: weights must have 2 entries"),
+        ([(PAIR[0][:2], *PAIR[1:])], r"sentences\[0\]: weights\[0\] must have 2 entries, got 3"),
+        ([(*PAIR[:2], np.zeros((3, 2)))], r"weights \(3, 2\) for 3 target and 3 source tokens"),
+        ([(*PAIR[:2], np.full((3, 3), np.nan))], r"weights\[0\]\[0\] must be finite, got nan"),
+        ([(*PAIR[:2], np.full((3, 3), 0.5))], r"row 0 .* sum to at most 1, .* sum 1.5"),
+        ([(*PAIR[:2], [[1.5, -0.5, 0]] * 3)], "must be 0 or more .* got least -0.5"),
+        ([([], [], np.zeros((0, 0)))], "has 0 source and 0 target tokens"),
+    ],
+)
+def test_alignment_refuses(sentences, message):
+    with pytest.raises(FigureError, match=message):
+        AlignmentFigure(sentences)
+
+
+def test_alignment_refuses_what_is_not_there():
+    with pytest.raises(FigureError, match="sentence 1 of 1"):
+        AlignmentFigure([PAIR], sentence=1)
+    with pytest.raises(FigureError, match="word 3 of 3 target words"):
+        AlignmentFigure([PAIR], word=3)
+    with pytest.raises(FigureError, match="languages must be two names"):
+        AlignmentFigure([PAIR], languages=["English"])
