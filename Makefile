@@ -9,6 +9,7 @@ VENV ?= .venv
 PIP_FLAGS ?=
 TORCH ?=
 PORT ?= 8000
+REMOTE ?= origin
 WORKERS ?= 2
 
 SHELL := bash
@@ -20,14 +21,14 @@ HTML := _build/html
 READY := $(VENV)/.ready$(if $(TORCH),-torch-$(TORCH))
 
 # Notebooks are run as they were stored: one thread, fixed hashes, pictures in the page.
-FIXED := PYTHONHASHSEED=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TZ=UTC LC_ALL=C.UTF-8 \
+FIXED := PYTHONHASHSEED=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 COLUMNS=100 \
 	MPLBACKEND=module://matplotlib_inline.backend_inline
 PYTEST := $(BIN)/python -m pytest
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
 .PHONY: help setup book serve test test-fast lint unit check-notebooks check-site \
-	notebooks colab bench format repo clean distclean
+	notebooks colab publish-colab bench format repo clean distclean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -66,6 +67,13 @@ notebooks: $(READY) ## run every notebook again and store its normalised outputs
 
 colab: $(READY) ## write the chapters' Colab notebooks
 	$(BIN)/python book/_tools/colab.py
+
+publish-colab: colab ## push them to the branch that the launch buttons open
+	@export GIT_INDEX_FILE="$(CURDIR)/_build/colab.index"; rm -f "$$GIT_INDEX_FILE"; \
+	git --work-tree=_build/colab add --force --all .; \
+	commit=$$(git -c user.name="make colab" -c user.email=colab@localhost \
+	  commit-tree "$$(git write-tree)" -m "Generate the Colab notebooks of $$(git rev-parse HEAD)"); \
+	git push --force "$(REMOTE)" "$$commit:refs/heads/colab"
 
 # --- tests ---
 

@@ -49,6 +49,11 @@ MENDS = [
         r'\1 aria-hidden="true"',
     ),
     Mend(
+        "a list's children must be list items, and the entries of a bibliography are not",
+        r'<div role="list" class="citation-list">',
+        '<div class="citation-list">',
+    ),
+    Mend(
         "a tab's label may not say that it controls something",
         r' aria-controls="[^"]*"(?=[^>]*>[^<]*</label>)',
         "",
