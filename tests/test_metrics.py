@@ -27,6 +27,8 @@ REFERENCES = [
     "Two dogs are playing in the snow.",
     "Hello.",
     "A girl with a blue hat, near the old bridge.",
+    "Oh",
+    "two words",
 ]
 HYPOTHESES = [
     "The white horse sees the red shirt.",
@@ -34,6 +36,8 @@ HYPOTHESES = [
     "Children sing loudly together",
     "",
     "A girl with a hat near the bridge.",
+    "Oh dear me",
+    "words two of the many",
 ]
 
 
@@ -134,13 +138,26 @@ def test_chrf_by_hand():
 # Intervals of test sets -----------------------------------------------------------------------
 
 
+def test_summed_statistics_give_the_score_of_every_set_of_sentences():
+    """Our vectorised formulas are sacreBLEU's, also where orders have no match or no n-gram."""
+    bleu = metrics._bleu_statistics(HYPOTHESES, REFERENCES)
+    chrf = np.array([metrics._chrf_statistics(*pair) for pair in zip(HYPOTHESES, REFERENCES)])
+    for chosen in range(1, 2 ** len(REFERENCES)):
+        rows = [i for i in range(len(REFERENCES)) if chosen >> i & 1]
+        text = [HYPOTHESES[i] for i in rows], [REFERENCES[i] for i in rows]
+        ours = metrics._bleu_formula(bleu[rows].sum(axis=0))
+        assert ours == pytest.approx(metrics.bleu(*text).value, rel=1e-9, abs=1e-9), rows
+        ours = metrics._chrf_formula(chrf[rows].sum(axis=0))
+        assert ours == pytest.approx(metrics.chrf(*text).value, rel=1e-9, abs=1e-9), rows
+
+
 @pytest.mark.parametrize(
     "metric", [metrics.bleu, metrics.bleu_lowercase, metrics.chrf], ids=lambda m: m.__name__
 )
 def test_the_interval_is_that_of_a_brute_force_bootstrap(metric):
     """Draw the sentences themselves and score each sample from scratch with sacreBLEU."""
     score = metric(HYPOTHESES, REFERENCES, resamples=60, seed=5)
-    draws = np.random.default_rng(5).multinomial(5, np.full(5, 1 / 5), size=60)
+    draws = np.random.default_rng(5).multinomial(7, np.full(7, 1 / 7), size=60)
     values = []
     for draw in draws:
         rows = [i for i, times in enumerate(draw) for _ in range(times)]
@@ -228,12 +245,12 @@ def test_bad_arguments_of_text_metrics():
 
 
 def test_by_length_puts_every_sentence_where_it_belongs():
-    lengths = [8, 1, 4, 5, 100]
+    lengths = [8, 1, 4, 5, 100, 7, 2]
     buckets = metrics.by_length(metrics.bleu, lengths, HYPOTHESES, REFERENCES, [1, 5, 8, math.inf])
-    rows = [[1, 2], [3], [0, 4]]
+    rows = [[1, 2, 6], [3, 5], [0, 4]]
     assert [(b.low, b.high, b.sentences) for b in buckets] == [
-        (1, 5, 2),
-        (5, 8, 1),
+        (1, 5, 3),
+        (5, 8, 2),
         (8, math.inf, 2),
     ]
     for bucket, row in zip(buckets, rows, strict=True):
@@ -243,7 +260,7 @@ def test_by_length_puts_every_sentence_where_it_belongs():
 
 def test_by_length_takes_intervals_and_leaves_empty_buckets_out():
     metric = partial(metrics.chrf, resamples=20)
-    (bucket,) = metrics.by_length(metric, [3] * 5, HYPOTHESES, REFERENCES, [0, 2, 4])
+    (bucket,) = metrics.by_length(metric, [3] * 7, HYPOTHESES, REFERENCES, [0, 2, 4])
     assert bucket.low == 2 and bucket.score.interval is not None
 
 
