@@ -193,9 +193,10 @@ def read(folder: Path | str) -> Pretrained:
             )
     with torch.random.fork_rng(devices=[]):
         model = Translator(**card["model"])
+    tokenizer = Tokenizer.load(folder / TOKENIZER, card["model"]["vocab_size"])
     weights = safetensors.torch.load_file(folder / MODEL)
     model.load_state_dict({key: value.float() for key, value in weights.items()})
-    return Pretrained(card["name"], model.eval(), Tokenizer.load(folder / TOKENIZER), card)
+    return Pretrained(card["name"], model.eval(), tokenizer, card)
 
 
 def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) -> Evaluation:

@@ -29,13 +29,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from attnlib import __version__, pretrained
+from attnlib import __version__, metrics, pretrained
 from attnlib.data import corpora, files, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
 from attnlib.seq2seq import Translator
 
 CHECKPOINT = "checkpoint.pt"
+FIRST = 200  # test sentences that are quick to translate again, for a test of the card
 LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s", "seconds")
 
 
@@ -134,21 +135,23 @@ def prepare(config: RunConfig) -> Prepared:
             for split, number in (("train", config.sentences or 10000), ("val", 200))
         )
         return Prepared(vocabulary, *(_arranged(pairs, config) for pairs in (train, val)))
-    if config.data == "multi30k":
-        train, val = (
-            corpora.multi30k(split, config.source, config.target) for split in ("train", "val")
-        )
-    elif config.data == "tatoeba":
-        train, val = (corpora.tatoeba(split) for split in ("train", "val"))
-    else:
-        known = ", ".join(("multi30k", "tatoeba", *toy.TASKS))
-        raise ValueError(f"unknown data {config.data!r}: one of {known}")
+    train, val = (load_corpus(config, split) for split in ("train", "val"))
     train = train[: config.sentences]
     tokenizer = Tokenizer.train(train.source + train.target, config.vocab_size)
     encoded = (
         [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus] for corpus in (train, val)
     )
     return Prepared(tokenizer, *(_arranged(pairs, config) for pairs in encoded))
+
+
+def load_corpus(config: RunConfig, split: str) -> corpora.Corpus:
+    """The sentences of a run that reads text."""
+    if config.data == "multi30k":
+        return corpora.multi30k(split, config.source, config.target)
+    if config.data == "tatoeba":
+        return corpora.tatoeba(split)
+    known = ", ".join(("multi30k", "tatoeba", *toy.TASKS))
+    raise ValueError(f"unknown data {config.data!r}: one of {known}")
 
 
 def toy_examples(config: RunConfig, split: str, number: int) -> list[toy.Example]:
@@ -491,6 +494,7 @@ LIMITS = {
 def ship(run: Run, folder: Path | str) -> dict:
     """Write a finished run as a model folder, measured after rounding to float16; its card."""
     config, state = run.config, run.progress
+    model, tokenizer = trimmed(run)
     used = files.names("multi30k/" if config.data == "multi30k" else "tatoeba/")
     sides = {config.source, config.target}
     checksums = {
@@ -502,8 +506,8 @@ def ship(run: Run, folder: Path | str) -> dict:
     card = {
         "name": config.name,
         "languages": languages,
-        "model": config.model(len(run.data.tokenizer)),
-        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "model": config.model(len(tokenizer)),
+        "parameters": sum(p.numel() for p in model.parameters()),
         "config": dataclasses.asdict(config),
         "command": f"python -m attnlib.training --run {config.name}",
         "data": checksums,
@@ -518,18 +522,32 @@ def ship(run: Run, folder: Path | str) -> dict:
         "attnlib": __version__,
         "date": datetime.date.today().isoformat(),
     }
-    model = run.averaged_model()
-    pretrained.save(folder, model, run.data.tokenizer, card)
+    pretrained.save(folder, model, tokenizer, card)
     shipped = pretrained.read(folder)
-    scores = pretrained.evaluate(shipped).scores
-    loss = validation_loss(shipped.model, run.data.val)
+    found = pretrained.evaluate(shipped)
+    val = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in load_corpus(config, "val")]
+    loss = validation_loss(shipped.model, val)
     card["metrics"] = {"val.loss": round(loss, 4)}
     card["signatures"] = {"val.loss": "cross-entropy on gold prefixes, nats a subword"}
-    for name, score in scores.items():
+    first = metrics.bleu(found.hypotheses[:FIRST], found.references[:FIRST])
+    for name, score in (found.scores | {f"{found.test_set}.bleu_first_{FIRST}": first}).items():
         card["metrics"][name] = round(score.value, 2)
         card["signatures"][name] = f"beam 5, {score.signature}"
-    pretrained.save(folder, model, run.data.tokenizer, card)
+    pretrained.save(folder, model, tokenizer, card)
     return card
+
+
+def trimmed(run: Run) -> tuple[Translator, Tokenizer]:
+    """A run's averaged model and its tokenizer, without the subwords that training never saw."""
+    model = run.averaged_model()
+    train = load_corpus(run.config, "train")
+    tokenizer, kept = run.data.tokenizer.trimmed([*train.source, *train.target])
+    small = Translator(**run.config.model(len(tokenizer)))
+    state = model.state_dict()
+    for name in ("embedding.weight", "bias"):
+        state[name] = state[name][kept]
+    small.load_state_dict(state)
+    return small.eval(), tokenizer
 
 
 def hardware(device: torch.device | str = "cpu") -> str:

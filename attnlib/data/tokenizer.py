@@ -4,6 +4,7 @@ One joint vocabulary serves source and target. It is trained on the training spl
 and marks the start of a word with ``▁`` so that decoding gives back plain text.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,8 +30,10 @@ class Tokenizer:
 
     pad, bos, eos, unk = PAD, BOS, EOS, UNK
 
-    def __init__(self, backend: tokenizers.Tokenizer):
+    def __init__(self, backend: tokenizers.Tokenizer, size: int | None = None):
         self._backend = backend
+        self._backend.encode_special_tokens = True  # "<s>" in a text is three signs, no special
+        self._size = backend.get_vocab_size() if size is None else size
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 8000) -> "Tokenizer":
@@ -53,7 +56,8 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Subword ids of a text, without specials; what was never seen becomes ``<unk>``."""
-        return self._backend.encode(text, add_special_tokens=False).ids
+        ids = self._backend.encode(text, add_special_tokens=False).ids
+        return [i if i < self._size else UNK for i in ids]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; specials are left out."""
@@ -64,13 +68,31 @@ class Tokenizer:
         return [self._backend.id_to_token(i) for i in ids]
 
     def __len__(self):
-        return self._backend.get_vocab_size()
+        return self._size
+
+    def trimmed(self, texts: Iterable[str]) -> tuple["Tokenizer", list[int]]:
+        """Leave out the subwords that `texts` never end up with, only pass through on the way.
+
+        A merge may serve longer merges alone: of a vocabulary of 8000 some 300 never occur in the
+        training text, and nothing is learned of them. They are numbered last, and read as
+        ``<unk>``. Returns the new tokenizer, and the old ids in their new order: the rows of an
+        embedding to keep.
+        """
+        seen = set(range(len(SPECIALS))).union(*(self.encode(text) for text in texts))
+        kept = sorted(seen)
+        order = [*kept, *(i for i in range(self._backend.get_vocab_size()) if i not in seen)]
+        new = {old: i for i, old in enumerate(order)}
+        content = json.loads(self._backend.to_str())
+        vocabulary = content["model"]["vocab"]
+        content["model"]["vocab"] = {token: new[i] for token, i in vocabulary.items()}
+        backend = tokenizers.Tokenizer.from_str(json.dumps(content))
+        return Tokenizer(backend, len(kept)), kept
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary as ``tokenizers`` does, in one JSON file."""
         self._backend.save(str(path))
 
     @classmethod
-    def load(cls, path: Path | str) -> "Tokenizer":
-        """Read what `save` wrote."""
-        return cls(tokenizers.Tokenizer.from_file(str(path)))
+    def load(cls, path: Path | str, size: int | None = None) -> "Tokenizer":
+        """Read what `save` wrote; `size` is the number of ids in use, all unless given."""
+        return cls(tokenizers.Tokenizer.from_file(str(path)), size)

@@ -1,0 +1,80 @@
+"""The shipped models: small enough, and as good as their cards say."""
+
+import dataclasses
+import re
+
+import pytest
+import torch
+
+from attnlib import metrics, pretrained
+from attnlib.data import files
+from attnlib.seq2seq import Translator
+from attnlib.training import FIRST, RunConfig
+
+MB = 2**20
+NAMES = pretrained.names()
+TRANSLATORS = [name for name in NAMES if name.startswith("en-fr")]
+BARS = {"en-fr-bahdanau": 57.0}  # lower-cased tokenised BLEU, what a CPU run must reach
+
+
+def needs_multi30k():
+    try:
+        files.fetch("multi30k/test_2016_flickr.en.gz")
+    except files.DataError as error:
+        pytest.skip(f"Multi30k is neither mirrored nor downloadable: {error}")
+
+
+def test_the_models_of_the_book_are_there():
+    assert {"en-fr-bahdanau", "en-fr-fixed", "en-mr-bahdanau"} <= set(NAMES)
+
+
+def test_models_are_small_enough_to_clone():
+    weights = [(pretrained.WEIGHTS / n / pretrained.MODEL).stat().st_size for n in NAMES]
+    sizes = [
+        sum(path.stat().st_size for path in (pretrained.WEIGHTS / name).iterdir()) for name in NAMES
+    ]
+    assert max(weights) <= 8 * MB and sum(sizes) <= 40 * MB
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_where_the_model_comes_from(name):
+    card = pretrained.card(name)
+    wanted = {"parameters", "command", "licence", "limits", "seed", "device", "hardware"}
+    wanted |= {"seconds", "tokens_per_s", "attnlib", "date", "metrics", "sha256"}
+    assert not [key for key in wanted if not card.get(key)]
+    config = RunConfig(**card["config"])
+    assert dataclasses.asdict(config) == card["config"] and config.name == card["name"] == name
+    assert re.fullmatch("[0-9a-f]{40}", card["commit"])
+    assert all(files.REGISTRY[file].sha256 == sum_ for file, sum_ in card["data"].items())
+    assert card["metrics"].keys() == card["signatures"].keys()
+    model = Translator(**card["model"])
+    assert sum(p.numel() for p in model.parameters()) == card["parameters"] <= 4_500_000
+
+
+@pytest.mark.parametrize("name", BARS)
+def test_a_model_clears_its_bar(name):
+    assert pretrained.card(name)["metrics"]["test_2016_flickr.bleu_lc_tok"] >= BARS[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRANSLATORS)
+def test_a_model_translates_as_well_as_its_card_says(name):
+    needs_multi30k()
+    model = pretrained.load(name)
+    found = pretrained.evaluate(model, limit=FIRST)
+    got = metrics.bleu(found.hypotheses, found.references).value
+    claimed = model.card["metrics"][f"{found.test_set}.bleu_first_{FIRST}"]
+    assert got == pytest.approx(claimed, abs=0.1)
+
+
+@pytest.mark.slow
+def test_attention_turns_the_adjective_round():
+    """A red shirt is une chemise rouge: the weights must cross where the words do."""
+    model = pretrained.load("en-fr-bahdanau")
+    (found,) = model.translate(["A man in a red shirt rides a white horse."])
+    weights = torch.from_numpy(found.weights)
+    assert weights.sum(1) == pytest.approx(1.0, abs=1e-5)
+    source, target = found.source_tokens, found.target_tokens
+    looked = {target[t]: source[int(row.argmax())] for t, row in enumerate(weights)}
+    assert "▁rouge" in looked and "▁blanc" in looked
+    assert target.index("▁rouge") > target.index("▁cheval") - 6  # it is written after its noun
