@@ -1,0 +1,165 @@
+"""Speed and memory as ratios, measured side by side: ``make bench``.
+
+Each pair is timed in turns in one run, so that a busy machine slows both; the median of the ratios
+counts. The table goes to ``book/results/benchmarks.json``, which the appendix prints.
+"""
+
+import datetime
+import json
+import random
+import statistics
+import time
+from pathlib import Path
+
+import plain
+import pytest
+import torch
+
+from attnlib.data.batches import collate, pad
+from attnlib.data.tokenizer import EOS
+from attnlib.decoding import beam_search
+from attnlib.scores import SCORES, make
+from attnlib.seq2seq import Translator
+from attnlib.training import Objective, hardware
+
+pytestmark = pytest.mark.benchmark
+RESULTS = Path(__file__).parents[2] / "book" / "results" / "benchmarks.json"
+V, PAIRS = 8000, 64
+
+
+@pytest.fixture(scope="module")
+def table():
+    """What was measured; written when all is."""
+    torch.set_num_threads(1)
+    rows = []
+    yield rows
+    content = {
+        "command": "make bench",
+        "hardware": hardware(),
+        "date": datetime.date.today().isoformat(),
+        "rows": rows,
+    }
+    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def translator():
+    torch.manual_seed(0)
+    return Translator(V)
+
+
+def sentences(count=PAIRS, seed=0):
+    """Pairs about as long as Multi30k's."""
+    rng = random.Random(seed)
+
+    def ids():
+        return [rng.randrange(4, V) for _ in range(rng.randint(8, 20))]
+
+    return [(ids(), ids()) for _ in range(count)]
+
+
+def side_by_side(ours, theirs, rounds=5):
+    """Median seconds of both, run in turns after one of each unmeasured."""
+    seconds = {ours: [], theirs: []}
+    for i in range(rounds + 1):
+        for run in (ours, theirs):
+            start = time.perf_counter()
+            run()
+            if i:
+                seconds[run].append(time.perf_counter() - start)
+    return [statistics.median(seconds[run]) for run in (ours, theirs)]
+
+
+def test_a_training_step_is_faster_than_the_plain_one(table):
+    model, batch = translator(), collate(sentences())
+    objective = Objective(model, 0.1)
+
+    def ours():
+        model.zero_grad()
+        objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out).backward()
+
+    def theirs():
+        model.zero_grad()
+        plain.loss(model, batch, 0.1).backward()
+
+    ours()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    theirs()
+    for got, want in zip(gradients, (p.grad for p in model.parameters()), strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)  # the same sums
+    fast, slow = side_by_side(ours, theirs)
+    table.append(
+        {
+            "what": "training step, target tokens/s",
+            "ours": round(batch.target_tokens / fast),
+            "plain": round(batch.target_tokens / slow),
+            "ratio": round(slow / fast, 2),
+        }
+    )
+    assert slow / fast >= 1.5
+
+
+def test_batched_beam_search_is_faster_than_one_sentence_at_a_time(table):
+    model = translator().eval()
+    encoded = [source for source, _ in sentences(16, seed=1)]
+    source, lengths = pad([[*ids, EOS] for ids in encoded])
+    limit = 20
+
+    def ours():
+        return beam_search(model, source, lengths, limit, beam=5)
+
+    def theirs():
+        return [plain.beam_search(model, ids, 5, limit) for ids in encoded]
+
+    fast, slow = side_by_side(ours, theirs, rounds=2)
+    table.append(
+        {
+            "what": "beam 5, sentences/s",
+            "ours": round(len(encoded) / fast, 1),
+            "plain": round(len(encoded) / slow, 1),
+            "ratio": round(slow / fast, 2),
+        }
+    )
+    assert slow / fast >= 4
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_time_and_memory_of_a_score_beside_the_dot_product(table, name):
+    """The additive score holds (B, T, S, A) numbers for the gradient, the dot product none."""
+    B, T, S, D = 16, 40, 40, 128
+    torch.manual_seed(0)
+    queries, keys = torch.randn(B, T, D), torch.randn(B, S, D)
+    sizes = {"query_dim": D, "key_dim": D, "hidden_dim": D, "max_source": S}
+    score, dot = make(name, **sizes), make("dot", **sizes)
+
+    def run(module):
+        def once():
+            module(queries.requires_grad_(), keys.requires_grad_()).sum().backward()
+
+        return once
+
+    if name == "dot":
+        return
+    ours, theirs = side_by_side(run(score), run(dot))
+    held = {}
+    for module in (score, dot):
+        sizes = []
+
+        def note(tensor, sizes=sizes):
+            sizes.append(tensor.numel() * tensor.element_size())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            module(queries, keys)
+        held[module] = sum(sizes)
+    row = {"what": f"{name} score against dot", "ours": f"{held[score] / 2**20:.1f} MB held"}
+    row |= {"plain": f"{held[dot] / 2**20:.1f} MB held"}
+    table.append(row | {"ratio": round(held[score] / held[dot], 2)})
+    table.append(
+        {
+            "what": f"{name} score against dot, time",
+            "ours": f"{1000 * ours:.1f} ms",
+            "plain": f"{1000 * theirs:.1f} ms",
+            "ratio": round(ours / theirs, 2),
+        }
+    )
+    assert held[score] > 0
