@@ -200,6 +200,7 @@ def test_bahdanau_and_luong_match_the_loops(score):
     np.testing.assert_allclose(figure.weights, want, **EXACT)
 
 
+@pytest.mark.slow
 def test_every_setting_gives_weights():
     figure = FiveDials()
     seen = Counter()

@@ -49,7 +49,10 @@ class AlignmentFigure(Figure):
     def __init__(self, sentences, languages=("English", "French"), sentence=0, word=0):
         if not sentences:
             raise FigureError("sentences must hold at least one sentence")
-        pairs = [plain(each, f"sentences[{i}]") for i, each in enumerate(sentences)]
+        names = [f"sentences[{i}]" for i in range(len(sentences))]
+        pairs = [
+            check(plain(each, name), name) for each, name in zip(sentences, names, strict=True)
+        ]
         super().__init__(sentences=pairs, languages=list(languages), sentence=sentence, word=word)
 
     @tr.validate("sentences")
@@ -70,6 +73,8 @@ class AlignmentFigure(Figure):
 
     @tr.validate("word")
     def _check_word(self, proposal):
+        if not 0 <= self.sentence < len(self.sentences):
+            raise FigureError(f"sentence {self.sentence} of {len(self.sentences)}")
         target = self.sentences[self.sentence]["target"]
         if not 0 <= proposal.value < len(target):
             raise FigureError(f"word {proposal.value} of {len(target)} target words")
