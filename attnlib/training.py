@@ -437,7 +437,9 @@ def _ranks() -> tuple[int, int]:
 # The queue -----------------------------------------------------------------------------------
 
 # What the shipped models were trained with; 18 epochs of Multi30k, an hour on one CPU thread.
-ATTENTIVE = RunConfig("en-fr-bahdanau", updates=5600, dropout=0.25, output_dropout=0.4)
+ATTENTIVE = RunConfig(
+    "en-fr-bahdanau", updates=5600, dropout=0.25, output_dropout=0.4, validate_every=309
+)
 FIXED_CONTEXT = dataclasses.replace(ATTENTIVE, name="en-fr-fixed", score=None, hidden=272)
 MARATHI = RunConfig(
     "en-mr-bahdanau",
@@ -449,6 +451,7 @@ MARATHI = RunConfig(
     dropout=0.2,
     output_dropout=0.3,
     updates=2600,
+    validate_every=200,
 )
 
 

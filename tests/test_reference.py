@@ -49,5 +49,5 @@ def test_attend_and_average_on_paper():
 
 
 def test_vectors_of_different_widths_are_refused():
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match=r"shorter|longer"):
         reference.dot_score([1.0], [1.0, 2.0])

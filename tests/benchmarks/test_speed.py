@@ -98,6 +98,33 @@ def test_a_training_step_is_faster_than_the_plain_one(table):
     assert slow / fast >= 1.5
 
 
+def test_where_a_training_step_spends_its_time(table):
+    """Forward and backward of the encoder, of encoder and decoder, and of everything."""
+    model, batch = translator(), collate(sentences())
+    objective = Objective(model, 0.1)
+    inputs = (batch.source, batch.source_lengths)
+
+    def encoder():
+        model.encode(*inputs).annotations.sum().backward()
+
+    def decoder():
+        model.hidden_forward(*inputs, batch.target_in)[0].sum().backward()
+
+    def everything():
+        objective(*inputs, batch.target_in, batch.target_out).backward()
+
+    encoding, whole = side_by_side(encoder, everything)
+    decoding, _ = side_by_side(decoder, everything)
+    parts = {
+        "encoder": encoding / whole,
+        "decoder's steps": (decoding - encoding) / whole,
+        "output layer and loss": 1 - decoding / whole,
+    }
+    for name, share in parts.items():
+        table.append({"what": f"share of a training step: {name}", "ratio": round(share, 2)})
+    assert all(0 < share < 1 for share in parts.values())
+
+
 def test_batched_beam_search_is_faster_than_one_sentence_at_a_time(table):
     model = translator().eval()
     encoded = [source for source, _ in sentences(16, seed=1)]
