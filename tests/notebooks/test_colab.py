@@ -1,11 +1,13 @@
 """The notebooks for Colab: nothing of MyST is left in them, and each runs alone."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +18,8 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = [path.stem for path in notebooks.chapters()]
@@ -285,40 +289,67 @@ def built_wheel(folder: Path) -> Path:
     return next(folder.glob("attnlib-*.whl"))
 
 
-def constraints() -> str:
-    """Return the pins of requirements.txt, at the versions of this environment."""
-    names = re.findall(r"(?m)^([\w.-]+)==", (ROOT / "requirements.txt").read_text("utf8"))
-    return "".join(f"{n}=={metadata.version(n).split('+')[0]}\n" for n in names)
+def closure(requirements: list[str]) -> set[str]:
+    """Return the names of all distributions that the requirements ask for, here and now."""
+    wanted, left = set(), [Requirement(text) for text in requirements]
+    seen = set()
+    while left:
+        asked = left.pop()
+        name = canonicalize_name(asked.name)
+        if (name, frozenset(asked.extras)) in seen:
+            continue
+        seen.add((name, frozenset(asked.extras)))
+        wanted.add(name)
+        for text in metadata.requires(name) or []:
+            further = Requirement(text)
+            extras = asked.extras or {""}
+            if not further.marker or any(further.marker.evaluate({"extra": e}) for e in extras):
+                left.append(further)
+    return wanted
+
+
+def link_distribution(name: str, target: Path) -> None:
+    """Put an installed distribution into another environment, file by file."""
+    for file in metadata.files(name) or []:
+        source, copy = Path(file.locate()), target / file
+        if ".." in file.parts or not source.is_file():
+            continue  # scripts and manual pages
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, copy)
+        except OSError:  # another disk
+            shutil.copy2(source, copy)
 
 
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory):
-    """A fresh environment with the wheel and what it depends on; all chapters share it.
+    """A fresh environment with the wheel and what the wheel asks for, and nothing else.
 
-    Installing takes some 90 s on two cores, most of it torch: too long to do for every chapter.
+    Installing torch anew would take minutes and a network. So the distributions that the wheel's
+    own metadata ask for (and those that these ask for) are linked from this environment, then pip
+    installs the wheel with no index at hand: what it does not ask for, the chapters cannot import.
     """
     folder = tmp_path_factory.mktemp("fresh")
     wheel = built_wheel(folder)
-    (folder / "constraints.txt").write_text(constraints(), "utf8")
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv" / "bin" / "python"
-    flags = os.environ.get("PIP_FLAGS", "").split()
-    command = (python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *flags)
-    command = (*command, "-c", folder / "constraints.txt", f"attnlib[book] @ {wheel.as_uri()}")
-    subprocess.run([*map(str, command)], check=True, env=outside())
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        about = metadata.PathDistribution(zipfile.Path(archive, name.rsplit("/", 1)[0] + "/"))
+        asked = [Requirement(text) for text in about.requires]
+    chosen = [r for r in asked if not r.marker or r.marker.evaluate({"extra": "book"})]
+    target = next((folder / "venv" / "lib").glob("python3.*")) / "site-packages"
+    for name in closure([f"{r.name}[{','.join(r.extras)}]" for r in chosen]):
+        link_distribution(name, target)
+    command = (python, "-m", "pip", "install", "-q", "--no-index", "--disable-pip-version-check")
+    subprocess.run([*map(str, command), f"attnlib[book] @ {wheel.as_uri()}"], check=True)
     kernel = folder / "jupyter" / "kernels" / "fresh"
     kernel.mkdir(parents=True)
     launch = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": launch, "display_name": "fresh", "language": "python"}
-    (kernel / "kernel.json").write_text(yaml.safe_dump(spec, default_flow_style=True), "utf8")
+    (kernel / "kernel.json").write_text(json.dumps(spec), "utf8")
     yield folder, wheel
     shutil.rmtree(folder / "venv")
-
-
-def outside(**more) -> dict[str, str]:
-    """Return the environment without what would let a fresh Python see this one."""
-    drop = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    return {**{k: v for k, v in os.environ.items() if k not in drop}, **more}
 
 
 def installed(folder: Path) -> str:
@@ -337,6 +368,7 @@ def run_alone(notebook, fresh, folder: Path, monkeypatch) -> None:
     setup.source = setup.source.replace(repository, f"attnlib[book] @ {wheel.as_uri()}")
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # all that the wheel asks for is there already
     monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter"))
     monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
@@ -380,7 +412,8 @@ def test_the_sample_runs_alone(sample, fresh, tmp_path, monkeypatch):
     where = "import attnlib, torch\nprint(attnlib.__file__)\nprint(torch.__version__)"
     notebook.cells.append(nbformat.v4.new_code_cell(where))
     run_alone(notebook, fresh, tmp_path, monkeypatch)
-    package, torch = notebook.cells[-1].outputs[0].text.split()
+    *_, last, added = (cell for cell in notebook.cells if cell.cell_type == "code")
+    package, torch = added.outputs[0].text.split()
     assert Path(package).is_relative_to(fresh[0] / "venv")
     assert torch.split("+")[0] == metadata.version("torch").split("+")[0]
-    assert "7.7782" in "".join(texts(notebook.cells[-2]))
+    assert "7.7782" in "".join(texts(last))
