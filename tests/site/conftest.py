@@ -104,7 +104,7 @@ def open_page(browser, site, served):
 
         context.route("**/*", judge)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
         page.on("console", said)
         page.on("response", answered)
