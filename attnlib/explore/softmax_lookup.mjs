@@ -34,7 +34,8 @@ const STYLE = `
 .attn-lookup .ray { stroke: var(--query); stroke-width: 1.5; stroke-dasharray: 2 5; opacity: 0.75; }
 .attn-lookup .drop { stroke: var(--key); stroke-width: 1.4; stroke-dasharray: 4 4; opacity: 0.8; }
 .attn-lookup .foot { fill: var(--key); }
-.attn-lookup .handle { cursor: grab; touch-action: none; outline: none; }
+.attn-lookup .handle { cursor: grab; outline: none; }
+.attn-lookup :is(.handle, .handle *) { touch-action: none; }
 .attn-lookup .handle:active { cursor: grabbing; }
 .attn-lookup .handle .arm { stroke-linecap: round; }
 .attn-lookup .handle .tip { stroke: var(--sunk); stroke-width: 2; }
@@ -139,6 +140,7 @@ function render({ model, el }) {
           put(index, [now[0] + x, now[1] + y]);
           model.save_changes();
         },
+        ontouchstart: (event) => event.preventDefault(), // a finger drags, and does not scroll
         onpointerdown: (event) => {
           held = event.pointerId;
           node.setPointerCapture(held);
