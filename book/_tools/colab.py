@@ -578,7 +578,16 @@ class Chapter:
         return ":---:" if "text-center" in classes else "---"
 
     def block_citation(self, node):
-        return f"- {self.anchors(node)}" + " ".join(self.entry(node))
+        names = [self.citation(self.docname, name) for name in node["ids"]]
+        links = "".join(anchor(f"ref-{found.key}") for found in names if found)
+        return f"- {links}" + " ".join(self.entry(node))
+
+    def citation(self, docname: str, name: str):
+        """Return sphinxcontrib-bibtex's record of the citation with an id on a page, or None."""
+        for found in self.env.get_domain("cite").citations:
+            if (found.bibliography_key.docname, found.citation_id) == (docname, name):
+                return found
+        return None
 
     def entry(self, node: nodes.Element) -> list[str]:
         paragraphs = [n for n in node.children if isinstance(n, nodes.paragraph)]
@@ -660,15 +669,17 @@ class Chapter:
         return text.replace(core, f"[{core}]({uri})") if core else text
 
     def cited(self, uri: str) -> str:
-        """Return the anchor of a citation that is listed on another page, and note it."""
+        """Return the anchor of a citation; what another page lists is noted, to list it here."""
         page, name = uri.split("#", 1)
-        for citation in self.env.get_domain("cite").citations if page else []:
-            home = citation.bibliography_key.docname
-            if citation.citation_id == name and self.builder.get_target_uri(home) == page:
-                backend = self.env.get_domain("cite").backend
-                entry = nodes.inline("", "", *citation.formatted_entry.text.render(backend))
-                self.elsewhere[f"ref-{citation.key}"] = entry
-                return f"ref-{citation.key}"
+        domain = self.env.get_domain("cite")
+        homes = {key.docname for key in domain.bibliographies} if page else {self.docname}
+        for home in sorted(homes):
+            found = self.citation(home, name)
+            if found and (not page or self.builder.get_target_uri(home) == page):
+                if page:
+                    text = found.formatted_entry.text.render(domain.backend)
+                    self.elsewhere[f"ref-{found.key}"] = nodes.inline("", "", *text)
+                return f"ref-{found.key}"
         return ""
 
 

@@ -176,7 +176,8 @@ def test_the_sample_is_plain(sample):
         "<summary><b>Solution to Exercise 1.1 (Shift the scores)</b></summary>",
         "```python\nweights(scores + 100)\n```\n\n</details>",
         "### Exercise 1.2\n\nAs in [",
-        "## References\n\n- <a id=",
+        "as Bahdanau *et al.* ([2015](#ref-bahdanau2015)) do",
+        '## References\n\n- <a id="ref-bahdanau2015" name="ref-bahdanau2015"></a>Dzmitry Bahdanau',
     ],
 )
 def test_myst_becomes(sample, words):
