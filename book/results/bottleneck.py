@@ -118,7 +118,7 @@ class FixedDecoder(Decoder):
 
 
 def make_model(setting: Setting, budget: Budget) -> Translator:
-    """A `Translator`; encoder and decoder exchanged where the setting has a plainer or faster one."""
+    """A `Translator`; parts exchanged where the setting has a plainer or a faster one."""
     model = Translator(
         vocab_size=budget.symbols + 4,
         width=budget.width,
