@@ -764,6 +764,7 @@ def convert(root: Path = ROOT, out: Path = OUT) -> list[Path]:
                 warning=sys.stderr,
                 freshenv=True,
                 warningiserror=True,
+                keep_going=True,  # tell all of them
             )
             app.build(force_all=True)
             if app.statuscode:
