@@ -294,7 +294,9 @@ class Chapter:
             if len(text.encode()) > LARGEST_FILE:
                 raise MarkupError(f"{self.docname}: {name} is too large to carry along")
             lines += [f'Path("{name}").parent.mkdir(parents=True, exist_ok=True)']
-            lines += [f'Path("{name}").write_text({text!r}, encoding="utf-8");']
+            plain = not re.search(r"\\|\"\"\"|\"\Z", text)
+            value = f'"""\\\n{text}"""' if plain else repr(text)
+            lines += [f'Path("{name}").write_text({value}, encoding="utf-8");']
         cell = nbformat.v4.new_code_cell("\n".join(lines))
         cell.metadata["cellView"] = "form"
         return cell
@@ -619,7 +621,9 @@ class Chapter:
 
     def inline_inline(self, node):
         if "bibtex-citation" not in node["classes"]:
-            return self.anchors(node) + self.inlines(node)
+            colour = next((COLOURS[name] for name in node["classes"] if name in COLOURS), None)
+            text = self.anchors(node) + self.inlines(node)  # Colab drops style attributes
+            return f'<font color="{colour}">{text}</font>' if colour else text
         round_brackets = str.maketrans("[]", "()")  # Bahdanau et al. (2015)
         return self.anchors(node) + "".join(
             self.inline(child).translate(round_brackets)
