@@ -104,7 +104,7 @@ def open_page(browser, site, served):
 
         context.route("**/*", judge)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)  # a busy machine is no fault of the page
         page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
         page.on("console", said)
         page.on("response", answered)
@@ -121,12 +121,17 @@ def open_page(browser, site, served):
 # Formulas are set, figures drawn (or have failed, which the console tells), fonts there.
 SETTLED = """async () => {
     const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const end = Date.now() + 60_000;
+    const wait = (what) => {
+        if (Date.now() > end) throw new Error(`waited a minute for ${what}`);
+        return sleep(20);
+    };
     if (document.querySelector('script[src*="mathjax"]')) {
-        while (!window.MathJax?.startup?.promise) await sleep(20);
+        while (!window.MathJax?.startup?.promise) await wait("MathJax");
         await window.MathJax.startup.promise;
     }
     const figures = [...document.querySelectorAll('attn-fig')];
-    while (figures.some((figure) => !figure.dataset.ready)) await sleep(20);
+    while (figures.some((figure) => !figure.dataset.ready)) await wait("a figure");
     await document.fonts.ready;
 }"""
 
