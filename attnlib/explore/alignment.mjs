@@ -36,7 +36,7 @@ const STYLE = `
 .attn-alignment .target span:hover { border-color: var(--soft); }
 .attn-alignment .target span.chosen { border-color: var(--query); box-shadow: inset 0 0 0 1px var(--query); color: var(--query-ink); font-weight: 700; }
 .attn-alignment .layout { display: grid; gap: 1rem 2rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
-@container (min-width: 38rem) { .attn-alignment .layout:not(.long) { grid-template-columns: minmax(0, auto) minmax(13rem, 17rem); justify-content: space-between; } }
+@container (min-width: 37rem) { .attn-alignment .layout:not(.long) { grid-template-columns: minmax(0, auto) minmax(13rem, 17rem); justify-content: space-between; } }
 .attn-alignment .long .readout { order: -1; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); align-items: start; column-gap: 2rem; }
 .attn-alignment .long .whole { border: 0; padding: 0; }
 .attn-alignment .long .saying { grid-column: 1 / -1; }

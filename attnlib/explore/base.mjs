@@ -23,9 +23,11 @@ export function softmax(scores, allowed = scores.map(() => true)) {
 export const average = (weights, values) =>
   values[0].map((_, i) => weights.reduce((sum, a, s) => sum + a * values[s][i], 0));
 
-/** Entropy in nats of a row of weights; 0 log 0 is 0. */
-export const entropy = (weights) =>
-  weights.reduce((sum, a) => (a > 0 ? sum - a * Math.log(a) : sum), 0);
+/** Entropy in nats of a row of weights, taken as shares of its sum; 0 log 0 is 0. */
+export function entropy(weights) {
+  const total = weights.reduce((a, b) => a + b, 0);
+  return weights.reduce((sum, a) => (a > 0 ? sum - (a / total) * Math.log(a / total) : sum), 0);
+}
 
 /** A number with three decimals and a true minus sign. */
 export function fixed(x, digits = 3) {
@@ -272,7 +274,7 @@ export function heatmap({ source, target, weights, describe, onpick, rings = [] 
     h(
       "div",
       {
-        class: "row",
+        class: "word",
         role: "option",
         tabindex: "-1",
         "aria-label": describe(t),
@@ -287,7 +289,7 @@ export function heatmap({ source, target, weights, describe, onpick, rings = [] 
   const list = h(
     "div",
     {
-      class: "rows",
+      class: "words-down",
       role: "listbox",
       "aria-label": "Target words",
       onkeydown: (event) => {
@@ -427,9 +429,9 @@ const LOOK = `
   display: grid; grid-template-columns: max-content repeat(var(--columns), minmax(10px, 38px));
   gap: 2px; overflow-x: auto; padding: 3px; max-width: 100%;
 }
-.attn .heatmap :is(.head, .rows, .row) { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; }
-.attn .heatmap .rows { gap: 2px; }
-.attn .heatmap .row { cursor: pointer; border-radius: 5px; align-items: center; }
+.attn .heatmap :is(.head, .words-down, .word) { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; }
+.attn .heatmap .words-down { gap: 2px; }
+.attn .heatmap .word { cursor: pointer; border-radius: 5px; align-items: center; }
 .attn .heatmap :is(.token, .corner) { position: sticky; left: 0; z-index: 1; align-self: stretch; background: var(--card); }
 .attn .heatmap .token {
   padding: 0 0.5rem 0 0.3rem; text-align: right; white-space: nowrap; font-size: 0.92em; border-radius: 5px 0 0 5px;
@@ -447,8 +449,8 @@ const LOOK = `
   inset: 36%;
 }
 .attn .heatmap .cell.ring::before { inset: 18%; background: none; border: 2px solid var(--on); }
-.attn .heatmap .row[aria-selected="true"] { box-shadow: 0 0 0 2px var(--query); }
-.attn .heatmap .row[aria-selected="true"] .token { font-weight: 700; color: var(--query-ink); }
+.attn .heatmap .word[aria-selected="true"] { box-shadow: 0 0 0 2px var(--query); }
+.attn .heatmap .word[aria-selected="true"] .token { font-weight: 700; color: var(--query-ink); }
 .attn .heatmap .column.best span { font-weight: 700; color: var(--key-ink); }
 @media (prefers-reduced-motion: reduce) { .attn * { transition: none !important; } }
 @container (max-width: 30rem) { .attn .data :is(td, th) { padding: 0.25rem 0.35rem; } }

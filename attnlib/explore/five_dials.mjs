@@ -191,10 +191,11 @@ const STYLE = `
 .attn-dials .dials { display: grid; gap: 0.85rem; }
 .attn-dials .field { display: grid; gap: 0.25rem; justify-items: start; grid-template-columns: minmax(0, 1fr); }
 .attn-dials .field label { margin: 0; }
-@container (min-width: 40rem) {
+@container (min-width: 37rem) {
   .attn-dials .top { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); }
   .attn-dials .bottom { grid-template-columns: minmax(0, auto) minmax(0, 1fr); }
 }
+.attn-dials .pill span { padding: 0.2rem 0.6rem; }
 .attn-dials .paper { padding: 0.7rem 1rem; border-radius: 10px; background: var(--sunk); border-left: 4px solid var(--query); min-height: 4.6rem; }
 .attn-dials .paper.yours { border-left-color: var(--context); }
 .attn-dials .paper strong { font-size: 1.05em; }
@@ -215,7 +216,7 @@ const STYLE = `
 .attn-dials .arrow { fill: none; stroke: var(--soft); stroke-width: 1.8; }
 .attn-dials .arrow.q { stroke: var(--query); stroke-width: 3; } .attn-dials .arrow.c { stroke: var(--context); stroke-width: 2.4; }
 .attn-dials .arrow.fed { stroke-width: 3.4; }
-.attn-dials .mark { fill: var(--soft); } .attn-dials .mark.q { fill: var(--query); } .attn-dials .mark.c { fill: var(--context); }
+.attn-dials .point { fill: var(--soft); } .attn-dials .point.q { fill: var(--query); } .attn-dials .point.c { fill: var(--context); }
 .attn-dials .equations { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0.32rem 0.9rem; align-items: baseline; margin: 0; padding: 0; list-style: none; }
 .attn-dials .equations li { display: contents; }
 .attn-dials .equations .name { text-align: right; }
@@ -239,7 +240,7 @@ function diagram(source, id) {
     svg(
       "marker",
       { id: `${id}-${name}`, viewBox: "0 0 10 10", refX: 8.5, refY: 5, markerWidth: 11, markerHeight: 11, orient: "auto-start-reverse", markerUnits: "userSpaceOnUse" },
-      svg("path", { d: "M0 0 L10 5 L0 10 z", class: `mark ${name}` }),
+      svg("path", { d: "M0 0 L10 5 L0 10 z", class: `point ${name}` }),
     );
   const arrow = (d, name = "", extra = "") =>
     svg("path", { d, class: `arrow ${name} ${extra}`, "marker-end": `url(#${id}-${name || "plain"})` });
@@ -266,7 +267,7 @@ function diagram(source, id) {
   const desc = svg("desc", { id: `${id}-desc` });
   const node = svg(
     "svg",
-    { class: "diagram", viewBox: "0 0 480 344", role: "img", "aria-label": "Diagram of the decoder step", "aria-describedby": `${id}-desc` },
+    { class: "diagram", viewBox: "0 0 480 352", role: "img", "aria-label": "Diagram of the decoder step", "aria-describedby": `${id}-desc` },
     desc,
     svg("defs", {}, marker("plain"), marker("q"), marker("c")),
     svg("text", { class: "label", x: 240, y: 16 }, "source: keys and values"),
@@ -456,13 +457,9 @@ function render({ model, el }) {
     h(
       "div",
       { class: "top" },
-      h(
-        "div",
-        { class: "dials" },
-        h("div", { class: "field" }, h("label", { for: `${id}-paper` }, "Set all five as in"), preset),
-        paper,
-        dials.map(([, { node }]) => node),
-      ),
+      h("div", { class: "field" }, h("label", { for: `${id}-paper` }, "Set all five as in"), preset),
+      paper,
+      h("div", { class: "dials" }, dials.map(([, { node }]) => node)),
       h("div", { class: "dials" }, picture.node, lines),
     ),
     h("div", { class: "bottom" }, map, readout),

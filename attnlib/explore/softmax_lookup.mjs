@@ -23,7 +23,7 @@ const place = ([x, y]) => [x * UNIT, -y * UNIT];
 
 const STYLE = `
 .attn-lookup .layout { display: grid; gap: 1rem 1.6rem; align-items: start; grid-template-columns: minmax(0, 1fr); }
-@container (min-width: 41rem) { .attn-lookup .layout { grid-template-columns: minmax(0, 6fr) minmax(0, 7fr); } }
+@container (min-width: 37rem) { .attn-lookup .layout { grid-template-columns: minmax(0, 6fr) minmax(0, 7fr); } }
 .attn-lookup .plane {
   display: block; width: 100%; max-width: 25rem; margin: 0 auto; border-radius: 10px; background: var(--sunk);
   user-select: none; -webkit-user-select: none;
@@ -50,7 +50,7 @@ const STYLE = `
 }
 .attn-lookup .plane .of-query text { fill: var(--query-ink); } .attn-lookup .plane .of-key text { fill: var(--key-ink); }
 .attn-lookup .controls { display: grid; gap: 0.7rem; }
-.attn-lookup .row { display: flex; flex-wrap: wrap; align-items: end; justify-content: space-between; gap: 0.6rem; }
+.attn-lookup .settings { display: flex; flex-wrap: wrap; align-items: end; justify-content: space-between; gap: 0.6rem; }
 .attn-lookup .equations { display: flex; flex-wrap: wrap; gap: 0.2rem 1.4rem; padding: 0.5rem 0; }
 .attn-lookup table { width: 100%; }
 .attn-lookup :is(td, th) { padding: 0.3rem 0.35rem; white-space: nowrap; }
@@ -60,7 +60,7 @@ const STYLE = `
 .attn-lookup .track span { display: block; height: 100%; }
 .attn-lookup .wide .meter { display: grid; gap: 2px; justify-items: end; }
 .attn-lookup .wide .track { order: 2; width: 100%; height: 7px; }
-@container (max-width: 30rem) {
+@container (max-width: 30rem) or ((min-width: 37rem) and (max-width: 44rem)) {
   .attn-lookup .meter { display: grid; gap: 2px; justify-items: end; }
   .attn-lookup .track { order: 2; width: 100%; height: 7px; }
 }
@@ -370,7 +370,7 @@ function render({ model, el }) {
       h(
         "div",
         { class: "controls" },
-        h("div", { class: "row" }, scoreDial.node, reset),
+        h("div", { class: "settings" }, scoreDial.node, reset),
         heat.node,
         equations,
         scroller("Scores, weights and values", table),

@@ -182,7 +182,7 @@ def test_figures_do_not_disturb_each_other(draw):
 def test_tokens_are_text_and_never_markup(draw):
     bad = "<img src=x onerror='window.caught = true'>"
     page = draw(AlignmentFigure([([bad, "b"], [bad], [[0.5, 0.5]])]))
-    page.locator(".row").first.hover()
+    page.locator(".heatmap .word").first.hover()
     assert page.locator("attn-fig img").count() == 0
     assert page.evaluate("window.caught") is None
     assert page.locator(".saying").text_content() == f"{bad} looks most at {bad}"
@@ -447,7 +447,7 @@ def test_diagram_moves_its_arrows(draw):
 def test_dials_steps_follow_the_keyboard(draw):
     figure = FiveDials()
     page = draw(figure)
-    word = page.locator(".row").nth(1)
+    word = page.locator(".heatmap .word").nth(1)
     word.focus()
     word.press("ArrowDown")
     weights = np.array(figure.weights)[2]
@@ -472,7 +472,8 @@ def check_row(page, figure, t):
     best = int(np.argmax(shown["weights"][t]))
     assert page.locator(".column.best").text_content() == want["best"]
     assert (
-        page.locator(".row").nth(t).locator(".cell").nth(best).get_attribute("class") == "cell best"
+        page.locator(".heatmap .word").nth(t).locator(".cell").nth(best).get_attribute("class")
+        == "cell best"
     )
     listbox = page.get_by_role("listbox", name="Target words")
     assert listbox.get_by_role("option", selected=True).count() == 1
@@ -482,9 +483,9 @@ def test_alignment_follows_pointer_and_keyboard(draw):
     figure = AlignmentFigure(pairs())
     page = draw(figure)
     check_row(page, figure, 0)
-    page.locator(".row").nth(3).hover()
+    page.locator(".heatmap .word").nth(3).hover()
     check_row(page, figure, 3)
-    row = page.locator(".row").nth(3)
+    row = page.locator(".heatmap .word").nth(3)
     row.focus()
     row.press("ArrowDown")
     check_row(page, figure, 4)
@@ -520,7 +521,7 @@ def test_alignment_of_another_sentence(draw):
         assert number_at(page, "dd.ceiling") == pytest.approx(
             np.log(len(shown["source"])), abs=0.0006
         )
-    page.locator(".row").nth(4).tap()
+    page.locator(".heatmap .word").nth(4).tap()
     check_row(page, figure, 4)
 
 
