@@ -373,7 +373,6 @@ def run_alone(notebook, fresh, folder: Path, monkeypatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")  # all that the wheel asks for is there already
     monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter"))
     monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("PATH", str(home / "venv" / "bin"), prepend=os.pathsep)
     for name, value in notebooks.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
