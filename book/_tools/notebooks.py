@@ -89,7 +89,7 @@ def joined(outputs: list) -> list:
         if last is not None and output.get("name", "") == last.get("name"):  # streams have names
             last.text += output.text
         else:
-            whole.append(output)
+            whole.append(nbformat.from_dict(output))  # a copy: the outputs stay as they are
     return whole
 
 

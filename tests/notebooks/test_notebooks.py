@@ -228,6 +228,8 @@ def test_normal_form_forgets_the_run():
         nbformat.v4.new_output("stream", text="b\n"),
         nbformat.v4.new_output("display_data", data=view),
     ]
+    assert len(notebooks.joined(cell.outputs)) == 2
+    assert cell.outputs[0].text == "a\n"  # joining leaves the outputs as they are
     again = nbformat.from_dict({**cell, "id": "other"})
     notebook = notebooks.normalise(nbformat.v4.new_notebook(cells=[cell, again]))
     first, second = notebook.cells
