@@ -160,7 +160,7 @@ const WINDOW_FORMULA = {
 };
 const SELECTION_FORMULA = {
   soft: "\\c{c_t} = Σ_s α_{ts} \\v{v_s}",
-  hard: "\\c{c_t} = \\v{v_s} with s drawn from α_t",
+  hard: "\\c{c_t} = \\v{v_s} \\u{with} s \\u{drawn from} α_t",
 };
 const fedName = (timing, feeding) =>
   ({ context: timing === "before" ? "\\c{c_t}" : "\\c{c_{t−1}}", input: "h̃_{t−1}", none: null })[feeding];
