@@ -6,6 +6,7 @@ trains ten small models in about three minutes of one idle core and writes ``ali
 this file: exact match, alignment error against the grammar's own links, and where the errors are.
 """
 
+import datetime
 import json
 import random
 import tempfile
@@ -17,7 +18,7 @@ from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import Prepared, Run, RunConfig
+from attnlib.training import Prepared, Run, RunConfig, hardware
 
 SEEDS = (1, 2, 3, 4, 5)
 SENTENCES, TESTED, DEEPEST = 3000, 500, 0
@@ -136,6 +137,8 @@ def main() -> None:
             rows.append(row)
             print(name, row)
         results[name] = rows
+    results["command"] = "python book/results/alignment.py"
+    results["hardware"], results["date"] = hardware(), datetime.date.today().isoformat()
     path = Path(__file__).with_suffix(".json")
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
