@@ -1,0 +1,39 @@
+"""What the README shows is what the code does (its Python examples are doctests)."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from attnlib import cli, pretrained
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_translation_shown_is_the_one_made(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = re.search(
+        r"```console\n\$ attnlib translate \"(.*?)\" --alignment\n(.*?)```", README, re.S
+    )
+    assert cli.main(["translate", shown[1], "--alignment"]) in (0, None)
+    assert capsys.readouterr().out.strip() == shown[2].strip()
+
+
+@pytest.mark.parametrize("name", ["en-fr-bahdanau", "en-fr-fixed"])
+def test_the_figures_shown_are_those_of_the_card(name):
+    card = pretrained.card(name)
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
+    metrics = [
+        card["metrics"][f"test_2016_flickr.{key}"] for key in ("bleu", "bleu_lc_tok", "chrf")
+    ]
+    want = [f"{card['parameters']:,}", *map(json.dumps, metrics), f"{card['seconds'] / 60:.0f}"]
+    assert [cell.strip() for cell in row.strip("|").split("|")][1:] == want
+
+
+def test_every_path_named_exists():
+    root = Path(__file__).parents[1]
+    paths = re.findall(r"`((?:attnlib|book|tests)/[\w./]*)`", README)
+    paths += re.findall(r"\]\((book/[^)]*)\)", README)
+    assert paths and not [path for path in paths if not (root / path).exists()]
