@@ -1,4 +1,8 @@
-"""Let nbval compare pictures too, which it leaves out: a changed or missing one fails its cell."""
+"""Let nbval run cells as Jupyter does, and compare pictures too, which it leaves out.
+
+A changed or a missing picture fails its cell. And a semicolon at the end of a cell keeps its value
+from being shown: IPython looks for it in its history, which nbval does not let it keep.
+"""
 
 import sys
 from pathlib import Path
@@ -31,4 +35,10 @@ def pytest_configure(config):
                 return False
         return True
 
+    def execute_cell_input(self, cell_input, allow_stdin=None):
+        return self.kc.execute(
+            cell_input, store_history=True, allow_stdin=allow_stdin, stop_on_error=False
+        )
+
     plugin.IPyNbCell.compare_outputs = compare_outputs
+    plugin.RunningKernel.execute_cell_input = execute_cell_input
