@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 
 import pytest
 import torch
@@ -54,12 +55,29 @@ def test_objective_is_the_smoothed_cross_entropy_of_real_tokens():
     assert training.validation_loss(model, pairs) == pytest.approx(plain.item(), abs=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_and_its_gradient_are_pytorchs(smoothing):
+    torch.manual_seed(0)
+    shapes = (300, 6), (11, 6), (11,)  # more rows than one chunk
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    wanted = torch.randint(11, (300,))
+    got = training.SmoothedCrossEntropy.apply(*inputs, wanted, smoothing)
+    want = cross_entropy(
+        torch.nn.functional.linear(*inputs), wanted, label_smoothing=smoothing, reduction="sum"
+    )
+    torch.testing.assert_close(got, want, rtol=1e-12, atol=0)
+    for ours, theirs in zip(
+        torch.autograd.grad(3 * got, inputs), torch.autograd.grad(3 * want, inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
+
+
 def test_learning_rate_rises_then_falls_to_nothing():
     config = RunConfig("any", lr=1.0, warmup=10, updates=110)
     rates = [training.learning_rate(u, config) for u in range(110)]
     assert rates[0] == pytest.approx(0.1) and rates[10] == pytest.approx(1.0)
     assert rates[60] == pytest.approx(0.5)  # half way down the cosine
-    assert all(a > b for a, b in zip(rates[10:], rates[11:]))
+    assert all(a > b for a, b in pairwise(rates[10:]))
     assert rates[-1] < 1e-3
 
 
@@ -128,6 +146,17 @@ def test_a_folder_of_another_run_or_a_damaged_checkpoint_is_refused(tmp_path):
     (tmp_path / training.CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="is damaged: delete it to start again"):
         Run(TINY, tmp_path, device="cpu", quiet=True)
+
+
+def test_a_run_may_start_from_the_weights_of_another(tmp_path):
+    first = Run(TINY, tmp_path / "tiny", device="cpu", quiet=True)
+    second = dataclasses.replace(TINY, name="more", start_from="tiny", dropout=0.5)
+    with pytest.raises(ValueError, match=r"more starts from .*: train that run first"):
+        Run(second, tmp_path / "more", device="cpu", quiet=True)
+    first.run()
+    run = Run(second, tmp_path / "more", device="cpu", quiet=True)
+    started = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    assert torch.equal(started, weights(first)) and run.progress.update == 0
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
