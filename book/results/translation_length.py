@@ -25,7 +25,7 @@ import torch
 
 from attnlib import metrics, pretrained
 from attnlib.data.corpora import multi30k
-from attnlib.training import ATTENTIVE, Prepared, Run, RunConfig, hardware, prepare
+from attnlib.training import FIRST_PART, Prepared, Run, RunConfig, hardware, prepare
 
 RESULTS = Path(__file__).with_name("translation_length.json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/translation_length.py"
@@ -35,7 +35,7 @@ RESAMPLES = 300
 SEEDS = (1, 2, 3)
 
 SMALL = dataclasses.replace(
-    ATTENTIVE, vocab_size=4000, width=128, hidden=128, updates=1200, tokens=2400, lr=2e-3,
+    FIRST_PART, vocab_size=4000, width=128, hidden=128, updates=1200, tokens=2400, lr=2e-3,
     dropout=0.1, output_dropout=0.2, validate_every=200,
 )  # fmt: skip
 SMALL_MODELS = {  # the same size to 1 %: 1.06 million parameters
