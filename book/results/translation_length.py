@@ -35,8 +35,8 @@ RESAMPLES = 300
 SEEDS = (1, 2, 3)
 
 SMALL = dataclasses.replace(
-    FIRST_PART, vocab_size=4000, width=128, hidden=128, updates=1200, tokens=2400, lr=2e-3,
-    dropout=0.1, output_dropout=0.2, validate_every=200,
+    FIRST_PART, vocab_size=4000, width=128, hidden=128, updates=500, tokens=2400, lr=3e-3,
+    warmup=100, dropout=0.1, output_dropout=0.1, validate_every=250,
 )  # fmt: skip
 SMALL_MODELS = {  # the same size to 1 %: 1.06 million parameters
     "small-attention": SMALL,
