@@ -14,7 +14,7 @@ from attnlib.training import FIRST, RunConfig
 MB = 2**20
 NAMES = pretrained.names()
 TRANSLATORS = [name for name in NAMES if name.startswith("en-fr")]
-BARS = {"en-fr-bahdanau": 55.0}  # lower-cased tokenised BLEU; the goal of the full runs is 60
+BARS = {"en-fr-bahdanau": 57.0}  # lower-cased tokenised BLEU; the goal of the full runs is 60
 
 
 def needs_multi30k():
