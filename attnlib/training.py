@@ -444,10 +444,12 @@ class Run:
     def _start_from(self, path: Path) -> None:
         if not path.exists():
             raise ValueError(f"{self.config.name} starts from {path}: train that run first")
-        mean = torch.load(path, map_location=self.device, weights_only=True)["mean"]
+        before = torch.load(path, map_location=self.device, weights_only=True)
         with torch.no_grad():
-            for parameter, value in zip(self.model.parameters(), mean, strict=True):
+            for parameter, value in zip(self.model.parameters(), before["mean"], strict=True):
                 parameter.copy_(value)
+        self.progress.seconds = before["progress"]["seconds"]  # the card counts both parts
+        self.progress.tokens = before["progress"]["tokens"]
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
@@ -554,7 +556,11 @@ LIMITS = {
 
 
 def ship(run: Run, folder: Path | str) -> dict:
-    """Write a finished run as a model folder, measured after rounding to float16; its card."""
+    """Write a finished run as a model folder, measured after rounding to float16; its card.
+
+    The measuring is done in full float32, whatever the training allowed itself: beam search turns
+    a rounding of bf16 into another word, and the card would hold on one kind of processor only.
+    """
     config, state = run.config, run.progress
     model, tokenizer = trimmed(run)
     used = files.names("multi30k/" if config.data == "multi30k" else "tatoeba/")
@@ -571,7 +577,11 @@ def ship(run: Run, folder: Path | str) -> dict:
         "model": config.model(len(tokenizer)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "config": dataclasses.asdict(config),
-        "command": f"python -m attnlib.training --run {config.name}",
+        "command": " && ".join(
+            f"python -m attnlib.training --run {name}"
+            for name in (config.start_from, config.name)
+            if name
+        ),
         "data": checksums,
         "licence": LICENCES[config.data],
         "limits": LIMITS[config.data],
@@ -586,9 +596,14 @@ def ship(run: Run, folder: Path | str) -> dict:
     }
     pretrained.save(folder, model, tokenizer, card)
     shipped = pretrained.read(folder)
-    found = pretrained.evaluate(shipped)
     val = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in load_corpus(config, "val")]
-    loss = validation_loss(shipped.model, val)
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        found = pretrained.evaluate(shipped)
+        loss = validation_loss(shipped.model, val)
+    finally:
+        torch.set_float32_matmul_precision(allowed)
     card["metrics"] = {"val.loss": round(loss, 4)}
     card["signatures"] = {"val.loss": "cross-entropy on gold prefixes, nats a subword"}
     first = metrics.bleu(found.hypotheses[:FIRST], found.references[:FIRST])

@@ -157,6 +157,8 @@ def test_a_run_may_start_from_the_weights_of_another(tmp_path):
     run = Run(second, tmp_path / "more", device="cpu", quiet=True)
     started = torch.cat([p.detach().flatten() for p in run.model.parameters()])
     assert torch.equal(started, weights(first)) and run.progress.update == 0
+    assert run.progress.tokens == first.progress.tokens > 0  # the card counts both parts
+    assert run.progress.seconds == first.progress.seconds > 0
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
