@@ -14,7 +14,6 @@ import argparse
 import dataclasses
 import datetime
 import json
-import os
 import platform
 import random
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from attnlib.data.tokenizer import EOS
 from attnlib.decoding import greedy
 from attnlib.metrics import exact_match
 from attnlib.seq2seq import Decoder, Memory, Translator
-from attnlib.training import Objective
+from attnlib.training import Objective, hardware
 
 RESULTS = Path(__file__).with_name("bottleneck.json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/bottleneck.py"
@@ -189,15 +188,6 @@ def evaluate(task: str, setting: Setting, budget: Budget, seed: int, model: Tran
     return shares
 
 
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Do what is left of the sweep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -213,7 +203,7 @@ def main() -> None:
     results |= {
         "command": COMMAND,
         "date": datetime.date.today().isoformat(),
-        "hardware": f"{processor()}, {torch.get_num_threads()} thread of {os.cpu_count()}",
+        "hardware": hardware(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "seeds": arguments.seeds,

@@ -60,7 +60,9 @@ def small(name: str, seed: int, data: Prepared) -> pretrained.Pretrained:
         SMALL_MODELS[name], name=f"{name}-seed{seed}", seed=seed
     )
     run = Run(config, Path("runs") / config.name, data, device="cpu")
+    torch.set_float32_matmul_precision("medium")  # for the training; nothing is measured in bf16
     run.run()
+    torch.set_float32_matmul_precision("highest")
     return pretrained.Pretrained(config.name, run.averaged_model(), data.tokenizer, {})
 
 
@@ -103,7 +105,6 @@ def main() -> None:
     parser.add_argument("--small-only", action="store_true", help="leave the shipped models out")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    torch.set_float32_matmul_precision("medium")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"models": {}}
     results |= {"command": COMMAND, "metric": "cased detokenised BLEU", "hardware": hardware()}
     models = results["models"]
