@@ -13,6 +13,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function
 ``metrics``             BLEU, chrF, exact match, alignment error, all with intervals
+``ibm1``                word alignment by counting, what attention is measured against
 ``plotting``            arrays in, Axes out
 ``training``            one loop, one frozen description of a run, exact resume
 ``pretrained``          the shipped models: ``load("en-fr-bahdanau")``

@@ -26,8 +26,8 @@ import torch
 from torch import nn
 
 from attnlib import metrics
-from attnlib.data import corpora
-from attnlib.data.batches import pad
+from attnlib.data import corpora, hansards
+from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
 from attnlib.seq2seq import Translator
@@ -111,6 +111,57 @@ class Pretrained:
                     best.score,
                 )
         return results
+
+    def align(self, sources: Sequence[str], targets: Sequence[str]) -> list[Translation]:
+        """Where the model looks while it is made to write given translations (forced decoding).
+
+        Row t of the weights is where it looked to write token t of the target, having been given
+        the target's own tokens before it. `score` is the target's log-probability, </s> counted,
+        in nats, without a length penalty.
+
+        Parameters
+        ----------
+        sources, targets : sequences of str
+            As many of the one as of the other; neither side of a pair may be empty.
+
+        Raises
+        ------
+        ValueError
+            If the numbers differ, or a sentence is empty or longer than 199 subwords.
+        """
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
+        pairs = []
+        for number, pair in enumerate(zip(sources, targets, strict=True), start=1):
+            ids = [self.tokenizer.encode(sentence) for sentence in pair]
+            for side, found in zip(("source", "target"), ids, strict=True):
+                if not 0 < len(found) < MAX_SOURCE:
+                    raise ValueError(
+                        f"the {side} of pair {number} has {len(found)} subwords, "
+                        f"wanted 1 to {MAX_SOURCE - 1}"
+                    )
+            pairs.append(ids)
+        results = {}
+        device = next(self.model.parameters()).device
+        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            batch = collate([pairs[i] for i in rows]).to(device)
+            with torch.no_grad():
+                logits, weights = self.model(batch.source, batch.source_lengths, batch.target_in)
+                chosen = logits.log_softmax(-1).gather(-1, batch.target_out[..., None])[..., 0]
+            for row, i in enumerate(rows):
+                source, target = pairs[i]
+                S, T = len(source) + 1, len(target)
+                results[i] = Translation(
+                    sources[i],
+                    targets[i],
+                    [*self.tokenizer.tokens(source), SPECIALS[EOS]],
+                    self.tokenizer.tokens(target),
+                    weights[row, :T, :S].cpu().numpy(),
+                    float(chosen[row, : T + 1].sum()),
+                )
+        return [results[i] for i in range(len(pairs))]
 
     def _search(self, encoded, beam):
         """The best hypothesis of each id sequence; at most twice its length and ten."""
@@ -204,7 +255,8 @@ def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) ->
 
     Multi30k's test_2016_flickr for English, German and French: ``bleu`` (cased sacreBLEU),
     ``bleu_lc_tok`` (the papers' metric; left out with a warning where sacremoses is not installed),
-    ``bleu_lc`` (lower-cased) and ``chrf``. Tatoeba's test split for Marathi, without the papers'.
+    ``bleu_lc`` (lower-cased) and ``chrf``. Tatoeba's test split for Marathi, and the Hansards'
+    ``val`` for a model trained on them, without the papers'.
 
     Parameters
     ----------
@@ -223,7 +275,9 @@ def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) ->
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
     source, target = pretrained.card["languages"]
-    if {source, target} <= set(corpora.MULTI30K_LANGUAGES):
+    if any(file.startswith("hansards/") for file in pretrained.card.get("data", ())):
+        name, test, tokenised = "hansards_val", hansards.corpus("val"), None
+    elif {source, target} <= set(corpora.MULTI30K_LANGUAGES):
         name = "test_2016_flickr"
         test = corpora.multi30k(name, source, target)
         tokenised = corpora.multi30k_tokenised(target)[:limit]
@@ -242,7 +296,37 @@ def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) ->
             warnings.warn(f"bleu_lc_tok is left out: {error}", stacklevel=2)
     scores[f"{name}.bleu_lc"] = metrics.bleu_lowercase(hypotheses, test.target)
     scores[f"{name}.chrf"] = metrics.chrf(hypotheses, test.target)
+    if name == "hansards_val":
+        scores["hansards_test.aer"] = alignment_error(pretrained, hansards.gold("test"))
     return Evaluation(name, test.source, hypotheses, test.target, scores)
+
+
+def alignment_error(
+    pretrained: Pretrained, gold: hansards.Gold, resamples: int = 0
+) -> metrics.Score:
+    """Alignment error rate of attention against people's links, 0 (best) to 1.
+
+    Forced decoding of the gold translation; each target word is linked to the source word with most
+    of its attention (`metrics.alignment_from_weights`: summed over a source word's subwords, the
+    mean over a target word's; </s> and its weight left out).
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+    gold : hansards.Gold
+    resamples : int
+        As in `metrics.alignment_error_rate`: how often to resample sentences for an interval.
+    """
+    sides = ([" ".join(words) for words in side] for side in (gold.source, gold.target))
+    predicted = [
+        metrics.alignment_from_weights(
+            found.weights,
+            metrics.word_indices(found.source_tokens),
+            metrics.word_indices(found.target_tokens),
+        )
+        for found in pretrained.align(*sides)
+    ]
+    return metrics.alignment_error_rate(predicted, gold.sure, gold.possible, resamples)
 
 
 def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict) -> None:

@@ -15,6 +15,7 @@ LAYERS = {
     "seq2seq": 3,
     "data": 4,
     "decoding": 4,
+    "ibm1": 4,
     "metrics": 4,
     "plotting": 4,
     "pretrained": 5,

@@ -1,9 +1,11 @@
 """attnlib.metrics against counts made by hand, brute force, and other people's code."""
 
 import gzip
+import io
 import math
 import random
 import sys
+import tarfile
 from collections import Counter
 from functools import partial
 
@@ -646,3 +648,47 @@ def test_real_gold_links_are_inside_their_sentences():
         for e, f, sure, possible in zip(gold.source, gold.target, gold.sure, gold.possible):
             assert sure <= possible
             assert all(t < len(f) and s < len(e) for t, s in possible)
+
+
+@pytest.fixture
+def debates(tmp_path, monkeypatch):
+    """Debates in place of the real ones, beside a gold set of one pair; returns their writer."""
+    monkeypatch.setattr(files, "fetch", lambda name: tmp_path / name)
+    for split, links in hansards.SPLITS.items():
+        folder = tmp_path / "hansards" / split
+        folder.mkdir(parents=True)
+        for side in "ef":
+            (folder / f"{split}.{side}").write_text("<s snum=1> hear , hear ! </s>")
+        (tmp_path / "hansards" / links).write_text("1 1 1 S")
+
+    def write(**sides):
+        with tarfile.open(tmp_path / hansards.TRAINING, "w:xz") as archive:
+            for name, text in sides.items():
+                data = text.encode()
+                entry = tarfile.TarInfo(name.replace("_", "."))
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+
+    return write
+
+
+def test_debates_are_distinct_short_lower_case_and_free_of_gold(debates):
+    english = ["Hear , hear !", "Yes  .", "yes .", "a b c d", "x", "", *map(str, range(300))]
+    french = ["Bravo !", "Oui .", "oui .", "a b", "Hear , hear !", "rien", *map(str, range(300))]
+    debates(one_e="\n".join(english) + "\n", one_f="\n".join(french) + "\n")
+    train, val = (hansards.corpus(split, longest=3) for split in ("train", "val"))
+    pairs = [*train, *val]
+    assert len(pairs) == len(set(pairs)) == 301 and ("yes .", "oui .") in pairs
+    assert 0 < len(val) < 20 and not set(train.source) & set(val.source)
+    assert ("a b c d", "a b") in [*hansards.corpus("train", None), *hansards.corpus("val", None)]
+    with pytest.raises(ValueError, match="unknown split 'test': one of train, val"):
+        hansards.corpus("test")
+
+
+def test_debates_with_unequal_sides_are_refused(debates):
+    debates(one_e="a\nb\n", one_f="a\n")
+    with pytest.raises(files.DataError, match=r"one\.e has 2 lines, one\.f 1"):
+        hansards.corpus("train")
+    debates(one_e="a\n")
+    with pytest.raises(files.DataError, match=r"holds one\.e but not one\.f"):
+        hansards.corpus("train")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from attnlib import metrics, pretrained
-from attnlib.data import corpora
-from attnlib.data.tokenizer import Tokenizer
+from attnlib.data import corpora, hansards
+from attnlib.data.tokenizer import BOS, EOS, Tokenizer
 from attnlib.decoding import greedy
 from attnlib.seq2seq import Translator
 
@@ -52,6 +52,57 @@ def test_what_is_saved_comes_back(shipped, tokenizer):
     ) + 2000
     assert sorted(path.name for path in shipped.iterdir()) == [
         "card.json", "model.safetensors", "tokenizer.json"]  # fmt: skip
+
+
+def test_forced_decoding_is_the_model_step_by_step(shipped):
+    """Row t of the weights is the step that wrote token t; the score is the sum of those steps."""
+    loaded = pretrained.load("en-fr-tiny")
+    sources, targets = SENTENCES, ["Two red dogs.", "A shirt runs on.", "A man."]
+    for found, source, target in zip(loaded.align(sources, targets), sources, targets):
+        model, encode = loaded.model.double(), loaded.tokenizer.encode
+        ids = torch.tensor([[*encode(source), EOS]])
+        memory = model.encode(ids, torch.tensor([ids.shape[1]]))
+        state, token, score, rows = model.start(memory), BOS, 0.0, []
+        for wanted in [*encode(target), EOS]:
+            logits, weights, state = model.step(torch.tensor([token]), state, memory)
+            score += logits.log_softmax(-1)[0, wanted].item()
+            rows.append(weights[0].detach().numpy())
+            token = wanted
+        assert found.weights == pytest.approx(np.stack(rows[:-1]), abs=1e-5)
+        assert found.score == pytest.approx(score, abs=1e-3)
+        assert found.source_tokens[-1] == "</s>" and found.target_tokens[-1] != "</s>"
+        assert found.weights.shape == (len(found.target_tokens), len(found.source_tokens))
+        model.float()
+
+
+def test_forced_decoding_refuses_what_it_cannot_align(shipped):
+    loaded = pretrained.load("en-fr-tiny")
+    assert loaded.align([], []) == []
+    with pytest.raises(ValueError, match="1 sources but 2 targets"):
+        loaded.align(["A man."], ["A man.", "A dog."])
+    with pytest.raises(ValueError, match="the target of pair 2 has 0 subwords, wanted 1 to 199"):
+        loaded.align(["A man.", "A dog."], ["A man.", " "])
+
+
+def test_alignment_error_is_read_from_forced_decoding(shipped, monkeypatch):
+    """A model made to look at one source word a target word is marked against the links."""
+    loaded = pretrained.load("en-fr-tiny")
+    gold = hansards.Gold(
+        (("A", "man"), ("Two", "dogs")),
+        (("Two", "dogs", "run"), ("A", "man")),
+        (frozenset({(0, 0), (1, 1)}), frozenset({(0, 1)})),
+        (frozenset({(0, 0), (1, 1), (2, 1)}), frozenset({(0, 1)})),
+    )
+    looks = {"A man": [0, 1, 1], "Two dogs": [0, 0]}  # links: 2 sure 1 possible; 0 of 2
+
+    def align(sources, targets):
+        for source, target in zip(sources, targets):
+            here, there = (["▁" + word for word in side.split()] for side in (source, target))
+            weights = np.eye(3)[looks[source]]
+            yield pretrained.Translation(source, target, [*here, "</s>"], there, weights, 0.0)
+
+    monkeypatch.setattr(pretrained.Pretrained, "align", lambda _, *sides: list(align(*sides)))
+    assert pretrained.alignment_error(loaded, gold).value == pytest.approx(1 - (2 + 3) / (5 + 3))
 
 
 def test_saving_again_changes_no_byte(shipped, tmp_path):

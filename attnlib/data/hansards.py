@@ -5,11 +5,14 @@ lower-cased and split into words. People linked the words: *sure* where there wa
 *possible* where a reasonable person might (idioms, words of grammar).
 """
 
+import hashlib
 import re
+import tarfile
 from dataclasses import dataclass
 
-from attnlib.data import files
+from attnlib.data import corpora, files
 
+TRAINING = "hansards/training-every6th-utf8.tar.xz"
 SPLITS = {"test": "test/test.wa.nonullalign", "trial": "trial/trial.wa"}
 _SENTENCE = re.compile(r"<s snum=(\d+)>(.*)</s>")
 
@@ -70,6 +73,72 @@ def gold(split: str = "test") -> Gold:
         tuple(map(frozenset, sure.values())),
         tuple(map(frozenset, possible.values())),
     )
+
+
+def corpus(split: str = "train", longest: int | None = 20) -> corpora.Corpus:
+    """Debates to train on: the distinct pairs of every sixth debate, English to French.
+
+    Lower-cased and split into words, as the gold sentences are: a sentence is its words with blanks
+    between. Pairs of which either side is a gold sentence are left out ("hear, hear !" is one).
+    About one in fifty, chosen by the checksum of its English side, is kept for ``val``, so that all
+    translations of one sentence are on the same side.
+
+    Parameters
+    ----------
+    split : str
+        ``train`` or ``val``.
+    longest : int, optional
+        Words of either side, at most. None for no limit.
+
+    Raises
+    ------
+    ValueError
+        If the split is unknown.
+    DataError
+        If a file is missing (the message says where to get it) or a debate has unequal sides.
+    """
+    if split not in ("train", "val"):
+        raise ValueError(f"unknown split {split!r}: one of train, val")
+    gold_pairs = [gold(name) for name in SPLITS]
+    english_gold, french_gold = (
+        {" ".join(words) for found in gold_pairs for words in getattr(found, side)}
+        for side in ("source", "target")
+    )
+    pairs = {}
+    for english, french in _debates():
+        for pair in zip(english, french, strict=True):
+            lengths = [len(side.split()) for side in pair]
+            if min(lengths) and (longest is None or max(lengths) <= longest):
+                pairs[tuple(" ".join(side.lower().split()) for side in pair)] = None
+    kept = [
+        (english, french)
+        for english, french in pairs
+        if english not in english_gold
+        and french not in french_gold
+        and (hashlib.sha256(english.encode()).digest()[0] < 256 / 50) == (split == "val")
+    ]
+    return corpora.Corpus([e for e, _ in kept], [f for _, f in kept], ("en", "fr"))
+
+
+def _debates():
+    """Lines of the two sides of each debate, in the order of their names."""
+    with tarfile.open(files.fetch(TRAINING)) as archive:
+        members = {member.name: member for member in archive.getmembers() if member.isfile()}
+        for name in sorted(members):
+            if not name.endswith(".e"):
+                continue
+            other = name[:-1] + "f"
+            if other not in members:
+                raise files.DataError(f"{TRAINING} holds {name} but not {other}")
+            sides = [
+                archive.extractfile(members[part]).read().decode("utf-8").rstrip("\n").split("\n")
+                for part in (name, other)
+            ]
+            if len(sides[0]) != len(sides[1]):
+                raise files.DataError(
+                    f"{TRAINING}: {name} has {len(sides[0])} lines, {other} {len(sides[1])}"
+                )
+            yield sides
 
 
 def _text(name: str) -> str:

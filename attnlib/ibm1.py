@@ -1,0 +1,109 @@
+"""Word alignment by counting: IBM Model 1 (Brown et al. 1993), what attention is measured against.
+
+Every word of the target was produced by one word of the source, or by an invisible NULL, all
+positions equally likely, with a probability t(f | e) that is learnt from sentence pairs alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Words = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Model1:
+    """The table t(f | e) of a trained Model 1; `train` makes it."""
+
+    table: dict[tuple[str | None, str], float]  # (source word, or None for NULL; target word)
+
+    def shares(self, source: Words, target: Words) -> np.ndarray:
+        """Posterior of the source word of each target word, NULL in the first column.
+
+        Returns
+        -------
+        array of shape (T, 1 + S)
+            Rows sum to 1: t(f | e) over its sum. A word never met with any of these gets the even
+            spread.
+        """
+        found = [[self.table.get((e, f), 0.0) for e in (None, *source)] for f in target]
+        scores = np.array(found, dtype=float).reshape(len(target), 1 + len(source))
+        total = scores.sum(axis=1, keepdims=True)
+        even = np.full_like(scores, 1 / scores.shape[1])
+        return np.divide(scores, total, out=even, where=total > 0)
+
+    def links(self, source: Words, target: Words) -> set[tuple[int, int]]:
+        """(target position, source position): each target word's best source word.
+
+        No link where NULL is best or the word was never met with any of these. Of equal ones the
+        first.
+        """
+        best = self.shares(source, target)
+        known = [any((e, f) in self.table for e in (None, *source)) for f in target]
+        return {
+            (t, int(row.argmax()) - 1)
+            for t, row in enumerate(best)
+            if known[t] and row.argmax() > 0
+        }
+
+
+def train(pairs: Sequence[tuple[Words, Words]], rounds: int = 5) -> Model1:
+    r"""Fit t(f | e) to sentence pairs by expectation maximisation, from an even table.
+
+    .. math::
+        a_{ts} = \frac{t(f_t \mid e_s)}{\sum_i t(f_t \mid e_i)}, \qquad
+        t(f \mid e) = \frac{\sum a_{ts} [f_t = f, e_s = e]}{\sum a_{ts} [e_s = e]}
+
+    (Brown et al. 1993, section 4.2; the sums run over all pairs of sentences.) The likelihood never
+    falls, and has one maximum as far as the shares go, so the start does not matter.
+
+    Parameters
+    ----------
+    pairs : sequence of (source words, target words)
+    rounds : int
+        Steps of E and M.
+
+    Raises
+    ------
+    ValueError
+        If no pair has a target word, or `rounds` is not positive.
+
+    Examples
+    --------
+    *Haus* meets *house* in both pairs, so *the* is left with *das*:
+
+    >>> pairs = [(["the", "house"], ["das", "Haus"]), (["a", "house"], ["ein", "Haus"])]
+    >>> table = train(pairs, rounds=20).table
+    >>> print(f"{table['the', 'das']:.2f} {table['the', 'Haus']:.2f}")
+    1.00 0.00
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds must be at least 1, got {rounds}")
+    if not any(target for _, target in pairs):
+        raise ValueError("there is no target word to learn from")
+    e_ids: dict[str | None, int] = {None: 0}
+    f_ids: dict[str, int] = {}
+    cells, row = [], 0
+    for source, target in pairs:
+        e = np.array([0, *(e_ids.setdefault(word, len(e_ids)) for word in source)])
+        f = np.array([f_ids.setdefault(word, len(f_ids)) for word in target], dtype=int)
+        rows = np.arange(row, row + len(f))
+        cells.append((np.repeat(rows, len(e)), np.tile(e, len(f)), np.repeat(f, len(e))))
+        row += len(f)
+    # Every meeting of a target word with a source word; `entry` is its place in the table.
+    row, e, f = (np.concatenate(parts) for parts in zip(*cells, strict=True))
+    keys, entry = np.unique(e * len(f_ids) + f, return_inverse=True)
+    e_of, f_of = np.divmod(keys, len(f_ids))
+    t = np.ones(len(keys))
+    for _ in range(rounds):
+        share = t[entry] / np.bincount(row, t[entry])[row]
+        count = np.bincount(entry, share)
+        t = count / np.bincount(e_of, count)[e_of]
+    e_words, f_words = list(e_ids), list(f_ids)
+    return Model1(
+        {
+            (e_words[i], f_words[j]): p
+            for i, j, p in zip(e_of.tolist(), f_of.tolist(), t.tolist(), strict=True)
+        }
+    )
