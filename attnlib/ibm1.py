@@ -33,19 +33,21 @@ class Model1:
         even = np.full_like(scores, 1 / scores.shape[1])
         return np.divide(scores, total, out=even, where=total > 0)
 
-    def links(self, source: Words, target: Words) -> set[tuple[int, int]]:
+    def links(self, source: Words, target: Words, nearest: bool = False) -> set[tuple[int, int]]:
         """(target position, source position): each target word's best source word.
 
-        No link where NULL is best or the word was never met with any of these. Of equal ones the
-        first.
+        No link where NULL is best or the word was never met with any of these. Equal words are
+        equally good wherever they stand: the first is taken or, with `nearest`, the one whose
+        relative position is nearest to the target word's.
         """
-        best = self.shares(source, target)
-        known = [any((e, f) in self.table for e in (None, *source)) for f in target]
-        return {
-            (t, int(row.argmax()) - 1)
-            for t, row in enumerate(best)
-            if known[t] and row.argmax() > 0
-        }
+        S, T = len(source), len(target)
+        found = set()
+        for t, (f, row) in enumerate(zip(target, self.shares(source, target), strict=True)):
+            best = np.flatnonzero(row == row.max()) - 1  # NULL is -1
+            if best[0] >= 0 and any((e, f) in self.table for e in source):
+                far = np.abs((best + 0.5) / S - (t + 0.5) / T)
+                found.add((t, int(best[far.argmin() if nearest else 0])))
+        return found
 
 
 def train(pairs: Sequence[tuple[Words, Words]], rounds: int = 5) -> Model1:

@@ -46,6 +46,9 @@ def test_shares_are_the_equation_and_links_their_maxima():
     want = [[0.25, 0.75, 0], [0, 0, 1], [1, 0, 0], [1 / 3, 1 / 3, 1 / 3]]
     assert shares == pytest.approx(np.array(want), abs=1e-12)
     assert model.links(["a", "b"], ["x", "y", "z", "new"]) == {(0, 0), (1, 1)}
+    twice = ["a", "b", "a"]  # the second "a" is nearer to the end
+    assert model.links(twice, ["y", "x"]) == {(0, 1), (1, 0)}
+    assert model.links(twice, ["y", "x"], nearest=True) == {(0, 1), (1, 2)}
     assert model.links(["a"], []) == set() and model.shares(["a"], []).shape == (0, 2)
 
 
