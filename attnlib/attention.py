@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from attnlib.masks import masked_softmax
 from attnlib.selection import Soft
-from attnlib.windows import Everywhere
+from attnlib.windows import Everywhere, Local, Near
 
 
 class Attention(nn.Module):
@@ -52,6 +52,7 @@ class Attention(nn.Module):
         mask: Tensor | None = None,
         prepared: Tensor | None = None,
         start: int = 0,
+        draws: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Attend from every query to every key.
 
@@ -66,12 +67,15 @@ class Attention(nn.Module):
             ``score.prepare(keys)``, when it was computed before: once a sentence is enough.
         start : int
             Position of the first query, for windows that depend on it.
+        draws : Tensor of shape (B, T), optional
+            What chance decides, for a selection that chooses; see `selection`.
 
         Returns
         -------
         contexts : Tensor of shape (B, T, D_v)
         weights : Tensor of shape (B, T, S)
-            Rows sum to 1; a row that may attend to nothing is all zeros, and so is its context.
+            Rows sum to 1, or to less where the window multiplies them (`windows.Predictive`); a row
+            that may attend to nothing is all zeros, and so is its context.
 
         Raises
         ------
@@ -92,14 +96,41 @@ class Attention(nn.Module):
             )
         if prepared is None:
             prepared = self.score.prepare(keys)
+        S = keys.shape[1]
+        near = None
+        if isinstance(self.window, Local) and self.score.by_content:
+            near = self.window.near(queries, mask, S, start)
+        if near is not None:
+            return self._attend_near(queries, prepared, values, mask, near, draws)
         scores = self.score.compare(queries, prepared)  # (B, T, S)
-        allowed, factor = self.window(queries, mask, keys.shape[1], start)
+        allowed, factor = self.window(queries, mask, S, start)
         if allowed is not None:
             mask = allowed if mask is None else _both(mask, allowed)
         weights = masked_softmax(scores, mask)
         if factor is not None:
             weights = weights * factor
-        return self.selection(weights, values)
+        return self.selection(weights, values, draws)
+
+    def _attend_near(self, queries, prepared, values, mask, near: Near, draws):
+        """The same, on the W keys of each query's window only: each query is a batch of its own."""
+        B, T, _ = queries.shape
+        S, positions = values.shape[1], near.positions.expand(B, T, -1)
+        rows = torch.arange(B, device=queries.device)[:, None, None]
+        allowed = near.allowed.expand(positions.shape)
+        if mask is not None:
+            allowed = _both(mask.expand(B, T, S).gather(-1, positions), allowed)
+        scores = self.score.compare(
+            queries.flatten(0, 1).unsqueeze(1), prepared[rows, positions].flatten(0, 1)
+        )  # (B T, 1, W)
+        weights = masked_softmax(scores, allowed.flatten(0, 1).unsqueeze(1))
+        if near.factor is not None:
+            weights = weights * near.factor.expand(positions.shape).flatten(0, 1).unsqueeze(1)
+        if draws is not None:
+            draws = draws.flatten().unsqueeze(1)
+        contexts, weights = self.selection(weights, values[rows, positions].flatten(0, 1), draws)
+        weights = weights.view(positions.shape)
+        whole = weights.new_zeros(B, T, S).scatter(-1, positions, weights)
+        return contexts.view(B, T, -1), whole
 
 
 def _both(mask: Tensor, allowed: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ class Score(nn.Module):
 
     query_dim: int | None = None  # None: any width, so long as queries and keys agree
     key_dim: int | None = None
+    by_content: bool = True  # a key's score is the same wherever in the list it stands
 
     def prepare(self, keys: Tensor) -> Tensor:
         """What depends on the keys (B, S, D_k) alone; the result is passed to `compare`."""
@@ -146,6 +147,8 @@ class LocationScore(Score):
     The paper writes :math:`a_t = \mathrm{softmax}(W_a h_t)`, which needs a longest source: W has
     one row a position, and a longer sentence is refused.
     """
+
+    by_content = False
 
     def __init__(self, query_dim: int, max_source: int):
         super().__init__()

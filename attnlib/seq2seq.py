@@ -35,6 +35,7 @@ class Memory(NamedTuple):
     prepared: Tensor  # the keys, prepared for the score
     mask: Tensor  # (B, S), True at real positions
     summary: Tensor  # (B, 2H), the encoder's two final states
+    draws: Tensor | None = None  # (B, T), what chance decides at each step (`selection.Hard`)
 
 
 class State(NamedTuple):
@@ -137,6 +138,7 @@ class Decoder(nn.Module):
             memory.mask.unsqueeze(1),
             memory.prepared,
             position,
+            None if memory.draws is None else memory.draws[:, position : position + 1],
         )
         return contexts.squeeze(1), weights.squeeze(1)
 
@@ -216,6 +218,8 @@ class Translator(nn.Module):
         Width A of the additive and concat scores; `hidden` unless given.
     max_source : int
         Longest source the location score knows.
+    reach : int
+        D of the monotonic and predictive windows: keys to either side of their centre.
     dropout : float
         On embeddings.
     output_dropout : float
@@ -248,6 +252,7 @@ class Translator(nn.Module):
         decoder_hidden: int | None = None,
         score_hidden: int | None = None,
         max_source: int = 200,
+        reach: int = 10,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
         pad: int = 0,
@@ -262,6 +267,7 @@ class Translator(nn.Module):
             2 * hidden,
             score_hidden or hidden,
             max_source,
+            reach,
         )
         self.embedding = nn.Embedding(vocab_size, width, padding_idx=pad)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
@@ -330,12 +336,13 @@ def make_attention(
     key_dim: int,
     score_hidden: int,
     max_source: int,
+    reach: int,
 ) -> Attention | None:
     """Build an `Attention` from the names of its dials; None for no score."""
     if score is None:
         return None
     return Attention(
         scores.make(score, query_dim, key_dim, score_hidden, max_source),
-        windows.make(window),
+        windows.make(window, query_dim, score_hidden, reach),
         selection.make(selected),
     )

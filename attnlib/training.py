@@ -63,6 +63,7 @@ class RunConfig:
     feeding: str = "context"
     fixed: str = "every_step"
     score_hidden: int | None = None
+    reach: int = 10
     dropout: float = 0.3
     output_dropout: float = 0.5
     # the optimisation
@@ -73,6 +74,8 @@ class RunConfig:
     lr: float = 1e-3
     warmup: int = 200
     label_smoothing: float = 0.1
+    reward: float = 1.0  # hard selection: weight of the score-function term
+    entropy: float = 0.01  # hard selection: weight of the entropy of the weights, in nats a token
     clip: float = 1.0
     average: int = 10  # snapshots averaged, over the last fifth of the updates
     validate_every: int = 500
@@ -92,6 +95,7 @@ class RunConfig:
             "feeding",
             "fixed",
             "score_hidden",
+            "reach",
             "dropout",
             "output_dropout",
         )
@@ -514,6 +518,21 @@ MARATHI = RunConfig(
     validate_every=200,
 )
 
+# Luong's model, by the recipe of `ATTENTIVE` in one part, with a window of 2 * 5 + 1: a caption has
+# 13 words, so that the paper's D = 10 would nearly always be everywhere.
+LUONG = dataclasses.replace(
+    FIRST_PART,
+    name="en-fr-luong",
+    score="general",
+    window="predictive",
+    reach=5,
+    timing="after",
+    feeding="input",
+    dropout=0.3,
+    output_dropout=0.45,
+    updates=7000,
+)
+
 # On the Hansards' 69,000 short pairs 4,000 updates are ten epochs.
 HANSARDS = dataclasses.replace(
     FIRST_PART,
@@ -550,6 +569,7 @@ QUEUE = {
         ATTENTIVE,
         FIXED_CONTEXT,
         MARATHI,
+        LUONG,
         HANSARDS,
         *_seeds(ATTENTIVE),
         *_seeds(FIXED_CONTEXT),

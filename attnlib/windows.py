@@ -1,12 +1,18 @@
-"""The window dial: which keys may be looked at?
+r"""The window dial: which keys may be looked at?
 
 A window answers for T queries, the first of them at target position `start`, and S keys of which
 `mask` (B, 1 or T, S) says which are real. It returns two things, either of them None:
 
 * ``allowed``, boolean, broadcastable to (B, T, S): joins the mask *before* the softmax;
 * ``factor``, broadcastable to (B, T, S): multiplies the weights *after* it.
+
+A local window also says where its keys are (`Local.near`), so that attention need not touch the
+others: a step then costs O(D), however long the source is.
 """
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
 
 from attnlib.masks import causal_mask
@@ -30,15 +36,173 @@ class Causal(nn.Module):
         return causal_mask(queries.shape[1], keys, start, queries.device), None
 
 
-WINDOWS = {"everywhere": Everywhere, "causal": Causal}
+class Near(NamedTuple):
+    """The keys of a local window, and what the window says of them."""
+
+    positions: Tensor  # (B, T, W), the W = 2 reach + 1 keys to look at; the same key never twice
+    allowed: Tensor  # (B, T, W) bool
+    factor: Tensor | None  # (B, T, W)
 
 
-def make(name: str) -> nn.Module:
+class Local(nn.Module):
+    r"""What the two local windows share: a centre :math:`p_t`, and D keys to either side of it.
+
+    Luong et al. (2015, section 3.2) look at positions :math:`[p_t - D, p_t + D]`. What they leave
+    open, and what we chose: positions count from 0; the softmax runs over the window alone, as if
+    the other keys were not there; at the edges the window is cut off, not moved; where S appears
+    it is the sentence's own length, without padding.
+    """
+
+    def __init__(self, reach: int):
+        super().__init__()
+        if reach != int(reach) or reach < 1:
+            raise ValueError(f"the reach D must be a whole number of at least 1, got {reach}")
+        self.reach = int(reach)
+
+    def centre(self, queries: Tensor, lengths: Tensor, start: int) -> Tensor:
+        """The centre p_t of each query: (B, T), or (B, 1) where it does not depend on B."""
+        raise TypeError(f"{type(self).__name__} must define centre")
+
+    def factor(self, distance: Tensor) -> Tensor | None:
+        """What multiplies the weight of a key at s - p_t; None for nothing."""
+        return None
+
+    def forward(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Window:
+        """Allow the keys within reach of the centre of each query (B, T, D_q)."""
+        centre = self.centre(queries, _lengths(queries, mask, keys), start)
+        distance = torch.arange(keys, device=queries.device) - centre.unsqueeze(-1)  # (B, T, S)
+        return distance.abs() <= self.reach, self.factor(distance)
+
+    def near(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Near | None:
+        """The same window as a list of its keys; None where that is not shorter than the sentence.
+
+        Near an edge the list holds keys beyond reach too, not `allowed`, so that all are as long.
+        """
+        width = 2 * self.reach + 1
+        if width >= keys:
+            return None
+        centre = self.centre(queries, _lengths(queries, mask, keys), start)
+        first = (centre.detach() - self.reach).ceil().long().clamp(0, keys - width)
+        positions = first.unsqueeze(-1) + torch.arange(width, device=queries.device)
+        distance = positions - centre.unsqueeze(-1)
+        return Near(positions, distance.abs() <= self.reach, self.factor(distance))
+
+
+class Monotonic(Local):
+    r"""Local-m: the window moves on by one key a step, :math:`p_t = t` (Luong et al. 2015, 3.2).
+
+    Past the end of the source, where the paper's window would be empty, it stays at the last key.
+
+    Parameters
+    ----------
+    reach : int
+        D: keys to either side. The paper has 10.
+
+    Raises
+    ------
+    ValueError
+        If `reach` is not a positive whole number.
+
+    Examples
+    --------
+    >>> allowed, factor = Monotonic(reach=1)(torch.zeros(1, 3, 2), mask=None, keys=5)
+    >>> allowed.int()
+    tensor([[[1, 1, 0, 0, 0],
+             [1, 1, 1, 0, 0],
+             [0, 1, 1, 1, 0]]], dtype=torch.int32)
+    """
+
+    def __init__(self, reach: int = 10):
+        super().__init__(reach)
+
+    def centre(self, queries: Tensor, lengths: Tensor, start: int) -> Tensor:
+        """The target position, at most the last key's: (B, T)."""
+        t = start + torch.arange(queries.shape[1], device=queries.device)
+        return torch.minimum(t, (lengths - 1).clamp(min=0).unsqueeze(-1)).to(queries.dtype)
+
+
+class Predictive(Local):
+    r"""Local-p: the query says where the window stands (Luong et al. 2015, eq. 9 and 10).
+
+    .. math:: p_t = (S - 1)\,\sigma(v^\top \tanh(W q_t)), \qquad
+              a_{ts} = \mathrm{softmax}(e_t)_s \exp\left(-\frac{(s - p_t)^2}{2 (D/2)^2}\right)
+
+    The paper has S where we have S - 1, the last position when they count from 0. As there,
+    the Gaussian comes after the softmax and nothing is divided again: the weights sum to less than
+    1, the less the farther the window's best keys are from its centre. Which keys lie in the window
+    is not differentiable; :math:`p_t` learns through the Gaussian.
+
+    Parameters
+    ----------
+    query_dim, hidden_dim : int
+        Width of the queries, and of the layer that predicts the centre.
+    reach : int
+        D: keys to either side, and twice the standard deviation of the Gaussian.
+
+    Raises
+    ------
+    ValueError
+        If `reach` is not a positive whole number; when called, if a sentence is empty.
+    """
+
+    def __init__(self, query_dim: int, hidden_dim: int, reach: int = 10):
+        super().__init__(reach)
+        self.W = nn.Linear(query_dim, hidden_dim, bias=False)
+        self.v = nn.Linear(hidden_dim, 1, bias=False)
+
+    def centre(self, queries: Tensor, lengths: Tensor, start: int) -> Tensor:
+        """The predicted centres (B, T), between 0 and the last key (eq. 9)."""
+        if lengths.numel() and int(lengths.min()) < 1:
+            raise ValueError("a predictive window needs a key to stand on, and a sentence is empty")
+        share = self.v(self.W(queries).tanh()).squeeze(-1).sigmoid()
+        return (lengths - 1).unsqueeze(-1) * share
+
+    def factor(self, distance: Tensor) -> Tensor:
+        """The Gaussian of eq. 10."""
+        return (-0.5 * (distance / (self.reach / 2)) ** 2).exp()
+
+
+def _lengths(queries: Tensor, mask: Tensor | None, keys: int) -> Tensor:
+    """The number of keys of each sentence up to its last real one: (B,)."""
+    if mask is None:
+        return torch.full((queries.shape[0],), keys, device=queries.device)
+    real = mask.any(1)  # (B, S): real for some query
+    return (real * torch.arange(1, keys + 1, device=queries.device)).amax(-1)
+
+
+WINDOWS = {
+    "everywhere": Everywhere,
+    "causal": Causal,
+    "monotonic": Monotonic,
+    "predictive": Predictive,
+}
+
+
+def make(
+    name: str, query_dim: int | None = None, hidden_dim: int | None = None, reach: int = 10
+) -> nn.Module:
     """Build a window by its name; an unknown one is refused with the list of those known.
 
+    Parameters
+    ----------
+    name : str
+    query_dim, hidden_dim : int
+        Needed by the predictive window.
+    reach : int
+        D of the two local windows.
+
+    Examples
+    --------
     >>> make("everywhere")
     Everywhere()
+    >>> make("gaussian")
+    Traceback (most recent call last):
+    ValueError: unknown window 'gaussian': one of everywhere, causal, monotonic, predictive
     """
     if name not in WINDOWS:
         raise ValueError(f"unknown window {name!r}: one of {', '.join(WINDOWS)}")
-    return WINDOWS[name]()
+    if name == "predictive":
+        if query_dim is None or hidden_dim is None:
+            raise ValueError("the predictive window needs query_dim and hidden_dim")
+        return Predictive(query_dim, hidden_dim, reach)
+    return Monotonic(reach) if name == "monotonic" else WINDOWS[name]()
