@@ -170,7 +170,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 
 
 def test_unknown_data_lists_what_there_is():
-    with pytest.raises(ValueError, match="unknown data 'wmt': one of multi30k, tatoeba, hansards, copy"):
+    with pytest.raises(
+        ValueError, match="unknown data 'wmt': one of multi30k, tatoeba, hansards, copy"
+    ):
         training.prepare(dataclasses.replace(TINY, data="wmt"))
 
 
