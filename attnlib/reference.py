@@ -83,6 +83,40 @@ def attend(score, queries, keys, values, mask=None):
     return np.array(contexts), np.array(weights)
 
 
+def local_m(t, S):
+    """Where the monotonic window stands: at t, or at the last of S keys (Luong 2015, 3.2)."""
+    return min(t, S - 1)
+
+
+def local_p(q, S, W, v):
+    """Where the predictive window stands, (S - 1) sigmoid(v . tanh(W q)) (Luong 2015, eq. 9)."""
+    hidden = np.tanh(times(W, q))
+    return (S - 1) * sigmoid(sum(v_i * h_i for v_i, h_i in zip(v, hidden, strict=True)))
+
+
+def attend_locally(score, q, keys, values, centre, D, gaussian):
+    """Attend from q (D_q,) to the keys within D of the centre: context (D_v,), weights (S,).
+
+    With `gaussian` each weight is multiplied by exp(-(s - p)^2 / (2 (D/2)^2)) (Luong 2015, eq. 10).
+    """
+    inside = [abs(s - centre) <= D for s in range(len(keys))]
+    a = softmax([score(q, k) for k in keys], inside)
+    if gaussian:
+        for s in range(len(a)):
+            a[s] *= np.exp(-((s - centre) ** 2) / (2 * (D / 2) ** 2))
+    return average(a, values), a
+
+
+def choose(weights, draw):
+    """The key on which a draw in [0, 1) falls, when the keys share it by their weights."""
+    reached = 0.0
+    for s, a in enumerate(weights):
+        reached += a
+        if draw * sum(weights) < reached:
+            return s
+    return max(s for s, a in enumerate(weights) if a > 0)
+
+
 def sigmoid(x):
     """1 / (1 + exp(-x))."""
     return 1 / (1 + np.exp(-x))

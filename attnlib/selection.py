@@ -52,6 +52,14 @@ class Hard(nn.Module):
         if not 0 <= expectation <= 1:
             raise ValueError(f"expectation is a share from 0 to 1, got {expectation}")
         self.expectation = expectation
+        self.register_buffer("baseline", torch.tensor(0.0))  # log p a word, in nats
+        self.register_buffer("batches", torch.tensor(0))
+
+    def update_baseline(self, log_p: Tensor, decay: float) -> None:
+        """Move the baseline towards the mean log p a word of a batch; the first batch sets it."""
+        decay = decay if self.batches else 0.0
+        self.baseline.mul_(decay).add_((1 - decay) * log_p.to(self.baseline.dtype))
+        self.batches += 1
 
     def draw(self, queries: Tensor, steps: int) -> Tensor:
         """Draws for `steps` choices of each of B sentences (queries: any tensor (B, ...)).

@@ -316,10 +316,13 @@ class Translator(nn.Module):
         return nn.functional.linear(vector, self.embedding.weight, self.bias)
 
     def hidden_forward(
-        self, source: Tensor, lengths: Tensor, target_in: Tensor
+        self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Teacher forcing up to the attentional vectors (B, T, E), and the weights (B, T, S)."""
-        memory = self.encode(source, lengths)
+        """Teacher forcing up to the attentional vectors (B, T, E), and the weights (B, T, S).
+
+        `draws` (B, T) decide what a `selection.Hard` chooses; without them it takes the largest.
+        """
+        memory = self.encode(source, lengths)._replace(draws=draws)
         return self.decoder(self.dropout(self.embedding(target_in)), memory)
 
     def forward(self, source: Tensor, lengths: Tensor, target_in: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,6 +33,7 @@ from attnlib import __version__, metrics, pretrained
 from attnlib.data import corpora, files, hansards, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
+from attnlib.selection import Hard, StraightThroughGumbel
 from attnlib.seq2seq import Translator
 
 CHECKPOINT = "checkpoint.pt"
@@ -149,21 +150,67 @@ class SmoothedCrossEntropy(torch.autograd.Function):
 
 
 class Objective(nn.Module):
-    """The summed label-smoothed cross-entropy of a batch, in nats (Szegedy et al. 2016, section 7).
+    r"""The summed label-smoothed cross-entropy of a batch, in nats (Szegedy et al. 2016, sec. 7).
 
     The output layer sees real positions only: padding costs nothing.
+
+    While a model with `selection.Hard` is training, two terms are added whose gradient is that of
+    Xu et al. (2015, eq. 12), for the weights learn nothing through a choice:
+
+    .. math:: -\lambda_r \sum_t (r_t - b\, n_t) \log a_{t\tilde s} - \lambda_e \sum_t H[a_t],
+              \qquad r_t = \sum_{t' \ge t} \log p(y_{t'})
+
+    A choice is rewarded for the :math:`n_t` words from its own on (it cannot change those before;
+    the paper takes the whole sentence), less a baseline b a word, the moving average of log p. The
+    value that comes back is still the cross-entropy.
+
+    Parameters
+    ----------
+    model : Translator
+    smoothing : float
+        Label smoothing, the share of the target that is spread over the vocabulary.
+    reward, entropy : float
+        :math:`\lambda_r` and :math:`\lambda_e`.
     """
 
-    def __init__(self, model: Translator, smoothing: float = 0.0):
+    DECAY = 0.9  # of the baseline, a batch (Xu et al. 2015, section 4.1)
+
+    def __init__(
+        self, model: Translator, smoothing: float = 0.0, reward: float = 1.0, entropy: float = 0.0
+    ):
         super().__init__()
         self.model, self.smoothing = model, smoothing
+        self.reward, self.entropy = reward, entropy
 
     def forward(self, source: Tensor, lengths: Tensor, given: Tensor, wanted: Tensor) -> Tensor:
         """Sum over the tokens `wanted` (B, T), each predicted from those `given` before it."""
-        vectors, _ = self.model.hidden_forward(source, lengths, given)
+        attention = self.model.decoder.attention
+        chooses = attention is not None and isinstance(attention.selection, Hard)
+        draws = None
+        if self.model.training and chooses:
+            draws = attention.selection.draw(self.model.bias.new_empty(len(given)), given.shape[1])
+        vectors, weights = self.model.hidden_forward(source, lengths, given, draws)
         real = wanted != PAD
         table, bias = self.model.embedding.weight, self.model.bias
-        return SmoothedCrossEntropy.apply(vectors[real], table, bias, wanted[real], self.smoothing)
+        loss = SmoothedCrossEntropy.apply(vectors[real], table, bias, wanted[real], self.smoothing)
+        if draws is None:
+            return loss
+        extra = self._score_function(attention.selection, vectors, weights, draws, wanted)
+        return loss + (extra - extra.detach())
+
+    def _score_function(self, selection: Hard, vectors, weights, draws, wanted) -> Tensor:
+        """The two terms of the weights; only their gradient matters."""
+        real = (wanted != PAD).to(weights.dtype)
+        with torch.no_grad():
+            logits = self.model.output(vectors).log_softmax(-1)
+            log_p = logits.gather(-1, wanted.unsqueeze(-1)).squeeze(-1) * real
+            to_go = log_p.flip(1).cumsum(1).flip(1)  # (B, T)
+            left = real.flip(1).cumsum(1).flip(1)
+            advantage = to_go - selection.baseline * left
+            selection.update_baseline(log_p.sum() / real.sum(), self.DECAY)
+        chosen = (advantage * selection.log_prob(weights, draws) * real).sum()
+        spread = -torch.special.xlogy(weights, weights).sum(-1)
+        return -self.reward * chosen - self.entropy * (spread * real).sum()
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -294,7 +341,9 @@ class Run:
         torch.manual_seed(config.seed)
         self.model = Translator(**config.model(len(self.data.tokenizer))).to(self.device)
         self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
-        self.objective = Objective(self.model, config.label_smoothing)
+        self.objective = Objective(
+            self.model, config.label_smoothing, config.reward, config.entropy
+        )
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
@@ -388,6 +437,9 @@ class Run:
         lr = learning_rate(state.update, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
+        for module in self.model.modules():
+            if isinstance(module, StraightThroughGumbel):
+                module.anneal(state.update / self.config.updates)
         rows = slice(self.rank, None, self.world)
         source, given, wanted = (
             x[rows].to(self.device) for x in (batch.source, batch.target_in, batch.target_out)

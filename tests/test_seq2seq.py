@@ -10,8 +10,10 @@ import torch
 from attnlib import reference
 from attnlib.data.batches import collate
 from attnlib.scores import SCORES
+from attnlib.selection import SELECTIONS
 from attnlib.seq2seq import FEEDINGS, FIXED, TIMINGS, Translator
 from attnlib.training import Objective
+from attnlib.windows import WINDOWS
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11
@@ -28,10 +30,9 @@ def batch(*pairs):
 
 
 def every_setting():
-    for score, timing, feeding in product(SCORES, TIMINGS, FEEDINGS):
-        yield pytest.param(
-            {"score": score, "timing": timing, "feeding": feeding}, id=f"{score}-{timing}-{feeding}"
-        )
+    names = "score", "window", "selection", "timing", "feeding"
+    for values in product(SCORES, WINDOWS, SELECTIONS, TIMINGS, FEEDINGS):
+        yield pytest.param(dict(zip(names, values, strict=True)), id="-".join(values))
     for fixed in FIXED:
         feeding = "context" if fixed == "every_step" else "none"
         dials = {"score": None, "fixed": fixed, "feeding": feeding}
@@ -40,20 +41,29 @@ def every_setting():
 
 @pytest.mark.parametrize("dials", list(every_setting()))
 def test_every_setting_trains_and_ignores_padding(dials):
-    model, many = translator(**dials), batch()
+    model, many = translator(**dials, reach=1), batch()
+    model.train()
+    if dials.get("selection") == "hard":
+        model.decoder.attention.selection.expectation = 0.0
+    torch.manual_seed(1)
     loss = Objective(model, 0.1)(many.source, many.source_lengths, many.target_in, many.target_out)
     loss.backward()
     assert torch.isfinite(loss)
     unused = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
     assert not unused
+    model.eval()
     logits, weights = model(many.source, many.source_lengths, many.target_in)
     for b, (S, T) in enumerate(zip(many.source_lengths, many.target_lengths, strict=True)):
         alone = model(many.source[b : b + 1, :S], S[None], many.target_in[b : b + 1, :T])
         torch.testing.assert_close(logits[b : b + 1, :T], alone[0], **EXACT)
         torch.testing.assert_close(weights[b : b + 1, :T, :S], alone[1], **EXACT)
         assert weights[b, :, S:].eq(0).all()
-        want = 0.0 if dials["score"] is None else 1.0
-        torch.testing.assert_close(weights[b].sum(-1), torch.full_like(weights[b, :, 0], want))
+        total = weights[b].sum(-1)
+        if dials.get("window") == "predictive":
+            assert (total <= 1 + 1e-12).all() and (total > 0).all()
+        else:
+            want = 0.0 if dials["score"] is None else 1.0
+            torch.testing.assert_close(total, torch.full_like(total, want))
 
 
 @pytest.mark.parametrize("dials", list(every_setting()))
