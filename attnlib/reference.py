@@ -89,9 +89,9 @@ def local_m(t, S):
 
 
 def local_p(q, S, W, v):
-    """Where the predictive window stands, (S - 1) sigmoid(v . tanh(W q)) (Luong 2015, eq. 9)."""
+    """Where the predictive window stands, S sigmoid(v . tanh(W q)) (Luong 2015, eq. 9)."""
     hidden = np.tanh(times(W, q))
-    return (S - 1) * sigmoid(sum(v_i * h_i for v_i, h_i in zip(v, hidden, strict=True)))
+    return S * sigmoid(sum(v_i * h_i for v_i, h_i in zip(v, hidden, strict=True)))
 
 
 def attend_locally(score, q, keys, values, centre, D, gaussian):

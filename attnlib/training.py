@@ -570,8 +570,8 @@ MARATHI = RunConfig(
     validate_every=200,
 )
 
-# Luong's model, by the recipe of `ATTENTIVE` in one part, with a window of 2 * 5 + 1: a caption has
-# 13 words, so that the paper's D = 10 would nearly always be everywhere.
+# Luong's model, by the first part of that recipe, with a window of 2 * 5 + 1: a caption has 13
+# words, so that the paper's D = 10 would nearly always be everywhere.
 LUONG = dataclasses.replace(
     FIRST_PART,
     name="en-fr-luong",
@@ -580,9 +580,6 @@ LUONG = dataclasses.replace(
     reach=5,
     timing="after",
     feeding="input",
-    dropout=0.3,
-    output_dropout=0.45,
-    updates=7000,
 )
 
 # On the Hansards' 69,000 short pairs 4,000 updates are ten epochs.

@@ -124,13 +124,14 @@ class Monotonic(Local):
 class Predictive(Local):
     r"""Local-p: the query says where the window stands (Luong et al. 2015, eq. 9 and 10).
 
-    .. math:: p_t = (S - 1)\,\sigma(v^\top \tanh(W q_t)), \qquad
+    .. math:: p_t = S\,\sigma(v^\top \tanh(W q_t)), \qquad
               a_{ts} = \mathrm{softmax}(e_t)_s \exp\left(-\frac{(s - p_t)^2}{2 (D/2)^2}\right)
 
-    The paper has S where we have S - 1, the last position when they count from 0. As there,
-    the Gaussian comes after the softmax and nothing is divided again: the weights sum to less than
-    1, the less the farther the window's best keys are from its centre. Which keys lie in the window
-    is not differentiable; :math:`p_t` learns through the Gaussian.
+    The centre is a real number from 0 to S, so it may come to stand up to one place behind the last
+    key, whose position is S - 1. As in the paper the Gaussian comes after the softmax and nothing
+    is divided again: the weights sum to less than 1, the less the farther the window's best keys
+    are from its centre. Which keys lie in the window is not differentiable; :math:`p_t` learns
+    through the Gaussian.
 
     Parameters
     ----------
@@ -151,11 +152,11 @@ class Predictive(Local):
         self.v = nn.Linear(hidden_dim, 1, bias=False)
 
     def centre(self, queries: Tensor, lengths: Tensor, start: int) -> Tensor:
-        """The predicted centres (B, T), between 0 and the last key (eq. 9)."""
+        """The predicted centres (B, T), from 0 to S (eq. 9)."""
         if lengths.numel() and int(lengths.min()) < 1:
             raise ValueError("a predictive window needs a key to stand on, and a sentence is empty")
         share = self.v(self.W(queries).tanh()).squeeze(-1).sigmoid()
-        return (lengths - 1).unsqueeze(-1) * share
+        return lengths.unsqueeze(-1) * share
 
     def factor(self, distance: Tensor) -> Tensor:
         """The Gaussian of eq. 10."""
