@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from attnlib import reference
 from attnlib.explore import AlignmentFigure, FigureError, FiveDials, SoftmaxLookup, modules
@@ -17,6 +18,7 @@ from attnlib.explore import example as tiny
 from attnlib.explore.example_numbers import NUMBERS
 from attnlib.explore.figure import rounded
 from attnlib.explore.five_dials import PAPERS, SETTINGS
+from attnlib.selection import Hard
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 PAIR = (
@@ -87,7 +89,7 @@ def test_state_survives_the_page():
     kept = state_of(lookup.to_html())
     kept["keys"] = kept.pop("key_vectors")
     assert SoftmaxLookup(**kept).to_html() == lookup.to_html()
-    dials = FiveDials("dot", "local_p", "hard", "after", "input", step=2, seed=7)
+    dials = FiveDials("dot", "predictive", "hard", "after", "input", step=2, seed=7)
     kept = state_of(dials.to_html())
     assert FiveDials(**{name: kept[name] for name in (*SETTINGS, "step", "seed")}).to_html() == (
         dials.to_html()
@@ -209,13 +211,13 @@ def test_every_setting_gives_weights():
             setattr(figure, dial, value)
         weights = np.array(figure.weights)
         assert weights.shape == (4, 4) and (weights >= 0).all()
-        if figure.window == "local_p":
+        if figure.window == "predictive":
             assert (weights.sum(1) < 1).all()
         else:
             np.testing.assert_allclose(weights.sum(1), 1, **EXACT)
         if figure.window == "causal":
             assert (weights[np.triu_indices(4, 1)] == 0).all()
-        if figure.window == "local_m":
+        if figure.window == "monotonic":
             assert (weights[np.abs(np.subtract.outer(range(4), range(4))) > 1] == 0).all()
         assert (figure.chosen is None) == (figure.selection == "soft")
         if figure.chosen:
@@ -237,7 +239,7 @@ def test_predictive_window_is_the_papers():
         scores = [reference.dot_score(state, key) for key in numbers["keys"]]
         weights = reference.softmax(scores, np.abs(away) <= 1)
         want.append(weights * np.exp(-(away**2) / (2 * 0.5**2)))
-    figure = FiveDials("dot", "local_p", "soft", "after", "none")
+    figure = FiveDials("dot", "predictive", "soft", "after", "none")
     np.testing.assert_allclose(figure.weights, want, **EXACT)
 
 
@@ -259,7 +261,9 @@ def test_hard_selection_draws_by_weight():
     counts = np.histogram(draws, 10, (0, 1))[0]
     assert (abs(counts - 200) < 5 * np.sqrt(180)).all()  # five standard deviations
     weights = [0.1, 0.0, 0.6, 0.3]
-    drawn = Counter(tiny.pick(weights, draw) for draw in draws)
+    drawn = Counter(
+        Hard().choose(torch.tensor([[weights]]), torch.tensor([[draw]])).item() for draw in draws
+    )
     assert drawn[1] == 0
     for s, a in enumerate(weights):
         assert abs(drawn[s] / 2000 - a) <= 5 * np.sqrt(a * (1 - a) / 2000)
@@ -273,7 +277,7 @@ def test_papers_sit_where_they_say():
             for dial, value in zip(SETTINGS, setting, strict=True):
                 setattr(figure, dial, value)
             assert paper["name"] in figure.papers_here
-    assert FiveDials("cosine", "local_m", "hard", "before", "none").papers_here == []
+    assert FiveDials("cosine", "monotonic", "hard", "before", "none").papers_here == []
     head = FiveDials("scaled_dot", timing="after", feeding="none")
     assert head.papers_here == ["Vaswani et al. 2017, one head"]
     assert "no paper: yours" in FiveDials("dot").to_html()

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from attnlib import scores
+from attnlib import scores, windows
 from attnlib.attention import Attention
 from attnlib.explore.example_numbers import NUMBERS
 from attnlib.selection import Soft
 from attnlib.seq2seq import FEEDINGS, TIMINGS, Decoder, Memory
-from attnlib.windows import Causal, Everywhere
+from attnlib.windows import Everywhere, Monotonic, Predictive
 
 SOURCE = ["a", "red", "shirt", "."]
 TARGET = ["une", "chemise", "rouge", "."]
 GOLD = [0, 2, 1, 3]  # the source word that each target word translates
 WIDTH = 3
-HALF_WIDTH = 1.0  # D of the local windows, in source positions
+REACH = 1  # D of the local windows, in source positions
 
 RECURRENCE = {
     "summary": (WIDTH,),
@@ -51,68 +51,12 @@ SHAPES = {
 }
 
 
-class Monotonic(nn.Module):
-    """Local-m: the keys within D of p_t = t (Luong et al. 2015, section 3.2)."""
+class Uncut(Predictive):
+    """The Gaussian without the cut at D, under which every key has a gradient; for `fit`."""
 
-    def forward(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0):
-        """Hide the keys further than D from the query's own position."""
-        centre = torch.arange(start, start + queries.shape[1]).unsqueeze(1)
-        return ((torch.arange(keys) - centre).abs() <= HALF_WIDTH).unsqueeze(0), None
-
-
-class Predictive(nn.Module):
-    r"""Local-p: near :math:`p_t = S\sigma(v_p^\top \tanh(W_p h_t))` (Luong et al. 2015, eq. 9)."""
-
-    def __init__(self, cut: bool = True):
-        super().__init__()
-        self.W = nn.Linear(WIDTH, WIDTH, bias=False)
-        self.v = nn.Linear(WIDTH, 1, bias=False)
-        self.cut = cut
-
-    def forward(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0):
-        """Hide the keys further than D from p_t, weigh the others by a Gaussian (eq. 10)."""
-        centre = keys * self.v(self.W(queries).tanh()).sigmoid()  # (B, T, 1)
-        distance = torch.arange(keys) - centre  # (B, T, S)
-        factor = torch.exp(-(distance**2) / (2 * (HALF_WIDTH / 2) ** 2))
-        return distance.abs() <= HALF_WIDTH if self.cut else None, factor
-
-
-class Hard(nn.Module):
-    """The value of one key, drawn by its weight (Xu et al. 2015, section 4.1)."""
-
-    def __init__(self, seed: int):
-        super().__init__()
-        self.seed = seed
-        self.chosen: list[int] = []  # a step at a time
-
-    def forward(self, weights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw for the one query of this step; the weights come back as they were."""
-        choice = pick(weights[0, 0].tolist(), uniform(self.seed, len(self.chosen)))
-        self.chosen.append(choice)
-        return values[:, choice : choice + 1], weights
-
-
-WINDOWS = {
-    "everywhere": Everywhere,
-    "causal": Causal,
-    "local_m": Monotonic,
-    "local_p": Predictive,
-}
-
-
-def pick(weights: list[float], draw: float) -> int:
-    """The key that a number in [0, 1) falls on, when the keys share that stretch by their weights.
-
-    >>> pick([0.2, 0.0, 0.6], 0.1), pick([0.2, 0.0, 0.6], 0.9)
-    (0, 2)
-    """
-    mark, reached, last = draw * sum(weights), 0.0, 0
-    for s, a in enumerate(weights):
-        if a > 0:
-            reached, last = reached + a, s
-            if mark < reached:
-                break
-    return last
+    def forward(self, *arguments, **more):
+        """As the library's, but every key is allowed."""
+        return None, super().forward(*arguments, **more)[1]
 
 
 def uniform(seed: int, step: int) -> float:
@@ -127,17 +71,26 @@ def uniform(seed: int, step: int) -> float:
 class Example(nn.Module):
     """The decoder at one setting of the dials, on the example's sentence pair.
 
+    `draws` (T,), where given, decide what a hard selection chooses.
+
     >>> Example("additive").forward(tensors()).shape
     torch.Size([4, 4])
     """
 
     def __init__(
-        self, score, window="everywhere", selection=None, timing="before", feeding="context"
+        self,
+        score,
+        window="everywhere",
+        selection=None,
+        timing="before",
+        feeding="context",
+        draws=None,
     ):
         super().__init__()
-        self.name, self.timing, self.feeding = score, timing, feeding
+        self.name, self.timing, self.feeding, self.draws = score, timing, feeding, draws
         self.score = scores.make(score, WIDTH, WIDTH, WIDTH, len(SOURCE))
-        window = WINDOWS[window]() if isinstance(window, str) else window
+        if isinstance(window, str):
+            window = windows.make(window, WIDTH, WIDTH, REACH)
         attention = Attention(self.score, window, selection or Soft())
         self.decoder = Decoder(WIDTH, WIDTH, WIDTH, attention, timing, feeding)
 
@@ -184,6 +137,7 @@ class _Run(nn.Module):
             self.decoder.attention.score.prepare(keys),
             torch.ones(keys.shape[:2], dtype=torch.bool),
             numbers[f"{example.timing}_summary"].unsqueeze(0),
+            None if example.draws is None else example.draws.unsqueeze(0),
         )
         return self.decoder(numbers["previous"].unsqueeze(0), memory)[1][0]
 
@@ -207,7 +161,10 @@ def fit(steps: int = 1000, seed: int = 3) -> dict[str, list]:
     for value in numbers.values():
         value.requires_grad_()
     settings = itertools.product(
-        scores.SCORES, (Everywhere(), Monotonic(), Predictive(cut=False)), TIMINGS, FEEDINGS
+        scores.SCORES,
+        (Everywhere(), Monotonic(REACH), Uncut(WIDTH, WIDTH, REACH)),
+        TIMINGS,
+        FEEDINGS,
     )
     examples = [Example(score, window, None, *rest) for score, window, *rest in settings]
     wanted = torch.full((len(TARGET), len(SOURCE)), 0.03)

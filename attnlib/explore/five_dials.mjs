@@ -23,11 +23,11 @@ export const SCORES = {
 export const WINDOWS = {
   everywhere: (q, t, S) => ({ allowed: Array(S).fill(true) }),
   causal: (q, t, S) => ({ allowed: Array.from({ length: S }, (_, s) => s <= t) }),
-  local_m: (q, t, S, { half_width: D }) => ({
+  monotonic: (q, t, S, { reach: D }) => ({
     centre: t,
     allowed: Array.from({ length: S }, (_, s) => Math.abs(s - t) <= D),
   }),
-  local_p: (q, t, S, { half_width: D, centre_W: W, centre_v: v }) => {
+  predictive: (q, t, S, { reach: D, centre_W: W, centre_v: v }) => {
     const centre = S * sigmoid(dot(v, tanh(matvec(W, q))));
     const away = Array.from({ length: S }, (_, s) => s - centre);
     return {
@@ -122,8 +122,8 @@ const DIALS = {
   window: [
     ["everywhere", "everywhere"],
     ["causal", "causal"],
-    ["local_m", "local-m"],
-    ["local_p", "local-p"],
+    ["monotonic", "local-m"],
+    ["predictive", "local-p"],
   ],
   selection: [
     ["soft", "soft"],
@@ -152,8 +152,8 @@ const SCORE_FORMULA = {
 const WINDOW_FORMULA = {
   everywhere: ["α_{ts} = \\u{softmax}_s(e_{ts})"],
   causal: ["α_{ts} = \\u{softmax}_{s ≤ t}(e_{ts})"],
-  local_m: ["α_{ts} = \\u{softmax}_{|s − t| ≤ D}(e_{ts}), D = 1"],
-  local_p: [
+  monotonic: ["α_{ts} = \\u{softmax}_{|s − t| ≤ D}(e_{ts}), D = 1"],
+  predictive: [
     "p_t = S · \\u{sigmoid}(v_p^⊤ \\u{tanh}(W_p \\q{q_t}))",
     "α_{ts} = \\u{softmax}_{|s − p_t| ≤ D}(e_{ts}) · \\u{exp}(−2(s − p_t)^2 / D^2), D = 1",
   ],

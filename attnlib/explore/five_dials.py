@@ -1,15 +1,17 @@
 """The five dials: turn one, and formula, diagram, paper and weights follow."""
 
+import torch
 import traitlets as tr
 
-from attnlib import scores
+from attnlib import scores, windows
 from attnlib.explore import example
 from attnlib.explore.figure import Figure, FigureError, rounded
+from attnlib.selection import Hard
 from attnlib.seq2seq import FEEDINGS, TIMINGS
 
 SETTINGS = {
     "score": tuple(scores.SCORES),
-    "window": tuple(example.WINDOWS),
+    "window": tuple(windows.WINDOWS),
     "selection": ("soft", "hard"),
     "timing": TIMINGS,
     "feeding": FEEDINGS,
@@ -48,13 +50,13 @@ PAPERS = [
         "Luong, Pham and Manning 2015, local-m",
         "Section 3.2: the window moves one source word at every step, so a word order that changes "
         "must fit into it.",
-        *("general dot", "local_m", "soft", "after", "input none"),
+        *("general dot", "monotonic", "soft", "after", "input none"),
     ),
     paper(
         "Luong, Pham and Manning 2015, local-p",
         "Section 3.2, eq. 9 and 10: the state says where the window stands. The weights are not "
         "renormalised, so a row sums to less than 1.",
-        *("general dot", "local_p", "soft", "after", "input none"),
+        *("general dot", "predictive", "soft", "after", "input none"),
     ),
     paper(
         "Vaswani et al. 2017, one head",
@@ -80,7 +82,7 @@ class FiveDials(Figure):
     Parameters
     ----------
     score : a name of `attnlib.scores.SCORES`
-    window : "everywhere", "causal", "local_m" or "local_p"
+    window : "everywhere", "causal", "monotonic" or "predictive"
     selection : "soft" or "hard"
     timing : "before" or "after"
     feeding : "context", "input" or "none"
@@ -135,7 +137,7 @@ class FiveDials(Figure):
                 "source": example.SOURCE,
                 "target": example.TARGET,
                 "gold": example.GOLD,
-                "numbers": {**example.NUMBERS, "half_width": example.HALF_WIDTH},
+                "numbers": {**example.NUMBERS, "reach": example.REACH},
             },
         )
         super().__init__(
@@ -169,9 +171,14 @@ class FiveDials(Figure):
         return proposal.value
 
     def _decode(self) -> tuple[list[list[float]], list[int] | None]:
-        hard = example.Hard(self.seed) if self.selection == "hard" else None
-        model = example.Example(self.score, self.window, hard, self.timing, self.feeding)
-        return model(example.tensors()).tolist(), hard and hard.chosen
+        hard, draws = None, None
+        if self.selection == "hard":
+            hard = Hard()
+            steps = range(len(example.TARGET))
+            draws = torch.tensor([example.uniform(self.seed, t) for t in steps]).double()
+        dials = self.score, self.window, hard, self.timing, self.feeding
+        weights = example.Example(*dials, draws)(example.tensors())
+        return weights.tolist(), hard and hard.choose(weights, draws).tolist()
 
     @property
     def weights(self) -> list[list[float]]:

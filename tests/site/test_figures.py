@@ -377,7 +377,7 @@ def test_dials_turn(draw):
         ("score", "general", "e_ts = q_t^⊤ W k_s"),
         ("timing", "after", "q_t = h_t"),
         ("feeding", "input", "h_t = GRU(h_t−1, [y_t−1; h̃_t−1])"),
-        ("window", "local_p", "p_t = S · sigmoid(v_p^⊤ tanh(W_p q_t))"),
+        ("window", "predictive", "p_t = S · sigmoid(v_p^⊤ tanh(W_p q_t))"),
         ("window", "causal", "α_ts = softmax_s ≤ t(e_ts)"),
         ("score", "cosine", "e_ts = β cos(q_t, k_s)"),
         ("feeding", "none", "h_t = GRU(h_t−1, y_t−1)"),
