@@ -43,7 +43,8 @@ def test_a_card_says_where_the_model_comes_from(name):
     wanted |= {"seconds", "tokens_per_s", "attnlib", "date", "metrics", "sha256"}
     assert not [key for key in wanted if not card.get(key)]
     config = RunConfig(**card["config"])
-    assert dataclasses.asdict(config) == card["config"] and config.name == card["name"] == name
+    assert card["config"].items() <= dataclasses.asdict(config).items()  # later fields: defaults
+    assert config.name == card["name"] == name
     assert re.fullmatch("[0-9a-f]{40}", card["commit"])
     assert all(files.REGISTRY[file].sha256 == sum_ for file, sum_ in card["data"].items())
     assert card["metrics"].keys() == card["signatures"].keys()
