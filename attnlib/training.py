@@ -11,6 +11,7 @@ import contextlib
 import csv
 import dataclasses
 import datetime
+import hashlib
 import json
 import math
 import os
@@ -321,7 +322,7 @@ class Run:
     Raises
     ------
     ValueError
-        If the folder holds a checkpoint of another config.
+        If the folder holds a checkpoint of another config, or of another vocabulary.
     """
 
     def __init__(
@@ -488,6 +489,7 @@ class Run:
             return
         checkpoint = {
             "config": dataclasses.asdict(self.config),
+            "vocabulary": self._vocabulary(),
             "progress": dataclasses.asdict(self.progress),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -498,6 +500,15 @@ class Run:
         whole, part = self.folder / CHECKPOINT, self.folder / (CHECKPOINT + ".part")
         torch.save(checkpoint, part)
         os.replace(part, whole)
+
+    def _vocabulary(self) -> str:
+        """A checksum of the subwords in their order: another data set, another meaning of an id."""
+        tokenizer = self.data.tokenizer
+        if isinstance(tokenizer, Tokenizer):
+            words = tokenizer.tokens(range(len(tokenizer)))
+        else:
+            words = tokenizer.words
+        return hashlib.sha256("\n".join(words).encode("utf-8")).hexdigest()
 
     def _start_from(self, path: Path) -> None:
         if not path.exists():
@@ -517,6 +528,11 @@ class Run:
             raise ValueError(f"{path} is damaged: delete it to start again ({error})") from error
         if checkpoint["config"] != dataclasses.asdict(self.config):
             raise ValueError(f"{path} belongs to another run: choose another folder, or delete it")
+        if checkpoint.get("vocabulary", self._vocabulary()) != self._vocabulary():
+            raise ValueError(
+                f"{path} was trained with another vocabulary, its data has changed since: delete it "
+                "to start again"
+            )
         self.progress = Progress(**checkpoint["progress"])
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
@@ -696,7 +712,8 @@ def ship(run: Run, folder: Path | str) -> dict:
     first = metrics.bleu(found.hypotheses[:FIRST], found.references[:FIRST])
     for name, score in (found.scores | {f"{found.test_set}.bleu_first_{FIRST}": first}).items():
         card["metrics"][name] = round(score.value, 4 if name.endswith(".aer") else 2)
-        card["signatures"][name] = f"beam 5, {score.signature}"
+        how = "forced decoding" if name.endswith(".aer") else "beam 5"
+        card["signatures"][name] = f"{how}, {score.signature}"
     pretrained.save(folder, model, tokenizer, card)
     return card
 

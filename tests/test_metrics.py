@@ -597,7 +597,7 @@ def archive(tmp_path, monkeypatch):
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_gold_reads_both_encodings_and_turns_the_links(archive, encoding):
     archive(
-        "<s snum=1001> the cat  </s>\n<s snum=1003> oh !  </s>\n",
+        "<s snum=1001> The cat  </s>\n<s snum=1003> oh !  </s>\n",
         "<s snum=1001> le été chat  </s>\n<s snum=1003> oh !  </s>\n",
         "1001 1 1 S\n1001 2 3 S 0.9\n1001 2 2 P\n1003 1 1 P\n",
         encoding,

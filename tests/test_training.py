@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attnlib import training
+from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import PAD
 from attnlib.seq2seq import Translator
@@ -146,6 +147,17 @@ def test_a_folder_of_another_run_or_a_damaged_checkpoint_is_refused(tmp_path):
     (tmp_path / training.CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="is damaged: delete it to start again"):
         Run(TINY, tmp_path, device="cpu", quiet=True)
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path):
+    """The ids would mean other words: the data has changed under the run."""
+    data = training.prepare(TINY)
+    Run(TINY, tmp_path, data, device="cpu", quiet=True).run(minutes=0)
+    words = data.tokenizer.words[4:]  # without the specials
+    swapped = toy.Vocabulary([words[1], words[0], *words[2:]])
+    with pytest.raises(ValueError, match="was trained with another vocabulary"):
+        Run(TINY, tmp_path, training.Prepared(swapped, data.train, data.val), "cpu", quiet=True)
+    Run(TINY, tmp_path, data, device="cpu", quiet=True)
 
 
 def test_a_run_may_start_from_the_weights_of_another(tmp_path):

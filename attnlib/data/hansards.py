@@ -1,8 +1,9 @@
 """Sentences of the Canadian Hansards with word alignments made by people (Och and Ney 2000).
 
 The test set of the WPT 2003 shared task (Mihalcea and Pedersen 2003): English and French sentences,
-lower-cased and split into words. People linked the words: *sure* where there was no doubt,
-*possible* where a reasonable person might (idioms, words of grammar).
+split into words. Names have capitals there and first words have not; here all is lower case. People
+linked the words: *sure* where there was no doubt, *possible* where a reasonable person might
+(idioms, words of grammar).
 """
 
 import hashlib
@@ -157,7 +158,7 @@ def _sentences(name: str) -> dict[int, tuple[str, ...]]:
         match = _SENTENCE.fullmatch(line.strip())
         if not match:
             raise files.DataError(f"{name}: not a numbered sentence: {line!r}")
-        sentences[int(match[1])] = tuple(match[2].split())
+        sentences[int(match[1])] = tuple(match[2].lower().split())
     return sentences
 
 
