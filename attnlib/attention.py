@@ -96,14 +96,12 @@ class Attention(nn.Module):
             )
         if prepared is None:
             prepared = self.score.prepare(keys)
-        S = keys.shape[1]
-        near = None
         if isinstance(self.window, Local) and self.score.by_content:
-            near = self.window.near(queries, mask, S, start)
-        if near is not None:
-            return self._attend_near(queries, prepared, values, mask, near, draws)
+            near = self.window.near(queries, mask, keys.shape[1], start)
+            if near is not None:  # the same on a few keys of many
+                return self._attend_near(queries, prepared, values, mask, near, draws)
         scores = self.score.compare(queries, prepared)  # (B, T, S)
-        allowed, factor = self.window(queries, mask, S, start)
+        allowed, factor = self.window(queries, mask, keys.shape[1], start)
         if allowed is not None:
             mask = allowed if mask is None else _both(mask, allowed)
         weights = masked_softmax(scores, mask)

@@ -530,8 +530,8 @@ class Run:
             raise ValueError(f"{path} belongs to another run: choose another folder, or delete it")
         if checkpoint.get("vocabulary", self._vocabulary()) != self._vocabulary():
             raise ValueError(
-                f"{path} was trained with another vocabulary, its data has changed since: delete it "
-                "to start again"
+                f"{path} was trained with another vocabulary, its data has changed since: delete "
+                "it to start again"
             )
         self.progress = Progress(**checkpoint["progress"])
         self.model.load_state_dict(checkpoint["model"])
