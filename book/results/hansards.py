@@ -11,6 +11,7 @@ bootstrap over sentences. It needs the Hansards, and writes ``hansards.json`` be
 """
 
 import datetime
+import itertools
 import json
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def main() -> None:
     chance = metrics.expected_error_rate(uniform, gold.sure, gold.possible, RESAMPLES)
     rows.append({"what": "uniform"} | _rounded(chance))
     lengths = []
-    for low, below in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, below in itertools.pairwise(EDGES):
         chosen = [i for i, x in enumerate(gold.source) if low <= len(x) < below]
         row = {"words_from": low, "words_below": below, "sentences": len(chosen)}
         for what in ("attention", "IBM Model 1", "diagonal"):
