@@ -55,17 +55,17 @@ def config(score: str | None, seed: int) -> RunConfig:
     )
 
 
-def trained(score: str | None, seed: int):
+def trained(config: RunConfig) -> Run:
     """Train one model on sentences without modifiers: 3 to 10 words."""
-    vocabulary, rng = toy.vocabulary("phrases"), random.Random(f"alignment {seed}")
+    vocabulary, rng = toy.vocabulary("phrases"), random.Random(f"alignment {config.seed}")
     train, val = (
         vocabulary.pairs(toy.phrases(rng, number, deepest=DEEPEST, split=split))
         for split, number in (("train", SENTENCES), ("val", 100))
     )
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(config(score, seed), folder, Prepared(vocabulary, train, val), "cpu")
+        run = Run(config, folder, Prepared(vocabulary, train, val), "cpu", quiet=True)
         run.run(checkpoint_seconds=1e9)
-        return run.averaged_model()
+        return run
 
 
 def attention(model, examples) -> list:
@@ -95,10 +95,16 @@ def on_noun(examples, found) -> float:
     return sum(at_noun) / max(1, len(at_noun))
 
 
+def held_out() -> list[toy.Example]:
+    """The test sentences, the same for every model."""
+    return toy.phrases(random.Random("alignment"), TESTED, deepest=DEEPEST, split="test")
+
+
 def main() -> None:
+    """Train, measure, write."""
     torch.set_num_threads(1)
     vocabulary = toy.vocabulary("phrases")
-    examples = toy.phrases(random.Random("alignment"), TESTED, deepest=DEEPEST, split="test")
+    examples = held_out()
     batch = collate(vocabulary.pairs(examples))
     gold = [set(example.alignment) for example in examples]
     kind = {word: name for name, words in KINDS.items() for word in words}
@@ -106,7 +112,7 @@ def main() -> None:
     for name, score in (("attention", "additive"), ("fixed", None)):
         rows = []
         for seed in SEEDS:
-            model = trained(score, seed)
+            model = trained(config(score, seed)).averaged_model()
             written = greedy(model, batch.source, batch.source_lengths)
             words = [vocabulary.decode(hypothesis.ids) for hypothesis in written]
             exact = metrics.exact_match(words, [example.target for example in examples])

@@ -1,0 +1,108 @@
+"""Turn the dials one by one: score, window, selection, timing and feeding on the small grammar.
+
+Run from the root of the repository::
+
+    OMP_NUM_THREADS=1 python book/results/dials.py
+
+It trains every setting three times on the grammar of `attnlib.data.toy.phrases`, whose translations
+reorder and whose links are known, all with the size and the budget of ``alignment.py``. What is in
+``dials.json`` already is not trained again, so a stopped run goes on. An hour of one core.
+"""
+
+import dataclasses
+import datetime
+import itertools
+import json
+import math
+from pathlib import Path
+
+import alignment
+import torch
+
+from attnlib import metrics
+from attnlib.data import toy
+from attnlib.data.batches import collate
+from attnlib.decoding import greedy
+from attnlib.training import hardware, validation_loss
+
+RESULTS = Path(__file__).with_suffix(".json")
+COMMAND = "OMP_NUM_THREADS=1 python book/results/dials.py"
+SEEDS = (1, 2, 3)
+DIALS = ("score", "window", "reach", "selection", "timing", "feeding")
+# The reach is D: windows of five words, or nine, on sentences of three to ten.
+WINDOWS = (("everywhere", 0), ("monotonic", 2), ("predictive", 2), ("predictive", 4))
+RECIPES = (("before", "context"), ("after", "input"))  # Bahdanau's and Luong's
+
+
+def settings() -> list[dict]:
+    """Scores by windows under both recipes; timing by feeding; the two choices."""
+    rows = [
+        (score, *window, "soft", *recipe)
+        for score, window, recipe in itertools.product(
+            ("dot", "general", "additive", "location"), WINDOWS, RECIPES
+        )
+    ]
+    rows += [
+        (score, *WINDOWS[0], "soft", timing, feeding)
+        for score, timing, feeding in itertools.product(
+            ("general", "additive"), ("before", "after"), ("context", "input", "none")
+        )
+        if (timing, feeding) not in RECIPES
+    ]
+    rows += [("additive", *WINDOWS[0], choice, *RECIPES[0]) for choice in ("hard", "gumbel")]
+    return [dict(zip(DIALS, row, strict=True)) for row in rows]
+
+
+def measure(setting: dict, seed: int, examples: list[toy.Example]) -> dict:
+    """Train one setting, and mark it on the test sentences."""
+    base = alignment.config(setting["score"], seed)
+    config = dataclasses.replace(base, name="-".join(map(str, setting.values())), **setting)
+    run = alignment.trained(config)
+    model, vocabulary = run.averaged_model(), toy.vocabulary("phrases")
+    pairs = vocabulary.pairs(examples)
+    batch = collate(pairs)
+    written = greedy(model, batch.source, batch.source_lengths)
+    words = [vocabulary.decode(hypothesis.ids) for hypothesis in written]
+    gold = [set(example.alignment) for example in examples]
+    weights = alignment.attention(model, examples)
+    found = [alignment.links(each) for each in weights]
+    on_gold = [metrics.share_on_gold(w, links) for w, links in zip(weights, gold, strict=True)]
+    exact = metrics.exact_match(words, [example.target for example in examples])
+    error = metrics.alignment_error_rate(found, gold, gold)
+    return setting | {
+        "seed": seed,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "exact": round(exact.value, 4),
+        "perplexity": round(math.exp(validation_loss(model, pairs)), 4),
+        "error": round(error.value, 4),
+        "share_on_gold": round(sum(on_gold) / len(on_gold), 4),
+        "tokens_per_s": round(run.progress.tokens / run.progress.seconds),
+    }
+
+
+def main() -> None:
+    """Do what is left, and write the file after each run."""
+    torch.set_num_threads(1)
+    examples = alignment.held_out()
+    runs = json.loads(RESULTS.read_text())["runs"] if RESULTS.exists() else []
+    done = {(*(run[dial] for dial in DIALS), run["seed"]) for run in runs}
+    for seed, setting in itertools.product(SEEDS, settings()):
+        if (*setting.values(), seed) in done:
+            continue
+        runs.append(measure(setting, seed, examples))
+        print(runs[-1], flush=True)
+        content = {
+            "command": COMMAND,
+            "hardware": hardware(),
+            "date": datetime.date.today().isoformat(),
+            "seeds": SEEDS,
+            "updates": alignment.config(None, 1).updates,
+            "sentences": alignment.SENTENCES,
+            "tested": alignment.TESTED,
+            "runs": runs,
+        }
+        RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
