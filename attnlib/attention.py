@@ -106,7 +106,7 @@ class Attention(nn.Module):
             mask = allowed if mask is None else _both(mask, allowed)
         weights = masked_softmax(scores, mask)
         if factor is not None:
-            weights = weights * factor
+            weights = weights * factor.to(weights.dtype)
         return self.selection(weights, values, draws)
 
     def _attend_near(self, queries, prepared, values, mask, near: Near, draws):
@@ -122,7 +122,8 @@ class Attention(nn.Module):
         )  # (B T, 1, W)
         weights = masked_softmax(scores, allowed.flatten(0, 1).unsqueeze(1))
         if near.factor is not None:
-            weights = weights * near.factor.expand(positions.shape).flatten(0, 1).unsqueeze(1)
+            factor = near.factor.to(weights.dtype).expand(positions.shape)
+            weights = weights * factor.flatten(0, 1).unsqueeze(1)
         if draws is not None:
             draws = draws.flatten().unsqueeze(1)
         contexts, weights = self.selection(weights, values[rows, positions].flatten(0, 1), draws)

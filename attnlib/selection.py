@@ -27,7 +27,9 @@ class Hard(nn.Module):
     The choice has no gradient. What the weights learn from it comes from the score function:
     :math:`\nabla E[r] = E[r \nabla \log a_{t\tilde s}]`, with `log_prob` of the choice; see
     `attnlib.training.Objective`. Without draws the key of most weight is taken, as at test time.
-    The weights come back as they were: they are the probabilities, not the choice.
+    The weights come back as they were: they are the probabilities, not the choice. Where a window
+    leaves them less than 1 (`windows.Predictive`), a choice is made among what is left as if it
+    were the whole, and takes the value whole; an average keeps the weights as they are.
 
     Parameters
     ----------

@@ -118,7 +118,7 @@ class Monotonic(Local):
     def centre(self, queries: Tensor, lengths: Tensor, start: int) -> Tensor:
         """The target position, at most the last key's: (B, T)."""
         t = start + torch.arange(queries.shape[1], device=queries.device)
-        return torch.minimum(t, (lengths - 1).clamp(min=0).unsqueeze(-1)).to(queries.dtype)
+        return torch.minimum(t, (lengths - 1).clamp(min=0).unsqueeze(-1)).to(_exact(queries))
 
 
 class Predictive(Local):
@@ -155,12 +155,17 @@ class Predictive(Local):
         """The predicted centres (B, T), from 0 to S (eq. 9)."""
         if lengths.numel() and int(lengths.min()) < 1:
             raise ValueError("a predictive window needs a key to stand on, and a sentence is empty")
-        share = self.v(self.W(queries).tanh()).squeeze(-1).sigmoid()
+        share = self.v(self.W(queries).tanh()).squeeze(-1).to(_exact(queries)).sigmoid()
         return lengths.unsqueeze(-1) * share
 
     def factor(self, distance: Tensor) -> Tensor:
         """The Gaussian of eq. 10."""
         return (-0.5 * (distance / (self.reach / 2)) ** 2).exp()
+
+
+def _exact(queries: Tensor) -> torch.dtype:
+    """A type that holds a position: bfloat16 would round those above 256."""
+    return torch.promote_types(queries.dtype, torch.float32)
 
 
 def _lengths(queries: Tensor, mask: Tensor | None, keys: int) -> Tensor:

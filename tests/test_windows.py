@@ -145,6 +145,21 @@ def test_the_gaussian_by_hand():
     assert factor.tolist() == pytest.approx([1.0, np.exp(-0.5), np.exp(-2.0)])
 
 
+@pytest.mark.parametrize("window", LOCAL)
+def test_half_precision_knows_where_it_stands(window):
+    """bfloat16 holds no whole number above 256 but the even ones: a window must not mind."""
+    S, late = 600, 301
+    rough, exact = (setting(window, "dot", reach=2).to(kind) for kind in (torch.bfloat16, float))
+    tensors = [torch.randn(1, n, WIDTH, dtype=torch.bfloat16) for n in (1, S, S)]
+    _, got = rough(*tensors, start=late)
+    _, want = exact(*(x.double() for x in tensors), start=late)
+    if window == "monotonic":
+        assert got[0, 0].nonzero().flatten().tolist() == [299, 300, 301, 302, 303]
+    else:  # the prediction itself is rough; the window round it must be whole
+        assert 4 <= got[0, 0].count_nonzero() <= 5 and got.dtype == torch.bfloat16
+    assert abs(got.double().sum() - want.sum()) < 0.05
+
+
 def test_hidden_rows_stay_zero():
     queries, keys, values = inputs(2, 3, 9)
     mask = torch.ones(2, 3, 9, dtype=torch.bool)

@@ -15,6 +15,8 @@ import plain
 import pytest
 import torch
 
+from attnlib import windows
+from attnlib.attention import Attention
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS
 from attnlib.decoding import beam_search
@@ -190,3 +192,73 @@ def test_time_and_memory_of_a_score_beside_the_dot_product(table, name):
         }
     )
     assert held[score] > 0
+
+
+@pytest.mark.parametrize("window", ["monotonic", "predictive"])
+@pytest.mark.parametrize("S", [50, 200, 500, 2000])
+def test_a_local_step_costs_the_same_however_long_the_source(table, window, S):
+    """One decoder step, forwards and backwards, D = 10: O(D) against O(S)."""
+    B, D = 16, 256
+    torch.manual_seed(0)
+    query, keys = torch.randn(B, 1, D, requires_grad=True), torch.randn(B, S, D, requires_grad=True)
+    score = make("additive", D, D, D)
+    prepared = score.prepare(keys).detach()  # once a sentence, not once a step
+    local = Attention(score, windows.make(window, D, D))
+    everywhere = Attention(score)
+
+    def step(attention):
+        def once():
+            contexts, _ = attention(query, keys, keys.detach(), prepared=prepared, start=S // 2)
+            contexts.sum().backward()
+
+        return once
+
+    ours, theirs = side_by_side(step(local), step(everywhere), rounds=15)
+    table.append(
+        {
+            "what": f"{window} step against everywhere, {S} keys",
+            "ours": f"{1000 * ours:.2f} ms",
+            "plain": f"{1000 * theirs:.2f} ms",
+            "ratio": round(ours / theirs, 2),
+        }
+    )
+    assert S < 2000 or ours < 0.5 * theirs
+
+
+DIALS = [
+    {"score": score, "window": window, "timing": timing, "feeding": feeding}
+    for score in ("dot", "general", "additive", "location")
+    for window in ("everywhere", "monotonic", "predictive")
+    for timing, feeding in (("before", "context"), ("after", "input"))
+]
+
+
+@pytest.mark.parametrize("dials", DIALS, ids=lambda dials: "-".join(dials.values()))
+def test_no_setting_costs_three_times_global_dot(table, dials):
+    """A training step on the same batch; after with input feeding needs a readout a step."""
+    batch = collate(sentences())
+
+    def step(model):
+        objective = Objective(model, 0.1)
+
+        def once():
+            model.zero_grad()
+            loss = objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
+            loss.backward()
+
+        return once
+
+    torch.manual_seed(0)
+    common = {"vocab_size": V, "decoder_hidden": 512}  # dot needs equal widths
+    setting = Translator(**common, **dials)
+    plainest = Translator(**common, score="dot")
+    ours, theirs = side_by_side(step(setting), step(plainest), rounds=3)
+    table.append(
+        {
+            "what": f"training step, {', '.join(dials.values())}, against global dot",
+            "ours": f"{1000 * ours:.0f} ms",
+            "plain": f"{1000 * theirs:.0f} ms",
+            "ratio": round(ours / theirs, 2),
+        }
+    )
+    assert ours < 3 * theirs
