@@ -20,7 +20,7 @@ def test_the_translation_shown_is_the_one_made(monkeypatch, capsys):
     assert capsys.readouterr().out.strip() == shown[2].strip()
 
 
-@pytest.mark.parametrize("name", ["en-fr-bahdanau", "en-fr-fixed"])
+@pytest.mark.parametrize("name", ["en-fr-bahdanau", "en-fr-fixed", "en-fr-luong"])
 def test_the_figures_shown_are_those_of_the_card(name):
     card = pretrained.card(name)
     row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
