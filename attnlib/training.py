@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -626,6 +627,43 @@ def _between(source: str, target: str) -> RunConfig:
     return dataclasses.replace(FIRST_PART, name=name, source=source, target=target)
 
 
+def _hansards_luong(window: str) -> RunConfig:
+    """Luong's decoder on the debates, with the paper's D, for its alignment error."""
+    return dataclasses.replace(
+        HANSARDS,
+        name=f"hansards-luong-{window}",
+        score="general",
+        window=window,
+        timing="after",
+        feeding="input",
+    )
+
+
+def _sweep() -> list[RunConfig]:
+    """Scores by windows under both recipes, three seeds, one size: results only, no weights."""
+    return [
+        dataclasses.replace(
+            FIRST_PART,
+            name=f"sweep-{score}-{window}-{timing}-seed{seed}",
+            hidden=160,
+            decoder_hidden=320,  # as wide as the annotations, which the dot score asks for
+            score=score,
+            window=window,
+            reach=5,
+            timing=timing,
+            feeding=feeding,
+            updates=3100,
+            seed=seed,
+        )
+        for score, window, (timing, feeding), seed in itertools.product(
+            ("dot", "general", "additive", "location"),
+            ("everywhere", "monotonic", "predictive"),
+            (("before", "context"), ("after", "input")),
+            (1, 2, 3),
+        )
+    ]
+
+
 QUEUE = {
     config.name: config
     for config in (
@@ -638,9 +676,12 @@ QUEUE = {
         HANSARDS,
         *_seeds(ATTENTIVE),
         *_seeds(FIXED_CONTEXT),
+        *_seeds(LUONG),
+        *_sweep(),
         *_seeds(_between("en", "de")),
         *_seeds(_between("de", "en")),
         *_seeds(MARATHI, updates=5200, dropout=0.3, output_dropout=0.4),
+        *map(_hansards_luong, ("everywhere", "monotonic", "predictive")),
     )
 }
 
