@@ -255,7 +255,7 @@ def test_no_setting_costs_three_times_global_dot(table, dials):
     ours, theirs = side_by_side(step(setting), step(plainest), rounds=3)
     table.append(
         {
-            "what": f"training step, {', '.join(dials.values())}, against global dot",
+            "what": f"step: {', '.join(dials.values())}",
             "ours": f"{1000 * ours:.0f} ms",
             "plain": f"{1000 * theirs:.0f} ms",
             "ratio": round(ours / theirs, 2),
