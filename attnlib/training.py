@@ -610,6 +610,7 @@ HANSARDS = dataclasses.replace(
     tokens=2400,
     validate_every=400,
 )
+HANSARDS_FIXED = dataclasses.replace(HANSARDS, name="hansards-fixed", score=None, hidden=272)
 
 
 def _seeds(config: RunConfig, **changes) -> list[RunConfig]:
@@ -681,6 +682,7 @@ QUEUE = {
         *_seeds(_between("en", "de")),
         *_seeds(_between("de", "en")),
         *_seeds(MARATHI, updates=5200, dropout=0.3, output_dropout=0.4),
+        HANSARDS_FIXED,
         *map(_hansards_luong, ("everywhere", "monotonic", "predictive")),
     )
 }

@@ -1,0 +1,158 @@
+"""Luong's questions on real captions: score by window by timing, at one size and one budget.
+
+Run from the root of the repository::
+
+    OMP_NUM_THREADS=1 python book/results/sweep.py
+
+The sweep of the training queue (``sweep-...``), reduced to what one core does in two hours: a tenth
+of its training, on a model a quarter of its size. ``--full`` runs the queue's own, for a GPU. It
+trains what ``sweep.json`` does not hold yet, so a stopped run goes on; at the end it times all the
+settings side by side.
+
+Measured on Multi30k's test set: cased BLEU, greedy; perplexity a subword, every subword predicted
+from the gold ones before it; and an alignment error. Nobody has linked these captions by hand, so
+silver links stand in: of two IBM Models 1, one a direction, those on which they agree are sure, and
+those of either possible.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import math
+import re
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from attnlib import ibm1, metrics, pretrained
+from attnlib.data.corpora import multi30k
+from attnlib.training import QUEUE, Prepared, Run, RunConfig, hardware, prepare, validation_loss
+
+RESULTS = Path(__file__).with_suffix(".json")
+COMMAND = "OMP_NUM_THREADS=1 python book/results/sweep.py"
+TEST = "test_2016_flickr"
+ROUNDS = 4  # of IBM Model 1
+REDUCED = {
+    "vocab_size": 2000, "width": 128, "hidden": 128, "decoder_hidden": 256, "dropout": 0.1,
+    "output_dropout": 0.1, "updates": 700, "tokens": 1400, "lr": 2e-3, "warmup": 100, "average": 5,
+    "validate_every": 700,
+}  # fmt: skip
+DIALS = ("score", "window", "reach", "timing", "feeding", "seed")
+TIMED, REPEATS = 4, 5  # updates timed at a stretch, and how often
+
+
+def configs(full: bool) -> list[RunConfig]:
+    """The sweep of the queue, one seed after the other."""
+    runs = [config for name, config in QUEUE.items() if name.startswith("sweep-")]
+    changed = runs if full else [dataclasses.replace(config, **REDUCED) for config in runs]
+    return sorted(changed, key=lambda config: config.seed)
+
+
+def words(sentence: str) -> list[str]:
+    """The words between blanks, without capitals and the marks around them."""
+    return [re.sub(r"^\W+|\W+$", "", word).lower() or word for word in sentence.split()]
+
+
+def silver() -> tuple[list, list]:
+    """Links of the test sentences on which two Models 1 agree, and those that either draws."""
+    train, test = multi30k("train"), multi30k(TEST)
+    pairs = [(words(x), words(y)) for x, y in train]
+    forwards = ibm1.train(pairs, ROUNDS)
+    backwards = ibm1.train([(y, x) for x, y in pairs], ROUNDS)
+    sure, possible = [], []
+    for source, target in test:
+        x, y = words(source), words(target)
+        there, back = forwards.links(x, y), {(t, s) for s, t in backwards.links(y, x)}
+        sure.append(there & back)
+        possible.append(there | back)
+    return sure, possible
+
+
+def measure(config: RunConfig, data: Prepared, links: tuple[list, list], keep: bool) -> dict:
+    """Train one setting, and mark it on the test sentences."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path("runs") / config.name if keep else Path(scratch)
+        run = Run(config, folder, data, quiet=True)
+        torch.set_float32_matmul_precision("medium")  # for the training; it is measured in float32
+        run.run(checkpoint_seconds=60 if keep else math.inf)
+        torch.set_float32_matmul_precision("highest")
+    test, tokenizer = multi30k(TEST), data.tokenizer
+    model = pretrained.Pretrained(config.name, run.averaged_model(), tokenizer, {})
+    found = [each.text for each in model.translate(test.source, 1)]
+    drawn = [
+        metrics.alignment_from_weights(
+            each.weights,
+            metrics.word_indices(each.source_tokens),
+            metrics.word_indices(each.target_tokens),
+        )
+        for each in model.align(test.source, test.target)
+    ]
+    gold = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in test]
+    return {dial: getattr(config, dial) for dial in DIALS} | {
+        "parameters": sum(p.numel() for p in model.model.parameters()),
+        "bleu": round(metrics.bleu(found, test.target, 0).value, 2),
+        "perplexity": round(math.exp(validation_loss(model.model, gold)), 3),
+        "error": round(metrics.alignment_error_rate(drawn, *links).value, 4),
+    }
+
+
+def speeds(data: Prepared, chosen: list[RunConfig]) -> list[dict]:
+    """Training tokens/s of each setting, all taking turns on the same sentences: the median."""
+    torch.set_float32_matmul_precision("medium")
+    rates = {config: [] for config in chosen}
+    small = dataclasses.replace(data, val=data.val[:1])
+    with tempfile.TemporaryDirectory() as scratch:
+        for _ in range(REPEATS):
+            for config in chosen:
+                timed = dataclasses.replace(config, updates=TIMED, seed=1)
+                folder = tempfile.mkdtemp(dir=scratch)
+                run = Run(timed, folder, small, quiet=True)
+                start = time.perf_counter()
+                run.run(checkpoint_seconds=math.inf)
+                rates[config].append(run.progress.tokens / (time.perf_counter() - start))
+    return [
+        {dial: getattr(config, dial) for dial in DIALS if dial != "seed"}
+        | {"tokens_per_s": round(statistics.median(rate))}
+        for config, rate in rates.items()
+    ]
+
+
+def main() -> None:
+    """Do what is left, and write the file after each run."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--full", action="store_true", help="the queue's own sizes and updates")
+    parser.add_argument("--limit", type=int, help="train at most so many, and do not time them")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    chosen = configs(options.full)
+    scale = {"updates": chosen[0].updates, "tokens": chosen[0].tokens, "hidden": chosen[0].hidden}
+    content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if content.get("scale") != scale:
+        content = {"scale": scale, "runs": []}
+    data, links = prepare(chosen[0]), silver()
+    done = {tuple(run[dial] for dial in DIALS) for run in content["runs"]}
+    left = [c for c in chosen if tuple(getattr(c, dial) for dial in DIALS) not in done]
+    for config in left[: options.limit]:
+        content["runs"].append(measure(config, data, links, options.full))
+        print(content["runs"][-1], flush=True)
+        _write(content)
+    if options.limit is None:
+        content["speeds"] = speeds(data, [config for config in chosen if config.seed == 1])
+        _write(content)
+
+
+def _write(content: dict) -> None:
+    about = {
+        "command": COMMAND,
+        "hardware": hardware("cuda" if torch.cuda.is_available() else "cpu"),
+        "date": datetime.date.today().isoformat(),
+    }
+    RESULTS.write_text(json.dumps(about | content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
