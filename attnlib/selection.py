@@ -139,19 +139,24 @@ class StraightThroughGumbel(nn.Module):
         """Set the temperature for the share of training that is done, 0 to 1."""
         self.temperature.fill_(self.first ** (1 - done) * self.final**done)
 
+    def relax(self, weights: Tensor, noise: Tensor) -> Tensor:
+        r"""The choice that Gumbel noise (B, T, S) makes, softened: softmax((log a + g) / tau).
+
+        Its largest entry is a sample of the weights; a key without weight gets none.
+        """
+        hidden = weights <= 0
+        logits = weights.masked_fill(hidden, 1.0).log() + noise
+        logits = logits.masked_fill(hidden, torch.finfo(weights.dtype).min)
+        return (logits / self.temperature.to(logits.dtype)).softmax(-1)
+
     def forward(
         self, weights: Tensor, values: Tensor, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """The values of the chosen keys (B, T, D_v), and the choice (B, T, S), a 1 a row."""
         some = weights.sum(-1, keepdim=True) > 0
+        shares = weights
         if self.training:
-            hidden = weights <= 0
-            logits = weights.masked_fill(hidden, 1.0).log()
-            noise = -torch.empty_like(logits).exponential_().log()
-            logits = (logits + noise).masked_fill(hidden, torch.finfo(weights.dtype).min)
-            shares = (logits / self.temperature.to(logits.dtype)).softmax(-1)
-        else:
-            shares = weights
+            shares = self.relax(weights, -torch.empty_like(weights).exponential_().log())
         sample = one_hot(shares.argmax(-1), weights.shape[-1]).to(weights.dtype)
         taken = (sample + shares - shares.detach()) * some
         return taken @ values, taken
