@@ -117,7 +117,7 @@ class StraightThroughGumbel(nn.Module):
 
     Parameters
     ----------
-    temperature, final : float
+    temperature, final_temperature : float
         :math:`\tau` at the start and at the end of training; `anneal` goes geometrically from the
         one to the other.
 
@@ -127,12 +127,12 @@ class StraightThroughGumbel(nn.Module):
         If a temperature is not positive.
     """
 
-    def __init__(self, temperature: float = 1.0, final: float = 0.5):
+    def __init__(self, temperature: float = 1.0, final_temperature: float = 0.5):
         super().__init__()
-        for name, value in (("temperature", temperature), ("final", final)):
+        for name, value in (("temperature", temperature), ("final_temperature", final_temperature)):
             if not value > 0:
                 raise ValueError(f"{name} must be above 0, got {value}: use Hard for a choice")
-        self.first, self.final = temperature, final
+        self.first, self.final = temperature, final_temperature
         self.register_buffer("temperature", torch.tensor(float(temperature)), persistent=False)
 
     def anneal(self, done: float) -> None:
@@ -165,12 +165,33 @@ class StraightThroughGumbel(nn.Module):
 SELECTIONS = {"soft": Soft, "hard": Hard, "gumbel": StraightThroughGumbel}
 
 
-def make(name: str, **settings: float) -> nn.Module:
+def make(
+    name: str,
+    expectation: float = 0.5,
+    temperature: float = 1.0,
+    final_temperature: float = 0.5,
+) -> nn.Module:
     """Build a selection by its name; an unknown one is refused with the list of those known.
 
+    Parameters
+    ----------
+    name : str
+    expectation : float
+        For the hard selection.
+    temperature, final_temperature : float
+        For the Gumbel selection.
+
+    Examples
+    --------
     >>> make("soft")
     Soft()
+    >>> make("hard", expectation=0.25).expectation
+    0.25
     """
     if name not in SELECTIONS:
         raise ValueError(f"unknown selection {name!r}: one of {', '.join(SELECTIONS)}")
-    return SELECTIONS[name](**settings)
+    if name == "hard":
+        return Hard(expectation)
+    if name == "gumbel":
+        return StraightThroughGumbel(temperature, final_temperature)
+    return SELECTIONS[name]()

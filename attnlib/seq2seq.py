@@ -220,6 +220,10 @@ class Translator(nn.Module):
         Longest source the location score knows.
     reach : int
         D of the monotonic and predictive windows: keys to either side of their centre.
+    expectation : float
+        Share of the sentences for which the hard selection trains on the average.
+    temperature, final_temperature : float
+        Of the Gumbel selection, at the start and at the end of training.
     dropout : float
         On embeddings.
     output_dropout : float
@@ -253,6 +257,9 @@ class Translator(nn.Module):
         score_hidden: int | None = None,
         max_source: int = 200,
         reach: int = 10,
+        expectation: float = 0.5,
+        temperature: float = 1.0,
+        final_temperature: float = 0.5,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
         pad: int = 0,
@@ -268,6 +275,9 @@ class Translator(nn.Module):
             score_hidden or hidden,
             max_source,
             reach,
+            expectation,
+            temperature,
+            final_temperature,
         )
         self.embedding = nn.Embedding(vocab_size, width, padding_idx=pad)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
@@ -340,6 +350,9 @@ def make_attention(
     score_hidden: int,
     max_source: int,
     reach: int,
+    expectation: float,
+    temperature: float,
+    final_temperature: float,
 ) -> Attention | None:
     """Build an `Attention` from the names of its dials; None for no score."""
     if score is None:
@@ -347,5 +360,5 @@ def make_attention(
     return Attention(
         scores.make(score, query_dim, key_dim, score_hidden, max_source),
         windows.make(window, query_dim, score_hidden, reach),
-        selection.make(selected),
+        selection.make(selected, expectation, temperature, final_temperature),
     )

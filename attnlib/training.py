@@ -45,7 +45,11 @@ LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s",
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides what a run learns. Losses are in nats a token."""
+    """Everything that decides what a run learns. Losses are in nats a token.
+
+    A setting that is added later must have a default that changes nothing: a checkpoint or a card
+    without it was made with that.
+    """
 
     name: str
     data: str = "multi30k"  # or tatoeba, or a toy task: copy, reverse, phrases
@@ -67,6 +71,9 @@ class RunConfig:
     fixed: str = "every_step"
     score_hidden: int | None = None
     reach: int = 10
+    expectation: float = 0.5
+    temperature: float = 1.0
+    final_temperature: float = 0.5
     dropout: float = 0.3
     output_dropout: float = 0.5
     # the optimisation
@@ -79,6 +86,7 @@ class RunConfig:
     label_smoothing: float = 0.1
     reward: float = 1.0  # hard selection: weight of the score-function term
     entropy: float = 0.01  # hard selection: weight of the entropy of the weights, in nats a token
+    baseline_decay: float = 0.9  # hard selection: what the baseline keeps of itself, a batch
     clip: float = 1.0
     average: int = 10  # snapshots averaged, over the last fifth of the updates
     validate_every: int = 500
@@ -99,10 +107,29 @@ class RunConfig:
             "fixed",
             "score_hidden",
             "reach",
+            "expectation",
+            "temperature",
+            "final_temperature",
             "dropout",
             "output_dropout",
         )
         return {"vocab_size": vocab_size, **{name: getattr(self, name) for name in names}}
+
+    def differences(self, written: dict) -> list[str]:
+        """How the settings in a checkpoint or a card differ from these, in words; none: the same.
+
+        >>> RunConfig("one", seed=2).differences({"name": "one", "beam": 5})
+        ['beam is unknown here', 'seed was 1, is 2']
+        """
+        ours = dataclasses.asdict(self)
+        found = [f"{name} is unknown here" for name in written if name not in ours]
+        known = {name: value for name, value in written.items() if name in ours}
+        theirs = dataclasses.asdict(RunConfig(**{"name": None, **known}))
+        return found + [
+            f"{name} was {theirs[name]!r}, is {ours[name]!r}"
+            for name in ours
+            if theirs[name] != ours[name]
+        ]
 
 
 @dataclass(frozen=True)
@@ -173,16 +200,28 @@ class Objective(nn.Module):
         Label smoothing, the share of the target that is spread over the vocabulary.
     reward, entropy : float
         :math:`\lambda_r` and :math:`\lambda_e`.
+    baseline_decay : float
+        How much of itself b keeps at each batch: the paper has 0.9 (section 4.1).
+
+    Raises
+    ------
+    ValueError
+        If `baseline_decay` is not in [0, 1).
     """
 
-    DECAY = 0.9  # of the baseline, a batch (Xu et al. 2015, section 4.1)
-
     def __init__(
-        self, model: Translator, smoothing: float = 0.0, reward: float = 1.0, entropy: float = 0.0
+        self,
+        model: Translator,
+        smoothing: float = 0.0,
+        reward: float = 1.0,
+        entropy: float = 0.0,
+        baseline_decay: float = 0.9,
     ):
         super().__init__()
+        if not 0 <= baseline_decay < 1:
+            raise ValueError(f"baseline_decay must be at least 0, below 1, got {baseline_decay}")
         self.model, self.smoothing = model, smoothing
-        self.reward, self.entropy = reward, entropy
+        self.reward, self.entropy, self.baseline_decay = reward, entropy, baseline_decay
 
     def forward(self, source: Tensor, lengths: Tensor, given: Tensor, wanted: Tensor) -> Tensor:
         """Sum over the tokens `wanted` (B, T), each predicted from those `given` before it."""
@@ -209,7 +248,7 @@ class Objective(nn.Module):
             to_go = log_p.flip(1).cumsum(1).flip(1)  # (B, T)
             left = real.flip(1).cumsum(1).flip(1)
             advantage = to_go - selection.baseline * left
-            selection.update_baseline(log_p.sum() / real.sum(), self.DECAY)
+            selection.update_baseline(log_p.sum() / real.sum(), self.baseline_decay)
         chosen = (advantage * selection.log_prob(weights, draws) * real).sum()
         spread = -torch.special.xlogy(weights, weights).sum(-1)
         return -self.reward * chosen - self.entropy * (spread * real).sum()
@@ -344,7 +383,11 @@ class Run:
         self.model = Translator(**config.model(len(self.data.tokenizer))).to(self.device)
         self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
         self.objective = Objective(
-            self.model, config.label_smoothing, config.reward, config.entropy
+            self.model,
+            config.label_smoothing,
+            config.reward,
+            config.entropy,
+            config.baseline_decay,
         )
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective)
@@ -527,8 +570,12 @@ class Run:
             checkpoint = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:
             raise ValueError(f"{path} is damaged: delete it to start again ({error})") from error
-        if checkpoint["config"] != dataclasses.asdict(self.config):
-            raise ValueError(f"{path} belongs to another run: choose another folder, or delete it")
+        differences = self.config.differences(checkpoint["config"])
+        if differences:
+            raise ValueError(
+                f"{path} belongs to another run ({'; '.join(differences)}): choose another "
+                "folder, or delete it"
+            )
         if checkpoint.get("vocabulary", self._vocabulary()) != self._vocabulary():
             raise ValueError(
                 f"{path} was trained with another vocabulary, its data has changed since: delete "

@@ -165,6 +165,18 @@ def test_the_moving_average_baseline_follows_the_log_probability():
         assert hard.baseline.item() == pytest.approx(want)
 
 
+def test_the_objective_keeps_as_much_of_the_baseline_as_it_is_told():
+    """It has what is asked of it, 0.9 or nothing, of the first batch's log p a word."""
+    for decay in (0.9, 0.0):
+        model, batch = small()
+        hard = model.decoder.attention.selection
+        hard.batches.fill_(1)
+        hard.baseline.fill_(-20.0)
+        sampled_gradients(model, batch, 1, baseline_decay=decay)
+        kept = (hard.baseline.item() - -20 * decay) / (1 - decay)
+        assert -3.5 < kept < -1  # log p a word of this batch, about -2, whichever keys were drawn
+
+
 def test_an_average_gives_the_gradient_of_the_soft_model():
     """With the paper's trick on for every sentence, hard training is soft training."""
     model, batch = small()
@@ -225,7 +237,7 @@ def test_gumbel_samples_by_the_weights_and_learns_through_the_softmax():
 
 
 def test_gumbel_leaves_empty_rows_empty_and_cools():
-    gumbel = selection.StraightThroughGumbel(temperature=2.0, final=0.5)
+    gumbel = selection.StraightThroughGumbel(temperature=2.0, final_temperature=0.5)
     contexts, taken = gumbel(torch.zeros(1, 2, 3), torch.ones(1, 3, 1))
     assert contexts.eq(0).all() and taken.eq(0).all()
     for done, want in ((0.0, 2.0), (0.5, 1.0), (1.0, 0.5)):
@@ -236,7 +248,9 @@ def test_gumbel_leaves_empty_rows_empty_and_cools():
 def test_settings_are_checked():
     with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
         selection.make("gumbel", temperature=0)
-    with pytest.raises(ValueError, match="final must be above 0"):
-        selection.make("gumbel", final=-1.0)
+    with pytest.raises(ValueError, match="final_temperature must be above 0, got -1"):
+        selection.make("gumbel", final_temperature=-1.0)
     with pytest.raises(ValueError, match="expectation is a share from 0 to 1, got 2"):
         selection.make("hard", expectation=2)
+    with pytest.raises(ValueError, match="baseline_decay must be at least 0, below 1, got 1"):
+        Objective(small()[0], baseline_decay=1)

@@ -1,6 +1,7 @@
 """The loop: what it minimises, that it learns, and that stopping it changes nothing."""
 
 import dataclasses
+import inspect
 import math
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from attnlib import training
+from attnlib import selection, training
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import PAD
@@ -142,11 +143,74 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
 def test_a_folder_of_another_run_or_a_damaged_checkpoint_is_refused(tmp_path):
     Run(TINY, tmp_path, device="cpu", quiet=True).run(minutes=0)
     other = dataclasses.replace(TINY, lr=0.5)
-    with pytest.raises(ValueError, match="belongs to another run"):
+    with pytest.raises(ValueError, match=r"belongs to another run \(lr was 0.001, is 0.5\)"):
         Run(other, tmp_path, device="cpu", quiet=True)
     (tmp_path / training.CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="is damaged: delete it to start again"):
         Run(TINY, tmp_path, device="cpu", quiet=True)
+
+
+def forget(path, *settings):
+    """Make a checkpoint look as if it were written before these settings existed."""
+    checkpoint = torch.load(path, weights_only=True)
+    for name in settings:
+        del checkpoint["config"][name]
+    torch.save(checkpoint, path)
+
+
+NEW = ("expectation", "temperature", "final_temperature", "baseline_decay")
+
+
+def test_a_checkpoint_from_before_a_setting_existed_was_made_with_its_default(tmp_path):
+    whole = Run(TINY, tmp_path / "whole", device="cpu", quiet=True)
+    whole.run()
+    Run(TINY, tmp_path / "old", device="cpu", quiet=True).run(minutes=0)
+    forget(tmp_path / "old" / training.CHECKPOINT, *NEW)
+    for name in NEW:
+        other = dataclasses.replace(TINY, **{name: 0.25})
+        default = getattr(TINY, name)
+        with pytest.raises(ValueError, match=rf"another run \({name} was {default}, is 0.25\)"):
+            Run(other, tmp_path / "old", device="cpu", quiet=True)
+    again = Run(TINY, tmp_path / "old", device="cpu", quiet=True)
+    assert again.progress.update == 1
+    again.run()
+    assert torch.equal(weights(again), weights(whole))
+
+
+def test_a_checkpoint_with_settings_of_a_later_version_is_refused(tmp_path):
+    Run(TINY, tmp_path, device="cpu", quiet=True).run(minutes=0)
+    checkpoint = torch.load(tmp_path / training.CHECKPOINT, weights_only=True)
+    checkpoint["config"]["layers"] = 6
+    torch.save(checkpoint, tmp_path / training.CHECKPOINT)
+    with pytest.raises(ValueError, match=r"another run \(layers is unknown here\)"):
+        Run(TINY, tmp_path, device="cpu", quiet=True)
+
+
+def test_the_settings_of_a_choice_reach_the_parts_they_set(tmp_path):
+    config = dataclasses.replace(
+        TINY, expectation=0.25, temperature=2.0, final_temperature=0.25, baseline_decay=0.5
+    )
+    hard = Run(dataclasses.replace(config, selection="hard"), tmp_path / "h", device="cpu")
+    assert hard.model.decoder.attention.selection.expectation == 0.25
+    assert hard.objective.baseline_decay == 0.5
+    run = Run(dataclasses.replace(config, selection="gumbel"), tmp_path / "g", device="cpu")
+    gumbel, seen = run.model.decoder.attention.selection, []
+    update = run._update
+    run._update = lambda batch: (update(batch), seen.append(gumbel.temperature.item()))[0]
+    run.run()
+    want = [2.0 * (0.25 / 2.0) ** (u / TINY.updates) for u in range(TINY.updates)]
+    assert seen == pytest.approx(want, rel=1e-6)  # geometric, from the one towards the other
+
+
+def test_the_defaults_of_a_run_are_those_of_the_parts():
+    """A card without a setting and a run without it mean the same model."""
+    config, parts = RunConfig("any"), inspect.signature(Translator).parameters
+    for name in NEW[:3]:
+        assert getattr(config, name) == parts[name].default
+    hard, gumbel = selection.make("hard"), selection.make("gumbel")
+    assert hard.expectation == config.expectation == selection.Hard().expectation
+    assert (gumbel.first, gumbel.final) == (config.temperature, config.final_temperature)
+    assert Objective(None).baseline_decay == config.baseline_decay
 
 
 def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path):
