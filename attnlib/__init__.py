@@ -2,7 +2,7 @@
 
 A module imports only from those above it; nothing imports ``reference`` but tests and chapters.
 
-======================  ==============================================================
+======================  ===================================================================
 ``reference``           every equation as NumPy loops: the oracle
 ``masks``               padding and causal masks; the one ``masked_softmax``
 ``scores``              the score dial: how well does a key match the query?
@@ -14,12 +14,13 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``decoding``            greedy and beam search over a step function
 ``metrics``             BLEU, chrF, exact match, alignment error, all with intervals
 ``ibm1``                word alignment by counting, what attention is measured against
+``choosing``            soft against hard where the right choice is known: tasks, one small model
 ``plotting``            arrays in, Axes out
 ``training``            one loop, one frozen description of a run, exact resume
 ``pretrained``          the shipped models: ``load("en-fr-bahdanau")``
 ``explore``             interactive figures
 ``cli``                 ``attnlib translate | evaluate | train | info``
-======================  ==============================================================
+======================  ===================================================================
 
 Nothing is re-exported here: ``from attnlib.attention import Attention`` says where a thing lives.
 """

@@ -14,6 +14,7 @@ LAYERS = {
     "attention": 2,
     "seq2seq": 3,
     "data": 4,
+    "choosing": 4,
     "decoding": 4,
     "ibm1": 4,
     "metrics": 4,
