@@ -4,6 +4,7 @@ Every word of the target was produced by one word of the source, or by an invisi
 positions equally likely, with a probability t(f | e) that is learnt from sentence pairs alone.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -109,3 +110,36 @@ def train(pairs: Sequence[tuple[Words, Words]], rounds: int = 5) -> Model1:
             for i, j, p in zip(e_of.tolist(), f_of.tolist(), t.tolist(), strict=True)
         }
     )
+
+
+def both_ways(forwards: Model1, backwards: Model1, source, target) -> tuple[set, set]:
+    """Links (target, source) on which two models agree, and those that either of them draws.
+
+    Parameters
+    ----------
+    forwards, backwards : Model1
+        Trained on pairs, and on the same pairs turned round.
+    source, target : sequences of str
+        The words of one sentence pair.
+
+    Examples
+    --------
+    *House* is found both ways; *das* might as well have come from nowhere:
+
+    >>> pairs = [(["the", "house"], ["das", "Haus"]), (["the"], ["das"])]
+    >>> there, back = train(pairs, rounds=5), train([(y, x) for x, y in pairs], rounds=5)
+    >>> sorted(both_ways(there, back, *pairs[0])[0])
+    [(1, 1)]
+    """
+    there = forwards.links(source, target)
+    back = {(t, s) for s, t in backwards.links(target, source)}
+    return there & back, there | back
+
+
+def words(sentence: str) -> list[str]:
+    """The words between blanks, without capitals and without the marks around them.
+
+    >>> words("Two dogs, one «cat» !")
+    ['two', 'dogs', 'one', 'cat', '!']
+    """
+    return [re.sub(r"^\W+|\W+$", "", word).lower() or word for word in sentence.split()]

@@ -63,6 +63,7 @@ def main() -> None:
     words = list(zip(gold.source, gold.target, strict=True))
     there = [forwards.links(x, y) for x, y in words]
     back = [{(t, s) for s, t in backwards.links(y, x)} for x, y in words]
+    agreed = [ibm1.both_ways(forwards, backwards, x, y)[0] for x, y in words]
     attended = [strongest(weights) for weights in between]
     predicted = {
         "attention": attended,
@@ -74,7 +75,7 @@ def main() -> None:
         "attention, source words compete": [strongest(competing(w)) for w in between],
         "IBM Model 1": there,
         "IBM Model 1, French to English": back,
-        "IBM Model 1, both agree": [a & b for a, b in zip(there, back, strict=True)],
+        "IBM Model 1, both agree": agreed,
         "diagonal": [metrics.diagonal_alignment(*size) for size in sizes],
     }
     rows = [

@@ -20,10 +20,10 @@ import dataclasses
 import datetime
 import json
 import math
-import re
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -52,24 +52,13 @@ def configs(full: bool) -> list[RunConfig]:
     return sorted(changed, key=lambda config: config.seed)
 
 
-def words(sentence: str) -> list[str]:
-    """The words between blanks, without capitals and the marks around them."""
-    return [re.sub(r"^\W+|\W+$", "", word).lower() or word for word in sentence.split()]
-
-
-def silver() -> tuple[list, list]:
-    """Links of the test sentences on which two Models 1 agree, and those that either draws."""
-    train, test = multi30k("train"), multi30k(TEST)
-    pairs = [(words(x), words(y)) for x, y in train]
+def silver(train: Iterable[tuple[str, str]], test: Iterable[tuple[str, str]]) -> tuple[list, list]:
+    """Links of test sentences on which two Models 1 agree, and those that either draws."""
+    pairs = [(ibm1.words(x), ibm1.words(y)) for x, y in train]
     forwards = ibm1.train(pairs, ROUNDS)
     backwards = ibm1.train([(y, x) for x, y in pairs], ROUNDS)
-    sure, possible = [], []
-    for source, target in test:
-        x, y = words(source), words(target)
-        there, back = forwards.links(x, y), {(t, s) for s, t in backwards.links(y, x)}
-        sure.append(there & back)
-        possible.append(there | back)
-    return sure, possible
+    found = [ibm1.both_ways(forwards, backwards, ibm1.words(x), ibm1.words(y)) for x, y in test]
+    return [sure for sure, _ in found], [possible for _, possible in found]
 
 
 def measure(config: RunConfig, data: Prepared, links: tuple[list, list], keep: bool) -> dict:
@@ -133,7 +122,7 @@ def main() -> None:
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if content.get("scale") != scale:
         content = {"scale": scale, "runs": []}
-    data, links = prepare(chosen[0]), silver()
+    data, links = prepare(chosen[0]), silver(multi30k("train"), multi30k(TEST))
     done = {tuple(run[dial] for dial in DIALS) for run in content["runs"]}
     left = [c for c in chosen if tuple(getattr(c, dial) for dial in DIALS) not in done]
     for config in left[: options.limit]:
