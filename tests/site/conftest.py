@@ -5,18 +5,20 @@ is not the site's own is refused, and what was refused, uncaught errors and cons
 and fail the test at its end, so that a test of a figure need not look at them. `serious(page)`
 lists what axe finds against accessibility.
 
-Build the site first (`make book`, or `make check-site` for both).
+Build the site first (`make book`, or `make check-site` for both). `draw(figure, ...)` draws figures
+on a page of their own by the script that the book's pages carry, and needs no built site.
 """
 
 import functools
 import http.server
+import importlib.util
 import os
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
-from site_map import DESKTOP, HTML, PAGES
+from site_map import DESKTOP, HTML, PAGES, ROOT
 
 FLAGS = [
     "--no-sandbox",
@@ -134,6 +136,61 @@ SETTLED = """async () => {
     while (figures.some((figure) => !figure.dataset.ready)) await wait("a figure");
     await document.fonts.ready;
 }"""
+
+
+# A page of figures alone.
+FIGURES = """<!doctype html><html lang="en"{theme}><head>
+<meta charset="utf-8"><title>Figures</title><meta name="viewport" content="width=device-width, initial-scale=1"></head>
+<body style="font-family: sans-serif"><main><h1>Figures</h1>{body}</main>
+<script defer src="figures.js"></script></body></html>"""
+
+
+@pytest.fixture(scope="session")
+def script() -> str:
+    """The script of the book's pages."""
+    place = ROOT / "book" / "_ext" / "attn_figures.py"
+    spec = importlib.util.spec_from_file_location("attn_figures", place)
+    extension = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(extension)
+    return extension.script()
+
+
+@pytest.fixture
+def draw(browser, script, tmp_path):
+    """Draw figures on a page: `draw(figure, ..., size=, scheme=, theme=, touch=)`."""
+    complaints, contexts = [], []
+    (tmp_path / "figures.js").write_text(script, "utf-8")
+
+    def on_a_page(*figures, size=DESKTOP, scheme="light", theme=None, touch=False):
+        body = "".join(figure.to_html() for figure in figures)
+        attribute = f' data-theme="{theme}"' if theme else ""
+        (tmp_path / "page.html").write_text(FIGURES.format(body=body, theme=attribute), "utf-8")
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=touch
+        )
+        contexts.append(context)
+
+        def judge(route):
+            if route.request.url.startswith((tmp_path.as_uri(), "blob:")):
+                route.continue_()
+            else:
+                complaints.append(f"asks for {route.request.url}")
+                route.abort()
+
+        context.route("**/*", judge)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text))
+        page.goto((tmp_path / "page.html").as_uri())
+        for which in range(len(figures)):
+            page.locator("attn-fig[data-ready]").nth(which).wait_for()
+        return page
+
+    yield on_a_page
+    for context in contexts:
+        context.close()
+    assert not complaints, "\n".join(complaints)
 
 
 @pytest.fixture(scope="session")

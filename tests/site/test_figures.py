@@ -4,14 +4,13 @@ The figures are drawn on a page of their own by the script that the book's pages
 tests need no built site.
 """
 
-import importlib.util
 import itertools
 import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from site_map import DESKTOP, PHONE, ROOT
+from site_map import DESKTOP, PHONE
 
 from attnlib.explore import AlignmentFigure, FiveDials, SoftmaxLookup, modules
 from attnlib.explore import example as tiny
@@ -19,12 +18,6 @@ from attnlib.explore.five_dials import PAPERS, SETTINGS
 
 LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 SHOWN = {"rtol": 0, "atol": 0.0005 + 1e-9}  # three decimals on the page
-
-PAGE = """<!doctype html><html lang="en"{theme}><head><meta charset="utf-8"><title>Figures</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body style="font-family: sans-serif"><main><h1>Figures</h1>{body}</main>
-<script defer src="figures.js"></script></body></html>"""
-
 
 SENTENCES = [
     ("a man in a red shirt .", "un homme en chemise rouge ."),
@@ -46,54 +39,6 @@ def pairs():
         )
         for source, target in sentences
     ]
-
-
-@pytest.fixture(scope="session")
-def script() -> str:
-    """The script of the book's pages."""
-    place = ROOT / "book" / "_ext" / "attn_figures.py"
-    spec = importlib.util.spec_from_file_location("attn_figures", place)
-    extension = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(extension)
-    return extension.script()
-
-
-@pytest.fixture
-def draw(browser, script, tmp_path):
-    """Draw figures on a page: `draw(figure, ..., size=, scheme=, theme=, touch=)`."""
-    complaints, contexts = [], []
-    (tmp_path / "figures.js").write_text(script, "utf-8")
-
-    def on_a_page(*figures, size=DESKTOP, scheme="light", theme=None, touch=False):
-        body = "".join(figure.to_html() for figure in figures)
-        attribute = f' data-theme="{theme}"' if theme else ""
-        (tmp_path / "page.html").write_text(PAGE.format(body=body, theme=attribute), "utf-8")
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=touch
-        )
-        contexts.append(context)
-
-        def judge(route):
-            if route.request.url.startswith((tmp_path.as_uri(), "blob:")):
-                route.continue_()
-            else:
-                complaints.append(f"asks for {route.request.url}")
-                route.abort()
-
-        context.route("**/*", judge)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text))
-        page.goto((tmp_path / "page.html").as_uri())
-        for which in range(len(figures)):
-            page.locator("attn-fig[data-ready]").nth(which).wait_for()
-        return page
-
-    yield on_a_page
-    for context in contexts:
-        context.close()
-    assert not complaints, "\n".join(complaints)
 
 
 def number(text: str) -> float:
