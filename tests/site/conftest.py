@@ -140,7 +140,8 @@ SETTLED = """async () => {
 
 # A page of figures alone.
 FIGURES = """<!doctype html><html lang="en"{theme}><head>
-<meta charset="utf-8"><title>Figures</title><meta name="viewport" content="width=device-width, initial-scale=1"></head>
+<meta charset="utf-8"><title>Figures</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"></head>
 <body style="font-family: sans-serif"><main><h1>Figures</h1>{body}</main>
 <script defer src="figures.js"></script></body></html>"""
 
