@@ -3,7 +3,8 @@ r"""The selection dial: an average of the values, or a choice of one?
 A selection takes weights (B, T, S) and values (B, S, D_v) and returns contexts (B, T, D_v) and the
 weights. What chance decides is handed in: `draws` (B, T), one number for each query, in [0, 1). The
 same draws give the same choice, so whoever made them can ask for its probability afterwards, and
-nothing needs to be remembered in between.
+nothing needs to be remembered in between. Without draws the key of most weight is chosen; to sample
+at test time as well, see `seq2seq.Sampled`.
 """
 
 import torch
@@ -26,7 +27,7 @@ class Hard(nn.Module):
 
     The choice has no gradient. What the weights learn from it comes from the score function:
     :math:`\nabla E[r] = E[r \nabla \log a_{t\tilde s}]`, with `log_prob` of the choice; see
-    `attnlib.training.Objective`. Without draws the key of most weight is taken, as at test time.
+    `attnlib.training.Objective`. Without draws the key of most weight is taken.
     The weights come back as they were: they are the probabilities, not the choice. Where a window
     leaves them less than 1 (`windows.Predictive`), a choice is made among what is left as if it
     were the whole, and takes the value whole; an average keeps the weights as they are.
@@ -40,7 +41,7 @@ class Hard(nn.Module):
     Raises
     ------
     ValueError
-        If `expectation` is not between 0 and 1.
+        If `expectation` is not between 0 and 1; when called, if there is not one draw a query.
 
     Examples
     --------
@@ -72,7 +73,8 @@ class Hard(nn.Module):
         averaged = torch.rand(len(queries), 1, device=queries.device) < self.expectation
         return draws.masked_fill(averaged, -1.0)
 
-    def choose(self, weights: Tensor, draws: Tensor) -> Tensor:
+    @staticmethod
+    def choose(weights: Tensor, draws: Tensor) -> Tensor:
         """The key (B, T) on which each draw falls, when the keys share [0, 1) by their weights.
 
         Weights that sum to less than 1 are divided by their sum. In a row of zeros the choice means
@@ -96,10 +98,7 @@ class Hard(nn.Module):
         self, weights: Tensor, values: Tensor, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Values of the chosen keys (B, T, D_v), or averages where a draw is negative; weights."""
-        if draws is None:
-            choice = weights.argmax(-1)
-        else:
-            choice = self.choose(weights, draws)
+        choice = _choice(weights, draws)
         taken = one_hot(choice, weights.shape[-1]).to(weights.dtype)
         taken = taken * (weights.sum(-1, keepdim=True) > 0)
         if draws is not None:
@@ -113,7 +112,8 @@ class StraightThroughGumbel(nn.Module):
     Gumbel noise :math:`g` on the log-weights makes the argmax a sample of them; the gradient is
     that of :math:`\mathrm{softmax}((\log a + g) / \tau)`, as if this had been used: biased, but far
     less noisy than the score function. The weights that come back are the sample, with that
-    gradient. In evaluation mode the key of most weight is taken.
+    gradient. In evaluation mode there is no noise: the choice is made as by `Hard`, with draws
+    (B, T) if there are any.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class StraightThroughGumbel(nn.Module):
     Raises
     ------
     ValueError
-        If a temperature is not positive.
+        If a temperature is not positive; when called, if there is not one draw a query.
     """
 
     def __init__(self, temperature: float = 1.0, final_temperature: float = 0.5):
@@ -154,12 +154,26 @@ class StraightThroughGumbel(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The values of the chosen keys (B, T, D_v), and the choice (B, T, S), a 1 a row."""
         some = weights.sum(-1, keepdim=True) > 0
-        shares = weights
         if self.training:
             shares = self.relax(weights, -torch.empty_like(weights).exponential_().log())
-        sample = one_hot(shares.argmax(-1), weights.shape[-1]).to(weights.dtype)
+            choice = shares.argmax(-1)
+        else:
+            shares, choice = weights, _choice(weights, draws)
+        sample = one_hot(choice, weights.shape[-1]).to(weights.dtype)
         taken = (sample + shares - shares.detach()) * some
         return taken @ values, taken
+
+
+def _choice(weights: Tensor, draws: Tensor | None) -> Tensor:
+    """The key (B, T) that the draws say, or without them the one of most weight."""
+    if draws is None:
+        return weights.argmax(-1)
+    if draws.shape != weights.shape[:-1]:
+        raise ValueError(
+            f"draws must be (B, T) = {tuple(weights.shape[:-1])}, one a query, got "
+            f"{tuple(draws.shape)}"
+        )
+    return Hard.choose(weights, draws)
 
 
 SELECTIONS = {"soft": Soft, "hard": Hard, "gumbel": StraightThroughGumbel}

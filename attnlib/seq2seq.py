@@ -290,8 +290,11 @@ class Translator(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.annotation_dropout = nn.Dropout(output_dropout)
 
-    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+    def encode(self, source: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
         """Read source ids (B, S) of the given lengths (B,), and prepare the keys once.
+
+        `draws` (B, T) decide what a selection that chooses takes at each of T steps; without them
+        it takes the key of most weight.
 
         Raises
         ------
@@ -310,7 +313,8 @@ class Translator(nn.Module):
         annotations = self.annotation_dropout(annotations)
         attention = self.decoder.attention
         prepared = annotations if attention is None else attention.score.prepare(annotations)
-        return Memory(annotations, prepared, padding_mask(lengths, source.shape[1]), summary)
+        mask = padding_mask(lengths, source.shape[1])
+        return Memory(annotations, prepared, mask, summary, draws)
 
     def start(self, memory: Memory) -> State:
         """The decoder's state before the first step."""
@@ -328,17 +332,87 @@ class Translator(nn.Module):
     def hidden_forward(
         self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Teacher forcing up to the attentional vectors (B, T, E), and the weights (B, T, S).
-
-        `draws` (B, T) decide what a `selection.Hard` chooses; without them it takes the largest.
-        """
-        memory = self.encode(source, lengths)._replace(draws=draws)
+        """Teacher forcing up to the attentional vectors (B, T, E), and the weights (B, T, S)."""
+        memory = self.encode(source, lengths, draws)
         return self.decoder(self.dropout(self.embedding(target_in)), memory)
+
+    def forward(
+        self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: logits (B, T, V) and weights (B, T, S), given the words before each.
+
+        `draws` (B, T) are those of `encode`.
+        """
+        vectors, weights = self.hidden_forward(source, lengths, target_in, draws)
+        return self.output(vectors), weights
+
+
+class Sampled(nn.Module):
+    """A translator that chooses by chance at test time, each key as often as its weight says.
+
+    A translator with a hard or Gumbel selection looks at the key of most weight when it
+    translates. This one samples, as in training (Xu et al. 2015, section 4.1), and takes its place
+    in `decoding.greedy`, `decoding.beam_search` and `pretrained.Pretrained`. What a sentence needs
+    is drawn when it is encoded: the length of the others in its batch changes nothing, and the
+    beginnings that a beam search compares share their draws. The model should be in evaluation
+    mode.
+
+    Parameters
+    ----------
+    model : Translator
+    generator : torch.Generator, optional
+        On the CPU, wherever the model is; torch's own unless given. The same seed draws the same.
+    steps : int
+        Most steps of one sentence, </s> counted.
+
+    Raises
+    ------
+    ValueError
+        If the model has nothing to choose; when it steps on after `steps`.
+
+    Examples
+    --------
+    >>> from attnlib.decoding import greedy
+    >>> _ = torch.manual_seed(0)
+    >>> model = Translator(vocab_size=9, width=4, hidden=5, selection="hard").eval()
+    >>> source, lengths = torch.tensor([[5, 6, 2]]), torch.tensor([3])
+    >>> def once(seed):
+    ...     sampled = Sampled(model, torch.Generator().manual_seed(seed))
+    ...     return greedy(sampled, source, lengths, max_length=4)[0].logprob
+    >>> once(seed=1) == once(seed=1), once(seed=1) == once(seed=2)
+    (True, False)
+    """
+
+    def __init__(
+        self, model: Translator, generator: torch.Generator | None = None, steps: int = 500
+    ):
+        super().__init__()
+        attention = model.decoder.attention
+        if attention is None or isinstance(attention.selection, selection.Soft):
+            kind = "has a fixed context" if attention is None else "averages (selection soft)"
+            raise ValueError(f"the model {kind}: there is nothing to sample")
+        self.model, self.generator, self.steps = model, generator, steps
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Memory:
+        """As `Translator.encode`, with draws for all `steps` of each sentence."""
+        return self.model.encode(source, lengths, self._draw(source, self.steps))
+
+    def start(self, memory: Memory) -> State:
+        """The decoder's state before the first step."""
+        return self.model.start(memory)
+
+    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+        """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
+        if int(state.position[0]) >= self.steps:
+            raise ValueError(f"there are draws for {self.steps} steps only: ask for more of them")
+        return self.model.step(token, state, memory)
 
     def forward(self, source: Tensor, lengths: Tensor, target_in: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing: logits (B, T, V) and weights (B, T, S), given the words before each."""
-        vectors, weights = self.hidden_forward(source, lengths, target_in)
-        return self.output(vectors), weights
+        return self.model(source, lengths, target_in, self._draw(source, target_in.shape[1]))
+
+    def _draw(self, source: Tensor, steps: int) -> Tensor:
+        return torch.rand(len(source), steps, generator=self.generator).to(source.device)
 
 
 def make_attention(

@@ -39,6 +39,31 @@ def test_choices_come_as_often_as_their_weights():
     assert torch.bincount(chosen[0], minlength=4).tolist() == [100, 0, 600, 300]
 
 
+def chi_square(counts, probabilities):
+    """How far counts are from what they should be (Pearson 1900); its mean is the cells less 1."""
+    counts, probabilities = np.asarray(counts), np.asarray(probabilities)
+    assert not counts[probabilities == 0].any()
+    counts, want = counts[probabilities > 0], counts.sum() * probabilities[probabilities > 0]
+    return ((counts - want) ** 2 / want).sum()
+
+
+@pytest.mark.parametrize("name", ["hard", "gumbel"])
+def test_sampled_frequencies_meet_the_weights(name):
+    """20,000 samples of 5 keys: chi-square with 4 degrees of freedom is below 18.47 in 999 of 1000
+    cases, whatever the share of the weights that a window has left."""
+    shares = torch.tensor([0.05, 0.1, 0.0, 0.15, 0.3, 0.4], dtype=torch.float64)
+    weights = (0.7 * shares).expand(1, 20_000, 6)
+    draws = torch.rand(1, 20_000, generator=torch.Generator().manual_seed(0))
+    values = torch.eye(6, dtype=torch.float64)[None]
+
+    def counts(draws):
+        return selection.make(name).eval()(weights, values, draws)[0].detach().sum((0, 1))
+
+    assert chi_square(counts(draws), shares) < 18.47
+    assert chi_square(counts(draws**1.1), shares) > 40  # planted: hardly uneven draws are caught
+    assert torch.equal(counts(draws), counts(draws))  # and nothing but the draws decides
+
+
 def test_hard_contexts_by_hand():
     """A choice, another, the average where a draw is negative, nothing where nothing may be had."""
     hard = selection.Hard()
@@ -252,5 +277,9 @@ def test_settings_are_checked():
         selection.make("gumbel", final_temperature=-1.0)
     with pytest.raises(ValueError, match="expectation is a share from 0 to 1, got 2"):
         selection.make("hard", expectation=2)
+    for name in ("hard", "gumbel"):
+        chooses = selection.make(name).eval()
+        with pytest.raises(ValueError, match=r"draws must be \(B, T\) = \(2, 1\).*got \(2, 0\)"):
+            chooses(torch.ones(2, 1, 3), torch.ones(2, 3, 4), torch.ones(2, 0))
     with pytest.raises(ValueError, match="baseline_decay must be at least 0, below 1, got 1"):
         Objective(small()[0], baseline_decay=1)

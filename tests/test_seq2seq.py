@@ -1,5 +1,6 @@
 """The translator against the loops, under every setting of its dials."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -9,9 +10,12 @@ import torch
 
 from attnlib import reference
 from attnlib.data.batches import collate
+from attnlib.data.tokenizer import Tokenizer
+from attnlib.decoding import beam_search, greedy
+from attnlib.pretrained import Pretrained
 from attnlib.scores import SCORES
 from attnlib.selection import SELECTIONS
-from attnlib.seq2seq import FEEDINGS, FIXED, TIMINGS, Translator
+from attnlib.seq2seq import FEEDINGS, FIXED, TIMINGS, Sampled, Translator
 from attnlib.training import Objective
 from attnlib.windows import WINDOWS
 
@@ -131,6 +135,122 @@ def test_bahdanau_and_luong_match_the_loops(timing, feeding):
     want = loops(model, source, given)
     np.testing.assert_allclose(logits[0], want[0], **EXACT)
     np.testing.assert_allclose(weights[0], want[1], **EXACT)
+
+
+def chooser(name, **dials):
+    """A translator with weights that are not even and choices that matter."""
+    model = translator(selection=name, **dials)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    return model
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["hard", "gumbel"])
+def test_a_sampled_decoder_chooses_with_the_probability_of_its_weights(name):
+    """Two steps on 3 keys, 6,000 times: chi-square over the 9 pairs of choices, 8 degrees of
+    freedom, is below 26.12 in 999 of 1000 cases. The second weights depend on the first choice."""
+    N, words = 6000, (1, 8)
+    source, lengths = torch.tensor([[5, 6, 2]]), torch.tensor([3])
+
+    def run(model, memory, forced=()):
+        """The weights (N, S) and the choices (N,) at each step, as the contexts give them away."""
+        state, weights, choices = model.start(memory), [], []
+        for t, word in enumerate(words):
+            # Timing before: the state we have is the query.
+            context, a = model.decoder.attend(state.hidden, memory, t)
+            gap = (memory.annotations - context.unsqueeze(1)).abs().sum(-1)  # (N, S)
+            assert gap.min(-1).values.max() < 1e-12
+            weights.append(a)
+            choices.append(gap.argmin(-1))
+            state = model.step(torch.full((len(gap),), word), state, memory)[2]
+        return weights, choices
+
+    exact = {}
+    hard = chooser("hard")
+    for first in range(3):
+        # A draw in the middle of each key's stretch makes the choice of that key.
+        a = run(hard, hard.encode(source, lengths))[0][0][0]
+        draw = a[:first].sum() + a[first] / 2
+        memory = hard.encode(source, lengths, torch.stack([draw, draw])[None])
+        (one, two), (choice, _) = run(hard, memory)
+        assert choice.tolist() == [first]
+        exact |= {(first, s): float(one[0, first] * two[0, s]) for s in range(3)}
+    assert sum(exact.values()) == pytest.approx(1.0) and min(exact.values()) > 0.01
+    separate = [sum(p for (_, s), p in exact.items() if s == k) for k in range(3)]
+
+    model = chooser(name)
+    sampled = Sampled(model, generator(0), steps=2)
+    _, choices = run(model, sampled.encode(source.expand(N, -1), lengths.expand(N)))
+    counts = dict.fromkeys(exact, 0)
+    for pair in zip(*(choice.tolist() for choice in choices), strict=True):
+        counts[pair] += 1
+    statistic = sum((counts[pair] - N * p) ** 2 / (N * p) for pair, p in exact.items())
+    assert statistic < 26.12
+    # Planted: as if the second choice knew nothing of the first.
+    wrong = {(i, j): sum(exact[i, s] for s in range(3)) * separate[j] for i, j in exact}
+    assert sum((counts[pair] - N * p) ** 2 / (N * p) for pair, p in wrong.items()) > 26.12
+
+
+@pytest.mark.parametrize("name", ["hard", "gumbel"])
+@pytest.mark.parametrize("window", ["everywhere", "monotonic"])
+def test_samples_are_made_again_by_their_seed(name, window):
+    model, many = chooser(name, window=window, reach=1), batch()
+    arguments = many.source, many.source_lengths
+
+    def search(how, seed):
+        found = how(Sampled(model, generator(seed)), *arguments, max_length=12, eos=0)
+        return [[(h.ids, h.logprob) for h in np.ravel(hypotheses)] for hypotheses in found]
+
+    for how in (greedy, beam_search):
+        assert search(how, 0) == search(how, 0) != search(how, 1)
+    best = [h.logprob for h in greedy(model, *arguments, max_length=12, eos=0)]
+    assert best != [hypotheses[0][1] for hypotheses in search(greedy, 0)]  # not the largest weight
+    forced = [Sampled(model, generator(s))(*arguments, many.target_in)[0] for s in (0, 0, 1)]
+    assert torch.equal(forced[0], forced[1]) and not torch.equal(forced[0], forced[2])
+
+
+def test_a_sampled_sentence_does_not_mind_how_long_its_companions_are():
+    model = chooser("hard")
+    found = []
+    for other in ([4, 5], [4, 5, 6, 7, 8, 9]):
+        many = batch((other, [9]), ([5, 6, 7], [8]))
+        sampled = Sampled(model, generator(3))
+        found.append(greedy(sampled, many.source, many.source_lengths, max_length=9, eos=0)[1])
+    assert found[0].ids == found[1].ids and len(found[0].ids) > 2
+    assert found[0].logprob == pytest.approx(found[1].logprob, abs=1e-12)
+
+
+def test_a_pretrained_model_may_be_run_with_samples():
+    text = ["a red shirt", "a white horse", "two red horses"]
+    tokenizer = Tokenizer.train(text, 40)
+    torch.manual_seed(0)
+    model = Translator(len(tokenizer), 6, 4, selection="hard").eval()
+    whole = Pretrained("tiny", model, tokenizer, {})
+
+    def scores(seed):
+        sampled = replace(whole, model=Sampled(model, generator(seed)))
+        return [found.score for found in sampled.translate(text) + sampled.align(text, text)]
+
+    assert scores(0) == scores(0) != scores(1)
+
+
+def test_what_cannot_be_sampled_is_refused():
+    with pytest.raises(ValueError, match=r"selection soft\): there is nothing to sample"):
+        Sampled(translator())
+    with pytest.raises(ValueError, match="has a fixed context: there is nothing to sample"):
+        Sampled(translator(score=None))
+    many = batch()
+    short = Sampled(chooser("hard"), steps=2)
+    with pytest.raises(ValueError, match="draws for 2 steps only"):
+        greedy(short, many.source, many.source_lengths, max_length=9, eos=0)
+    with pytest.raises(ValueError, match=r"draws must be \(B, T\) = \(3, 1\)"):
+        short.model(many.source, many.source_lengths, many.target_in, torch.rand(2, 4))
 
 
 def test_timing_says_which_state_asks():
