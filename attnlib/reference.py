@@ -94,17 +94,39 @@ def local_p(q, S, W, v):
     return S * sigmoid(sum(v_i * h_i for v_i, h_i in zip(v, hidden, strict=True)))
 
 
+def within(centre, D, S):
+    """Which of S keys stand in the window from centre - D to centre + D (Luong 2015, 3.2): (S,)."""
+    return [abs(s - centre) <= D for s in range(S)]
+
+
+def bell(centre, D, S):
+    """exp(-(s - p)^2 / (2 (D/2)^2)) for each of S keys (Luong 2015, eq. 10): (S,)."""
+    return [np.exp(-((s - centre) ** 2) / (2 * (D / 2) ** 2)) for s in range(S)]
+
+
+def look(scores, values, inside=None, factor=None, pick=None):
+    """From the scores (S,) of one query to its context (D_v,) and its weights (S,).
+
+    Only keys that are `inside` the window join the softmax. Afterwards its `factor` (S,) multiplies
+    each weight, and nothing is divided again (Luong 2015, eq. 10). `pick`, a function of the
+    weights, names the one key whose value is the context (Xu et al. 2015, 4.1); without it the
+    context is the average.
+    """
+    a = softmax(scores, inside)
+    if factor is not None:
+        for s in range(len(a)):
+            a[s] *= factor[s]
+    return (average(a, values) if pick is None else np.array(values[pick(a)])), a
+
+
 def attend_locally(score, q, keys, values, centre, D, gaussian):
     """Attend from q (D_q,) to the keys within D of the centre: context (D_v,), weights (S,).
 
-    With `gaussian` each weight is multiplied by exp(-(s - p)^2 / (2 (D/2)^2)) (Luong 2015, eq. 10).
+    With `gaussian` each weight is multiplied by that of eq. 10 (Luong 2015).
     """
-    inside = [abs(s - centre) <= D for s in range(len(keys))]
-    a = softmax([score(q, k) for k in keys], inside)
-    if gaussian:
-        for s in range(len(a)):
-            a[s] *= np.exp(-((s - centre) ** 2) / (2 * (D / 2) ** 2))
-    return average(a, values), a
+    S = len(keys)
+    factor = bell(centre, D, S) if gaussian else None
+    return look([score(q, k) for k in keys], values, within(centre, D, S), factor)
 
 
 def choose(weights, draw):
@@ -138,6 +160,53 @@ def gru_step(x, h, W, U, b, c):
         n = np.tanh(from_x[2 * H + i] + r * from_h[2 * H + i])
         new[i] = (1 - z) * n + z * h[i]
     return new
+
+
+def read_both_ways(words, forwards, backwards, H):
+    """Annotations (S, 2H) and summary (2H,) of words (S, D) (Bahdanau et al. 2015, section 3.2).
+
+    `forwards` and `backwards` are cells, functions of a word and a state (H,), zeros at first. An
+    annotation is the two states at its word; the summary is the two that have seen all words.
+    """
+    S = len(words)
+    right, left = [None] * S, [None] * S
+    h = np.zeros(H)
+    for s in range(S):
+        right[s] = h = forwards(words[s], h)
+    h = np.zeros(H)
+    for s in reversed(range(S)):
+        left[s] = h = backwards(words[s], h)
+    annotations = [np.concatenate([right[s], left[s]]) for s in range(S)]
+    return np.array(annotations), np.concatenate([right[S - 1], left[0]])
+
+
+def decode(words, s, fed, ask, cell, combine, timing, feeding):
+    """A whole decoder on given words (T, E): attentional vectors (T, E) and weights (T, S).
+
+    Bahdanau's (2015, A.2.2) is `timing` "before" and `feeding` "context", Luong's (2015, 3.3)
+    "after" and "input". `s` is the first state, `fed` what is fed to the first step: zeros, or an
+    empty array for `feeding` "none". The parts are functions: ``ask(query, t)`` a context and
+    weights, ``cell(input, state)`` a state, ``combine(x)`` the attentional vector of
+    [s; context; word] (Luong 2015, eq. 5).
+    """
+    vectors, weights = [], []
+    for t, y in enumerate(words):
+        if timing == "before":
+            context, a = ask(s, t)
+            if feeding == "context":
+                fed = context  # of this step
+            s = cell(np.concatenate([y, fed]), s)
+        else:
+            s = cell(np.concatenate([y, fed]), s)
+            context, a = ask(s, t)
+            if feeding == "context":
+                fed = context  # for the next step
+        vector = combine(np.concatenate([s, context, y]))
+        if feeding == "input":
+            fed = vector
+        vectors.append(vector)
+        weights.append(a)
+    return np.array(vectors), np.array(weights)
 
 
 def bahdanau_step(y, s, annotations, attention_score, cell):

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 
 import numpy as np
 import pytest
 import torch
 
-from attnlib import reference
+from attnlib import reference, scores, selection, windows
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.decoding import beam_search, greedy
@@ -82,59 +82,142 @@ def test_steps_one_by_one_equal_teacher_forcing(dials):
         torch.testing.assert_close(step_weights, weights[:, t], **EXACT)
 
 
-def loops(model, source, target_in):
-    """The same translator written from the equations, one sentence, one step, one sum at a time."""
-    p = {name: value.detach().numpy() for name, value in model.named_parameters()}
+def numpy(module):
+    """The parameters of a module by their names."""
+    return {name: value.detach().numpy() for name, value in module.named_parameters()}
+
+
+def scorer(score):
+    """The loop version of a score with the same weights: from a query and keys to scores (S,)."""
+    p = {name.removesuffix(".weight"): value for name, value in numpy(score).items()}
+    if "v" in p:
+        p["v"] = p["v"][0]
+    if isinstance(score, scores.CosineScore):
+        p["beta"] = float(p["beta"])
+    if isinstance(score, scores.LocationScore):
+        return lambda q, keys: reference.location_scores(q, len(keys), p["W"])
+    name = next(name for name in SCORES if type(scores.make(name, 1, 1, 1, 1)) is type(score))
+    one = partial(getattr(reference, f"{name}_score"), **p)
+    return lambda q, keys: [one(q, k) for k in keys]
+
+
+def loops(model, source, target_in, draws=None):
+    """The same translator written from the equations, one sentence, one step, one sum at a time.
+
+    Logits (T, V) and weights (T, S) of ids; `draws` (T,) choose, and average where negative.
+    """
+    p, attention, S = numpy(model), model.decoder.attention, len(source)
     E = p["embedding.weight"]
-    states = {}
-    for suffix, order in (("", range(len(source))), ("_reverse", reversed(range(len(source))))):
-        h = np.zeros(p["encoder.rnn.weight_hh_l0"].shape[1])
-        for s in order:
-            names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-            h = reference.gru_step(
-                E[source[s]], h, *(p[f"encoder.rnn.{name}{suffix}"] for name in names)
-            )
-            states[suffix, s] = h
-    annotations = np.array(
-        [np.concatenate([states["", s], states["_reverse", s]]) for s in range(len(source))]
+
+    def cell(prefix, suffix=""):
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        W, U, b, c = (p[f"{prefix}.{name}{suffix}"] for name in names)
+        return lambda x, h: reference.gru_step(x, h, W, U, b, c)
+
+    def linear(name, x):
+        return reference.times(p[f"{name}.weight"], x) + p[f"{name}.bias"]
+
+    both = cell("encoder.rnn", "_l0"), cell("encoder.rnn", "_l0_reverse")
+    annotations, summary = reference.read_both_ways(E[source], *both, model.encoder.rnn.hidden_size)
+
+    def window(q, t):
+        match attention.window:
+            case windows.Everywhere():
+                return None, None
+            case windows.Causal():
+                return [s <= t for s in range(S)], None
+            case windows.Monotonic(reach=D):
+                return reference.within(reference.local_m(t, S), D, S), None
+            case windows.Predictive(reach=D) as local:
+                centre = reference.local_p(q, S, *(x.squeeze() for x in numpy(local).values()))
+                return reference.within(centre, D, S), reference.bell(centre, D, S)
+
+    def pick(t):
+        if isinstance(attention.selection, selection.Soft):
+            return None
+        if draws is None:
+            return np.argmax
+        return None if draws[t] < 0 else partial(reference.choose, draw=draws[t])
+
+    def ask(q, t):
+        if attention is None:
+            given = summary if model.decoder.fixed == "every_step" else np.zeros_like(summary)
+            return given, np.zeros(S)
+        seen = scorer(attention.score)(q, annotations)
+        context, a = reference.look(seen, annotations, *window(q, t), pick(t))
+        if isinstance(attention.selection, selection.StraightThroughGumbel):
+            a = np.eye(S)[pick(t)(a)]  # its weights are the choice
+        return context, a
+
+    vectors, weights = reference.decode(
+        E[target_in],
+        np.tanh(linear("decoder.first", summary)),
+        np.zeros(model.decoder.fed_dim),
+        ask,
+        cell("decoder.cell"),
+        lambda seen: np.tanh(linear("decoder.W_c", seen)),
+        model.decoder.timing,
+        model.decoder.feeding,
     )
-    summary = np.concatenate([states["", len(source) - 1], states["_reverse", 0]])
-    s = np.tanh(reference.times(p["decoder.first.weight"], summary) + p["decoder.first.bias"])
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    W, U, b, c = (p[f"decoder.cell.{name}"] for name in names)
-
-    def cell(x, h):
-        return reference.gru_step(x, h, W, U, b, c)
-
-    score = partial(
-        reference.additive_score,
-        W=p["decoder.attention.score.W.weight"],
-        U=p["decoder.attention.score.U.weight"],
-        v=p["decoder.attention.score.v.weight"][0],
-    )
-    fed = np.zeros(model.decoder.fed_dim)
-    logits, weights = [], []
-    for y in target_in:
-        if model.decoder.timing == "before":
-            s, context, a = reference.bahdanau_step(E[y], s, annotations, score, cell)
-        else:
-            s, context, a = reference.luong_step(E[y], s, fed, annotations, score, cell)
-        seen = np.concatenate([s, context, E[y]])
-        fed = np.tanh(reference.times(p["decoder.W_c.weight"], seen) + p["decoder.W_c.bias"])
-        logits.append(reference.times(E, fed) + p["bias"])
-        weights.append(a)
-    return np.array(logits), np.array(weights)
+    return np.array([reference.times(E, vector) + p["bias"] for vector in vectors]), weights
 
 
-@pytest.mark.parametrize("timing, feeding", [("before", "context"), ("after", "input")])
-def test_bahdanau_and_luong_match_the_loops(timing, feeding):
-    model = translator(score="additive", timing=timing, feeding=feeding)
-    source, given = [5, 6, 7, 2], [1, 8, 9]
-    with torch.no_grad():
-        logits, weights = model(torch.tensor([source]), torch.tensor([4]), torch.tensor([given]))
-    want = loops(model, source, given)
-    np.testing.assert_allclose(logits[0], want[0], **EXACT)
-    np.testing.assert_allclose(weights[0], want[1], **EXACT)
+PAPERS = (
+    ("additive", "everywhere", "soft", "before", "context"),  # Bahdanau 2015
+    ("general", "everywhere", "soft", "after", "input"),  # Luong 2015
+    ("general", "monotonic", "soft", "after", "input"),
+    ("general", "predictive", "soft", "after", "input"),
+    ("additive", "everywhere", "hard drawn", "before", "context"),  # Xu 2015
+    ("additive", "monotonic", "hard drawn", "before", "context"),  # and some that nobody wrote
+    ("additive", "predictive", "hard", "after", "context"),
+    ("concat", "everywhere", "gumbel drawn", "after", "context"),
+    ("dot", "causal", "hard", "before", "input"),
+    ("scaled_dot", "predictive", "hard drawn", "before", "none"),
+    ("cosine", "monotonic", "gumbel", "after", "none"),
+    ("general", "predictive", "gumbel drawn", "before", "input"),
+    ("location", "predictive", "gumbel drawn", "after", "none"),
+    ("location", "causal", "soft", "after", "context"),
+)
+CHOICES = ("soft", "hard", "hard drawn", "gumbel", "gumbel drawn")
+
+
+def compared():
+    """Settings to compare with the loops: each score in each window with each way to choose.
+
+    Timing and feeding take turns, so that each window meets all six of their pairs.
+    """
+    yield from PAPERS
+    yield from product([None], FIXED, ["soft"], TIMINGS, FEEDINGS)  # a fixed context
+    pairs = cycle(product(TIMINGS, FEEDINGS))
+    for window, chosen, score in product(WINDOWS, CHOICES, SCORES):
+        setting = (score, window, chosen, *next(pairs))
+        if setting not in PAPERS:
+            yield pytest.param(*setting, marks=pytest.mark.slow)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("score, window, chosen, timing, feeding", list(compared()), ids=str)
+def test_a_whole_decoder_matches_the_loops(score, window, chosen, timing, feeding):
+    """A padded batch against its sentences one by one, in float64: logits and weights."""
+    where = {"fixed": window} if score is None else {"window": window}
+    dials = {"score": score, "timing": timing, "feeding": feeding, "reach": 1, **where}
+    model, many = translator(**dials, selection=chosen.removesuffix(" drawn")), batch()
+    draws = None
+    if chosen.endswith("drawn"):
+        draws = torch.rand(many.target_in.shape, generator=generator(1), dtype=torch.float64)
+        if chosen.startswith("hard"):
+            draws[2] = -1.0  # this sentence is trained on the average
+    logits, weights = model(many.source, many.source_lengths, many.target_in, draws)
+    for b, (S, T) in enumerate(zip(many.source_lengths, many.target_lengths, strict=True)):
+        want = loops(
+            model,
+            many.source[b, :S].tolist(),
+            many.target_in[b, :T].tolist(),
+            None if draws is None else draws[b, :T].tolist(),
+        )
+        np.testing.assert_allclose(logits[b, :T], want[0], **EXACT)
+        np.testing.assert_allclose(weights[b, :T, :S], want[1], **EXACT)
+        assert weights[b, :, S:].eq(0).all()
 
 
 def chooser(name, **dials):
