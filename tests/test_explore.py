@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from attnlib import reference
-from attnlib.explore import AlignmentFigure, FigureError, FiveDials, SoftmaxLookup, modules
+from attnlib.explore import (
+    AlignmentFigure,
+    FigureError,
+    FiveDials,
+    SoftHard,
+    SoftmaxLookup,
+    modules,
+)
 from attnlib.explore import example as tiny
 from attnlib.explore.example_numbers import NUMBERS
 from attnlib.explore.figure import rounded
@@ -29,7 +36,10 @@ PAIR = (
 
 
 def figures():
-    return [SoftmaxLookup(), FiveDials(), AlignmentFigure([PAIR])]
+    return [SoftmaxLookup(), FiveDials(), AlignmentFigure([PAIR]), SoftHard(samples=10)]
+
+
+every_figure = pytest.mark.parametrize("which", range(len(figures())))
 
 
 def state_of(page: str) -> dict:
@@ -47,7 +57,7 @@ def test_modules_are_complete_in_themselves():
         assert "innerHTML" not in source and "http" not in source.replace("http://www.w3.org/", "")
 
 
-@pytest.mark.parametrize("which", range(3))
+@every_figure
 def test_stored_output_is_the_same_every_time(which):
     first, second = figures()[which], figures()[which]
     assert first.model_id != second.model_id
@@ -56,7 +66,7 @@ def test_stored_output_is_the_same_every_time(which):
     assert first.model_id not in first.to_html()
 
 
-@pytest.mark.parametrize("which", range(3))
+@every_figure
 def test_bundle_has_the_widget_and_its_twin(which):
     figure = figures()[which]
     data, _ = figure._repr_mimebundle_()
@@ -66,7 +76,7 @@ def test_bundle_has_the_widget_and_its_twin(which):
     assert data["text/plain"] == repr(figure)
 
 
-@pytest.mark.parametrize("which", range(3))
+@every_figure
 def test_colab_gets_the_widget_alone(which, monkeypatch):
     output = types.ModuleType("google.colab.output")
     output.enable_custom_widget_manager = lambda: None

@@ -1,12 +1,21 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
-`SoftmaxLookup`, `FiveDials`, `AlignmentFigure`: each a Python class that checks its data and
-computes its numbers with attnlib, and one ES module that draws. `modules()` gives the modules.
+`SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `SoftHard`: each a Python class that checks its
+data and computes its numbers with attnlib, and one ES module that draws. `modules()` gives the
+modules.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
 from attnlib.explore.figure import FigureError, modules
 from attnlib.explore.five_dials import FiveDials
+from attnlib.explore.soft_hard import SoftHard
 from attnlib.explore.softmax_lookup import SoftmaxLookup
 
-__all__ = ["AlignmentFigure", "FigureError", "FiveDials", "SoftmaxLookup", "modules"]
+__all__ = [
+    "AlignmentFigure",
+    "FigureError",
+    "FiveDials",
+    "SoftHard",
+    "SoftmaxLookup",
+    "modules",
+]

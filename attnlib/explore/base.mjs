@@ -29,6 +29,29 @@ export function entropy(weights) {
   return weights.reduce((sum, a) => (a > 0 ? sum - (a / total) * Math.log(a / total) : sum), 0);
 }
 
+/** A number in [0, 1) from a seed and a step (mulberry32); Python computes the same. */
+export function uniform(seed, step) {
+  const a = (seed * 7919 + step * 104729 + 0x6d2b79f5) | 0;
+  let t = Math.imul(a ^ (a >>> 15), a | 1);
+  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+}
+
+/** The key that a number in [0, 1) falls on, when the keys share that stretch by their weights. */
+export function pick(weights, draw) {
+  const mark = draw * weights.reduce((a, b) => a + b, 0);
+  let reached = 0;
+  let last = 0;
+  for (let s = 0; s < weights.length; s += 1) {
+    if (weights[s] > 0) {
+      reached += weights[s];
+      last = s;
+      if (mark < reached) break;
+    }
+  }
+  return last;
+}
+
 /** A number with three decimals and a true minus sign. */
 export function fixed(x, digits = 3) {
   const text = Math.abs(x).toFixed(digits);
@@ -226,8 +249,8 @@ export const legend = () =>
 export const scroller = (label, ...children) =>
   h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, children);
 
-/** The numbers behind a heat map, folded away until asked for. */
-export function dataTable({ caption, corner, columns, rows, weights, open = false }) {
+/** The numbers behind a picture, folded away until asked for; `say` writes that of a row and column. */
+export function dataTable({ caption, corner, columns, rows, weights, open = false, say = (a) => fixed(a) }) {
   return h(
     "details",
     { class: "data", open },
@@ -247,7 +270,7 @@ export function dataTable({ caption, corner, columns, rows, weights, open = fals
           "tbody",
           {},
           weights.map((row, t) =>
-            h("tr", {}, h("th", { scope: "row" }, rows[t]), row.map((a) => h("td", {}, fixed(a)))),
+            h("tr", {}, h("th", { scope: "row" }, rows[t]), row.map((a, s) => h("td", {}, say(a, s)))),
           ),
         ),
       ),

@@ -1,5 +1,5 @@
 // The five dials: turn score, window, selection, timing, feeding; formula, diagram, paper and weights follow.
-import { add, announcer, average, choices, dataTable, dot, entropy, fixed, formula, frame, h, heatmap, legend, matvec, softmax, svg, unique } from "./base.mjs";
+import { add, announcer, average, choices, dataTable, dot, entropy, fixed, formula, frame, h, heatmap, legend, matvec, pick, softmax, svg, uniform, unique } from "./base.mjs";
 
 // ---------------------------------------------------------------- the decoder, three numbers wide
 
@@ -37,29 +37,6 @@ export const WINDOWS = {
     };
   },
 };
-
-/** A number in [0, 1) from a seed and a step (mulberry32); Python computes the same. */
-export function uniform(seed, step) {
-  const a = (seed * 7919 + step * 104729 + 0x6d2b79f5) | 0;
-  let t = Math.imul(a ^ (a >>> 15), a | 1);
-  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}
-
-/** The key that a number in [0, 1) falls on, when the keys share that stretch by their weights. */
-export function pick(weights, draw) {
-  const mark = draw * weights.reduce((a, b) => a + b, 0);
-  let reached = 0;
-  let last = 0;
-  for (let s = 0; s < weights.length; s += 1) {
-    if (weights[s] > 0) {
-      reached += weights[s];
-      last = s;
-      if (mark < reached) break;
-    }
-  }
-  return last;
-}
 
 /** One step of a gated recurrent unit without biases: `fromInput` is W x, the rest U and h. */
 export function gru(fromInput, U, state) {
