@@ -748,12 +748,46 @@ LIMITS = {
 }
 
 
+def check_shippable(config: RunConfig) -> None:
+    """Refuse a run whose model would be of no use once loaded, where it is fed plain sentences.
+
+    Raises
+    ------
+    ValueError
+        If the run's data is no text (a toy task has neither subwords nor a licence), or its source
+        is rearranged before the model sees it.
+
+    Examples
+    --------
+    >>> check_shippable(RunConfig("letters", data="copy"))
+    Traceback (most recent call last):
+    ValueError: letters cannot be shipped: its data, 'copy', is not one of multi30k, ...
+    """
+    if config.data not in LICENCES:
+        raise ValueError(
+            f"{config.name} cannot be shipped: its data, {config.data!r}, is not one of "
+            f"{', '.join(LICENCES)}"
+        )
+    for trick in ("reverse_source", "double_source"):
+        if getattr(config, trick):
+            raise ValueError(
+                f"{config.name} cannot be shipped: it was trained with {trick}, and a model that "
+                "is loaded gets its source as it was written"
+            )
+
+
 def ship(run: Run, folder: Path | str) -> dict:
     """Write a finished run as a model folder, measured after rounding to float16; its card.
 
     The measuring is done in full float32, whatever the training allowed itself: beam search turns
     a rounding of bf16 into another word, and the card would hold on one kind of processor only.
+
+    Raises
+    ------
+    ValueError
+        As `check_shippable`, before anything is written.
     """
+    check_shippable(run.config)
     config, state = run.config, run.progress
     model, tokenizer = trimmed(run)
     used = files.names(f"{config.data}/")
@@ -867,10 +901,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.run and options.run not in QUEUE:
         parser.error(f"unknown run {options.run!r}: one of {', '.join(QUEUE)}")
+    configs = [QUEUE[options.run]] if options.run else list(QUEUE.values())
+    for config in configs:
+        check_shippable(config)  # now, not after hours of training
     torch.set_num_threads(options.threads)
     torch.set_float32_matmul_precision("medium")  # bf16 products where the CPU has them
     until = None if options.budget is None else time.monotonic() + 60 * options.budget
-    for config in [QUEUE[options.run]] if options.run else QUEUE.values():
+    for config in configs:
         folder = options.folder / config.name
         if (folder / "model" / pretrained.CARD).exists():
             continue

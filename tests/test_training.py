@@ -277,6 +277,33 @@ def test_an_unknown_run_is_named(capsys):
     assert "unknown run 'en-xx-nothing': one of en-fr-bahdanau" in capsys.readouterr().err
 
 
+UNFIT = {
+    "data": ("copy", r"tiny cannot be shipped: its data, 'copy', is not one of multi30k, tatoeba"),
+    "reverse_source": (True, "tiny cannot be shipped: it was trained with reverse_source"),
+    "double_source": (True, "tiny cannot be shipped: it was trained with double_source"),
+}
+
+
+@pytest.mark.parametrize("setting", UNFIT)
+def test_a_model_that_could_not_be_used_is_not_shipped(setting, tmp_path, monkeypatch):
+    value, message = UNFIT[setting]
+    config = dataclasses.replace(TINY, **{"data": "multi30k", setting: value})
+    run = Run(config, tmp_path / "run", training.prepare(TINY), device="cpu", quiet=True)
+    with pytest.raises(ValueError, match=message):
+        training.ship(run, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    monkeypatch.setattr(training, "QUEUE", {"tiny": config})
+    for which in (["--run", "tiny"], ["--queue", "all"]):
+        with pytest.raises(ValueError, match=message):  # before it is trained
+            training.main([*which, "--folder", str(tmp_path / "runs")])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_all_of_the_queue_can_be_shipped():
+    for config in training.QUEUE.values():
+        training.check_shippable(config)
+
+
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path):
     """Gradients of two gloo processes add up to those of one, so losses and weights agree."""
