@@ -377,13 +377,60 @@ def test_the_embedding_is_tied_three_ways():
     assert sum(p.shape == (V, 6) for p in model.parameters()) == 1
 
 
-def test_settings_and_shapes_are_checked():
-    with pytest.raises(ValueError, match="unknown timing 'during': one of before, after"):
-        translator(timing="during")
-    with pytest.raises(ValueError, match="unknown feeding 'all': one of context, input, none"):
-        translator(feeding="all")
-    with pytest.raises(ValueError, match="unknown score 'bilinear'"):
-        translator(score="bilinear")
+DIALS = {
+    "score": SCORES,
+    "window": WINDOWS,
+    "selection": SELECTIONS,
+    "timing": TIMINGS,
+    "feeding": FEEDINGS,
+    "fixed": FIXED,
+}
+
+
+@pytest.mark.parametrize("dial", DIALS)
+def test_an_unknown_setting_of_a_dial_lists_the_known_ones(dial):
+    message = f"unknown {dial} 'sideways': one of {', '.join(DIALS[dial])}$"
+    with pytest.raises(ValueError, match=message):
+        translator(**{dial: "sideways"})
+
+
+REFUSED = {
+    "no reach": ({"window": "monotonic", "reach": 0}, "reach D must be .* at least 1, got 0"),
+    "less reach": ({"window": "predictive", "reach": -2}, "reach D must be .* at least 1, got -2"),
+    "half a reach": ({"window": "predictive", "reach": 1.5}, "reach D must be a whole number"),
+    "frozen": ({"selection": "gumbel", "temperature": 0}, "^temperature must be above 0, got 0"),
+    "freezing": (
+        {"selection": "gumbel", "final_temperature": 0.0},
+        "final_temperature must be above 0, got 0.0",
+    ),
+    "all and more": ({"selection": "hard", "expectation": 1.5}, "from 0 to 1, got 1.5"),
+    "no positions": ({"score": "location", "max_source": 0}, "needs max_source > 0, got 0"),
+    "widths": ({"score": "dot", "decoder_hidden": 4}, "needs equal widths, got 4 and 8"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_settings_that_make_no_sense_are_refused(case):
+    dials, message = REFUSED[case]
+    sizes = {"vocab_size": V, "width": 6, "hidden": 4, "decoder_hidden": 8}
+    with pytest.raises(ValueError, match=message):
+        Translator(**sizes | dials)
+
+
+def test_the_location_score_refuses_a_longer_source():
+    model = translator(score="location", max_source=4)
+    given = torch.tensor([[1, 8]])
+    model(torch.tensor([[5, 6, 7, 2]]), torch.tensor([4]), given)
+    with pytest.raises(ValueError, match="knows 4 source positions, got 5"):
+        model(torch.tensor([[5, 6, 7, 8, 2]]), torch.tensor([5]), given)
+
+
+def test_shapes_are_checked():
+    for window in WINDOWS:  # before a predictive window has to find its centre
+        with pytest.raises(ValueError, match="a source sentence is empty"):
+            translator(window=window)(
+                torch.tensor([[5, 2], [0, 0]]), torch.tensor([2, 0]), torch.tensor([[1], [1]])
+            )
     model = translator()
     with pytest.raises(ValueError, match="a source sentence is empty"):
         model.encode(torch.tensor([[5, 2], [0, 0]]), torch.tensor([2, 0]))
