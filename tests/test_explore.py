@@ -279,6 +279,36 @@ def test_hard_selection_draws_by_weight():
         assert abs(drawn[s] / 2000 - a) <= 5 * np.sqrt(a * (1 - a) / 2000)
 
 
+def test_gumbel_draws_by_weight_too():
+    weights = [0.1, 0.0, 0.6, 0.3]
+    all_noise = [tiny.gumbel(seed, step) for seed in range(500) for step in range(16)]
+    noise = torch.tensor(all_noise).view(500, 4, 4)
+    drawn = tiny.GivenNoise().choose(torch.tensor(weights).expand(noise.shape), noise)
+    counts = torch.bincount(drawn.flatten(), minlength=4).tolist()
+    assert counts[1] == 0
+    for count, a in zip(counts, weights, strict=True):
+        assert abs(count / 2000 - a) <= 5 * np.sqrt(a * (1 - a) / 2000)
+
+
+@pytest.mark.parametrize("window", SETTINGS["window"])
+def test_gumbel_takes_one_key_on_the_way_forward(window):
+    """The keys chosen, handed to a loop of gru_step, lead to the same weights."""
+    figure = FiveDials("dot", window, "gumbel", "after", "context", seed=11)
+    zero, state, fed = np.zeros(9), np.tanh(numbers["after_summary"]), np.zeros(3)
+    step = [numbers[f"after_cell_{name}"] for name in ("previous", "context", "state")]
+    for t, y in enumerate(numbers["previous"]):
+        W = np.hstack(step[:2])
+        state = reference.gru_step(np.concatenate([y, fed]), state, W, step[2], zero, zero)
+        weights = np.array(figure.weights[t])
+        near = np.flatnonzero(weights)
+        scores = [reference.dot_score(state, numbers["keys"][s]) for s in near]
+        if window != "predictive":  # whose Gaussian comes on top
+            np.testing.assert_allclose(weights[near], reference.softmax(scores), **EXACT)
+        noise = [tiny.gumbel(11, 4 * t + int(s)) for s in near]
+        assert figure.chosen[t] == near[np.argmax(np.log(weights[near]) + noise)]
+        fed = numbers["keys"][figure.chosen[t]]
+
+
 def test_papers_sit_where_they_say():
     figure = FiveDials()
     assert figure.papers_here[0] == "Bahdanau, Cho and Bengio 2015"

@@ -7,16 +7,18 @@ other things than one that asks after it). Biases are zero; the first state is t
 """
 
 import itertools
+import math
 import random
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import one_hot
 
 from attnlib import scores, windows
 from attnlib.attention import Attention
 from attnlib.explore.example_numbers import NUMBERS
-from attnlib.selection import Soft
+from attnlib.selection import Soft, StraightThroughGumbel
 from attnlib.seq2seq import FEEDINGS, TIMINGS, Decoder, Memory
 from attnlib.windows import Everywhere, Monotonic, Predictive
 
@@ -59,6 +61,19 @@ class Uncut(Predictive):
         return None, super().forward(*arguments, **more)[1]
 
 
+class GivenNoise(StraightThroughGumbel):
+    """Straight-through Gumbel on the way forward, its noise (B, T, S) handed in as the draws."""
+
+    def choose(self, weights, draws):
+        """The key (B, T) that comes out largest; weights and noise may also be without B."""
+        return self.relax(weights, draws).argmax(-1)
+
+    def forward(self, weights, values, draws):
+        """The values of the chosen keys, and the weights as they were: the probabilities."""
+        taken = one_hot(self.choose(weights, draws), weights.shape[-1])
+        return taken.to(weights.dtype) @ values, weights
+
+
 def uniform(seed: int, step: int) -> float:
     """A number in [0, 1) that Python and a browser compute alike (mulberry32 of seed and step)."""
     low = 0xFFFFFFFF
@@ -68,10 +83,15 @@ def uniform(seed: int, step: int) -> float:
     return (t ^ (t >> 14)) / (low + 1)
 
 
+def gumbel(seed: int, step: int) -> float:
+    """Gumbel noise -log(-log u); half a unit of u's last place keeps it from 0."""
+    return -math.log(-math.log(uniform(seed, step) + 2**-33))
+
+
 class Example(nn.Module):
     """The decoder at one setting of the dials, on the example's sentence pair.
 
-    `draws` (T,), where given, decide what a hard selection chooses.
+    `draws`, where given, decide what is chosen: (T,) for a hard selection, (T, S) for `GivenNoise`.
 
     >>> Example("additive").forward(tensors()).shape
     torch.Size([4, 4])
@@ -91,6 +111,8 @@ class Example(nn.Module):
         self.score = scores.make(score, WIDTH, WIDTH, WIDTH, len(SOURCE))
         if isinstance(window, str):
             window = windows.make(window, WIDTH, WIDTH, REACH)
+        if isinstance(selection, GivenNoise):
+            window.near = lambda *_: None  # noise for all keys: none may be left out
         attention = Attention(self.score, window, selection or Soft())
         self.decoder = Decoder(WIDTH, WIDTH, WIDTH, attention, timing, feeding)
 

@@ -1,5 +1,5 @@
 // The five dials: turn score, window, selection, timing, feeding; formula, diagram, paper and weights follow.
-import { add, announcer, average, choices, dataTable, dot, entropy, fixed, formula, frame, h, heatmap, legend, matvec, pick, softmax, svg, uniform, unique } from "./base.mjs";
+import { add, announcer, argmax, average, choices, dataTable, dot, entropy, fixed, formula, frame, h, heatmap, legend, matvec, pick, softmax, svg, uniform, unique } from "./base.mjs";
 
 // ---------------------------------------------------------------- the decoder, three numbers wide
 
@@ -38,6 +38,16 @@ export const WINDOWS = {
   },
 };
 
+/** Gumbel noise −log(−log u); half a unit of u's last place keeps it from 0. */
+const gumbel = (seed, step) => -Math.log(-Math.log(uniform(seed, step) + 2 ** -33));
+
+/** Which key a row of weights chooses at step t, for every setting of the selection dial; null for none. */
+export const SELECTIONS = {
+  soft: () => null,
+  hard: (weights, t, seed) => pick(weights, uniform(seed, t)),
+  gumbel: (weights, t, seed) => argmax(weights.map((a, s) => Math.log(a) + gumbel(seed, t * weights.length + s))),
+};
+
 /** One step of a gated recurrent unit without biases: `fromInput` is W x, the rest U and h. */
 export function gru(fromInput, U, state) {
   const D = state.length;
@@ -60,7 +70,7 @@ export function decode(numbers, { score, window, selection, timing, feeding }, s
     const { allowed, factor, centre } = WINDOWS[window](query, t, keys.length, numbers);
     const averaged = softmax(SCORES[score](query, keys, numbers), allowed);
     const weights = factor ? averaged.map((a, s) => a * factor[s]) : averaged;
-    const chosen = selection === "hard" ? pick(weights, uniform(seed, t)) : null;
+    const chosen = SELECTIONS[selection](weights, t, seed);
     return { weights, allowed, centre, chosen, context: chosen === null ? average(weights, keys) : keys[chosen] };
   };
   const advance = (y) => {
@@ -105,6 +115,7 @@ const DIALS = {
   selection: [
     ["soft", "soft"],
     ["hard", "hard"],
+    ["gumbel", "Gumbel"],
   ],
   timing: [
     ["before", "before the step"],
@@ -136,8 +147,12 @@ const WINDOW_FORMULA = {
   ],
 };
 const SELECTION_FORMULA = {
-  soft: "\\c{c_t} = Σ_s α_{ts} \\v{v_s}",
-  hard: "\\c{c_t} = \\v{v_s} \\u{with} s \\u{drawn from} α_t",
+  soft: ["\\c{c_t} = Σ_s α_{ts} \\v{v_s}"],
+  hard: ["\\c{c_t} = \\v{v_s} \\u{with} s \\u{drawn from} α_t"],
+  gumbel: [
+    "g_{tj} = −\\u{log}(−\\u{log} u_{tj})",
+    "\\c{c_t} = \\v{v_s}, s = \\u{argmax}_j(\\u{log} α_{tj} + g_{tj})",
+  ],
 };
 const fedName = (timing, feeding) =>
   ({ context: timing === "before" ? "\\c{c_t}" : "\\c{c_{t−1}}", input: "h̃_{t−1}", none: null })[feeding];
@@ -149,12 +164,16 @@ export function equations({ score, window, selection, timing, feeding }) {
   const look = [
     ["score", SCORE_FORMULA[score]],
     ...WINDOW_FORMULA[window].map((each) => ["window", each]),
-    ["selection", SELECTION_FORMULA[selection]],
+    ...SELECTION_FORMULA[selection].map((each) => ["selection", each]),
   ];
   const step = ["feeding", `h_t = \\u{GRU}(h_{t−1}, ${fed ? `[y_{t−1}; ${fed}]` : "y_{t−1}"})`];
   const read = ["readout", "h̃_t = \\u{tanh}(W_c [h_t; \\c{c_t}; y_{t−1}])"];
   return timing === "before" ? [ask, ...look, step, read] : [step, ask, ...look, read];
 }
+
+const ESTIMATOR =
+  "Straight-through Gumbel is an estimator alone (Jang et al. 2017, Maddison et al. 2017), from papers without attention. " +
+  "On the way forward it draws a key by its weight, as hard does; only the gradient on the way back is another.";
 
 /** The papers that sit at this setting of the dials. */
 export const papersAt = (papers, dials) =>
@@ -252,15 +271,16 @@ function diagram(source, id) {
     keys.map((key) => key.node),
     moving,
   );
-  const show = ({ window, selection, timing, feeding }, step, word, written) => {
+  const show = ({ timing, feeding }, step, word, written) => {
+    const one = step.chosen !== null;
     const most = step.weights.indexOf(Math.max(...step.weights));
     source.forEach((_, s) => {
-      const shown = selection === "hard" ? s === step.chosen : true;
+      const shown = one ? s === step.chosen : true;
       keys[s].node.classList.toggle("out", !step.allowed[s]);
-      keys[s].rect.classList.toggle("most", s === (selection === "hard" ? step.chosen : most));
+      keys[s].rect.classList.toggle("most", s === (one ? step.chosen : most));
       links[s].style.display = step.allowed[s] ? "" : "none";
       links[s].classList.toggle("idle", !shown);
-      links[s].setAttribute("stroke-width", shown ? (selection === "hard" ? 5 : 1 + 8 * step.weights[s]) : 1.8);
+      links[s].setAttribute("stroke-width", shown ? (one ? 5 : 1 + 8 * step.weights[s]) : 1.8);
     });
     const before = timing === "before";
     const y = 252;
@@ -283,7 +303,7 @@ function diagram(source, id) {
       feeding === "context" && !before && arrow(`M108 318 C150 318 168 292 204 ${y + 16}`, "c", "fed"),
       feeding === "input" && arrow(`M108 318 C150 318 168 292 204 ${y + 16}`, "", "fed"),
       // the boxes
-      svg("g", {}, svg("circle", { class: "box", cx: 240, cy: 152, r: 24 }), math(240, 151, selection === "hard" ? "s~α" : "Σα")),
+      svg("g", {}, svg("circle", { class: "box", cx: 240, cy: 152, r: 24 }), math(240, 151, one ? "s~α" : "Σα")),
       box(338, 152, 60, "c", "t", "ctx"),
       box(70, y, 76, "h", "t−1", before ? "asks" : ""),
       box(240, y, 70, "h", "t", before ? "" : "asks"),
@@ -304,7 +324,7 @@ function diagram(source, id) {
     desc.textContent =
       `The state ${before ? "before the step" : "after the step"} asks; ` +
       `${step.allowed.filter(Boolean).length} of ${source.length} keys may be looked at; ` +
-      `${selection === "hard" ? `the key of “${source[step.chosen]}” is chosen` : "the context is the average of their values"}; ${fed}.`;
+      `${one ? `the key of “${source[step.chosen]}” is chosen` : "the context is the average of their values"}; ${fed}.`;
   };
   return { node, show };
 }
@@ -408,12 +428,13 @@ function render({ model, el }) {
         ...(here.length
           ? here.map(({ name, note }) => h("p", {}, h("strong", {}, name), h("br"), h("span", { class: "hint" }, note)))
           : [h("p", {}, h("strong", {}, "No paper: yours"), h("br"), h("span", { class: "hint" }, "No paper that the book reads sits at this setting. It runs all the same."))]),
+        ...(setting.selection === "gumbel" ? [h("p", { class: "hint" }, ESTIMATOR)] : []),
       );
       const mass = weights.map((row, i) => row[gold[i]]);
       total.textContent = fixed(mass.reduce((a, b) => a + b, 0) / mass.length);
       const correct = weights.filter((row, i) => row[gold[i]] > 0 && row[gold[i]] === Math.max(...row)).length;
       hits.textContent = `${correct} of ${target.length}`;
-      again.hidden = drawn.hidden = drawnName.hidden = setting.selection !== "hard";
+      again.hidden = drawn.hidden = drawnName.hidden = steps[0].chosen === null;
       centre.hidden = centreName.hidden = steps[0].centre === undefined;
       voice.say(`${here.length ? here.map((each) => each.name).join(", ") : "No paper: yours"}. Mean mass on the right word ${total.textContent}, ${hits.textContent} right.`);
     }

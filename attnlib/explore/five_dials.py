@@ -6,13 +6,13 @@ import traitlets as tr
 from attnlib import scores, windows
 from attnlib.explore import example
 from attnlib.explore.figure import Figure, FigureError, rounded
-from attnlib.selection import Hard
+from attnlib.selection import SELECTIONS, Hard
 from attnlib.seq2seq import FEEDINGS, TIMINGS
 
 SETTINGS = {
     "score": tuple(scores.SCORES),
     "window": tuple(windows.WINDOWS),
-    "selection": ("soft", "hard"),
+    "selection": tuple(SELECTIONS),
     "timing": TIMINGS,
     "feeding": FEEDINGS,
 }
@@ -83,13 +83,16 @@ class FiveDials(Figure):
     ----------
     score : a name of `attnlib.scores.SCORES`
     window : "everywhere", "causal", "monotonic" or "predictive"
-    selection : "soft" or "hard"
+    selection : "soft", "hard" or "gumbel"
+        Straight-through Gumbel is an estimator of its own (Jang et al. 2017, Maddison et al. 2017),
+        from papers without attention: on the way forward, which is all that is shown, it too draws
+        one key by its weight, from other noise.
     timing : "before" or "after"
     feeding : "context", "input" or "none"
     step : int
         The target word, 0 to 3, that the diagram shows.
     seed : int
-        Which draws the hard selection makes.
+        Which draws a selection that chooses makes.
 
     Raises
     ------
@@ -171,18 +174,22 @@ class FiveDials(Figure):
         return proposal.value
 
     def _decode(self) -> tuple[list[list[float]], list[int] | None]:
-        hard, draws = None, None
+        T, S = len(example.TARGET), len(example.SOURCE)
+        chooser = draws = None
         if self.selection == "hard":
-            hard = Hard()
-            steps = range(len(example.TARGET))
-            draws = torch.tensor([example.uniform(self.seed, t) for t in steps]).double()
-        dials = self.score, self.window, hard, self.timing, self.feeding
+            chooser = Hard()
+            draws = [example.uniform(self.seed, t) for t in range(T)]
+        elif self.selection == "gumbel":
+            chooser = example.GivenNoise()
+            draws = [[example.gumbel(self.seed, t * S + s) for s in range(S)] for t in range(T)]
+        draws = draws and torch.tensor(draws, dtype=torch.float64)
+        dials = self.score, self.window, chooser, self.timing, self.feeding
         weights = example.Example(*dials, draws)(example.tensors())
-        return weights.tolist(), hard and hard.choose(weights, draws).tolist()
+        return weights.tolist(), chooser and chooser.choose(weights, draws).tolist()
 
     @property
     def weights(self) -> list[list[float]]:
-        """Weights (T, S) at this setting; a hard selection draws with them."""
+        """Weights (T, S) at this setting; a selection that chooses draws with them."""
         return self._decode()[0]
 
     @property
