@@ -172,7 +172,7 @@ export function equations({ score, window, selection, timing, feeding }) {
 }
 
 const ESTIMATOR =
-  "Straight-through Gumbel is an estimator alone (Jang et al. 2017, Maddison et al. 2017), from papers without attention. " +
+  "Straight-through Gumbel is an estimator alone (Jang et al. 2017; its softmax also Maddison et al. 2017): neither paper has an attention model. " +
   "On the way forward it draws a key by its weight, as hard does; only the gradient on the way back is another.";
 
 /** The papers that sit at this setting of the dials. */

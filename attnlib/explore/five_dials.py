@@ -84,9 +84,9 @@ class FiveDials(Figure):
     score : a name of `attnlib.scores.SCORES`
     window : "everywhere", "causal", "monotonic" or "predictive"
     selection : "soft", "hard" or "gumbel"
-        Straight-through Gumbel is an estimator of its own (Jang et al. 2017, Maddison et al. 2017),
-        from papers without attention: on the way forward, which is all that is shown, it too draws
-        one key by its weight, from other noise.
+        Straight-through Gumbel is an estimator alone (Jang et al. 2017; its softmax also Maddison
+        et al. 2017): neither paper has an attention model. On the way forward, which is all that
+        is shown, it too draws one key by its weight, from other noise.
     timing : "before" or "after"
     feeding : "context", "input" or "none"
     step : int
