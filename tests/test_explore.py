@@ -17,6 +17,7 @@ from attnlib.explore import (
     AlignmentFigure,
     FigureError,
     FiveDials,
+    LocalWindows,
     SoftHard,
     SoftmaxLookup,
     modules,
@@ -36,7 +37,8 @@ PAIR = (
 
 
 def figures():
-    return [SoftmaxLookup(), FiveDials(), AlignmentFigure([PAIR]), SoftHard(samples=10)]
+    alignment, soft_hard = AlignmentFigure([PAIR]), SoftHard(samples=10)
+    return [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard]
 
 
 every_figure = pytest.mark.parametrize("which", range(len(figures())))

@@ -1,13 +1,14 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
-`SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `SoftHard`: each a Python class that checks its
-data and computes its numbers with attnlib, and one ES module that draws. `modules()` gives the
-modules.
+`SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`: each a Python class
+that checks its data and computes its numbers with attnlib, and one ES module that draws.
+`modules()` gives the modules.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
 from attnlib.explore.figure import FigureError, modules
 from attnlib.explore.five_dials import FiveDials
+from attnlib.explore.local_windows import LocalWindows
 from attnlib.explore.soft_hard import SoftHard
 from attnlib.explore.softmax_lookup import SoftmaxLookup
 
@@ -15,6 +16,7 @@ __all__ = [
     "AlignmentFigure",
     "FigureError",
     "FiveDials",
+    "LocalWindows",
     "SoftHard",
     "SoftmaxLookup",
     "modules",
