@@ -6,13 +6,22 @@ Run from the root of the repository::
 
 It forces ``hansards-bahdanau`` through the 447 gold sentences, links every target word to the
 source word with most of its attention, and counts the errors beside those of IBM Model 1 trained on
-the same pairs, of the diagonal and of chance; then it takes the attention apart. Intervals: 95 % by
-bootstrap over sentences. It needs the Hansards, and writes ``hansards.json`` beside this file.
+the same pairs, of the diagonal and of chance; then it takes the attention apart.
+
+Then five small models, a third of its size and with the same budget each: Bahdanau's decoder, the
+same without attention, and Luong's with its three windows. It trains them first (an hour of one
+core; resumable, in ``runs/``), counts their errors, and translates held-out debates of up to 40
+words, by length: none of the models has seen a sentence of more than 20.
+
+Intervals: 95 % by bootstrap over sentences. It needs the Hansards, and writes ``hansards.json``
+beside this file.
 """
 
+import dataclasses
 import datetime
 import itertools
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +29,52 @@ import torch
 
 from attnlib import ibm1, metrics, pretrained
 from attnlib.data import hansards
-from attnlib.training import hardware
+from attnlib.training import HANSARDS, Prepared, Run, hardware, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/hansards.py"
 MODEL = "hansards-bahdanau"
 RESAMPLES, ROUNDS = 1000, 4
 EDGES = (1, 11, 16, 21, 31)  # words of the English sentence
+LONGEST, A_LENGTH, STEP = 40, 150, 10  # words, sentences a length, words between two lengths
+SMALL = dataclasses.replace(
+    HANSARDS, vocab_size=4000, width=160, hidden=160, updates=2000, tokens=2000, lr=2e-3,
+    warmup=150, dropout=0.1, output_dropout=0.1, average=5, validate_every=500,
+)  # fmt: skip
+LUONG = dataclasses.replace(SMALL, score="general", timing="after", feeding="input")
+SMALL_MODELS = {  # the same size to 8 %
+    "Bahdanau": SMALL,
+    "no attention": dataclasses.replace(SMALL, score=None, hidden=172),
+    "Luong, global": LUONG,
+    "Luong, local-m": dataclasses.replace(LUONG, window="monotonic"),
+    "Luong, local-p": dataclasses.replace(LUONG, window="predictive"),
+}
+
+
+def small(name: str, data: Prepared | None = None) -> Run:
+    """A small model's run, trained if it has not been."""
+    slug = "small-hansards-" + name.lower().replace(", ", "-").replace(" ", "-")
+    config = dataclasses.replace(SMALL_MODELS[name], name=slug)
+    run = Run(config, Path("runs") / slug, data, "cpu")
+    torch.set_float32_matmul_precision("medium")  # for the training; it is measured in float32
+    run.run()
+    torch.set_float32_matmul_precision("highest")
+    return run
+
+
+def by_length(models: dict[str, pretrained.Pretrained]) -> list[dict]:
+    """BLEU, greedy, of held-out debates by the length of their English side."""
+    rows, debates = [], list(hansards.corpus("val", LONGEST))
+    for low in range(1, LONGEST, STEP):
+        some = [(x, y) for x, y in debates if low <= len(x.split()) < low + STEP][:A_LENGTH]
+        source, target = (list(side) for side in zip(*some, strict=True))
+        for name, model in models.items():
+            found = [each.text for each in model.translate(source, 1)]
+            score = metrics.bleu(found, target, RESAMPLES)
+            row = {"what": name, "words_from": low, "words_below": low + STEP}
+            rows.append(row | {"sentences": len(some)} | _rounded(score, 2))
+            print(rows[-1], flush=True)
+    return rows
 
 
 def strongest(weights: np.ndarray) -> set[tuple[int, int]]:
@@ -81,9 +129,24 @@ def main() -> None:
     rows = [
         {"what": what} | _score(links, gold, range(len(gold))) for what, links in predicted.items()
     ]
+    smalls: list[dict] = []
     uniform = [metrics.uniform_weights(*size) for size in sizes]
     chance = metrics.expected_error_rate(uniform, gold.sure, gold.possible, RESAMPLES)
     rows.append({"what": "uniform"} | _rounded(chance))
+    models, data = {"hansards-bahdanau": model}, None
+    for name in SMALL_MODELS:
+        run = small(name, data)
+        data = run.data
+        models[name] = pretrained.Pretrained(name, run.averaged_model(), data.tokenizer, {})
+        row = {
+            "what": f"small: {name}",
+            "parameters": sum(p.numel() for p in run.model.parameters()),
+            "perplexity": round(math.exp(validation_loss(models[name].model, data.val)), 2),
+        }
+        if SMALL_MODELS[name].score:
+            row |= _rounded(pretrained.alignment_error(models[name], gold, RESAMPLES))
+        print(row, flush=True)
+        smalls.append(row)
     lengths = []
     for low, below in itertools.pairwise(EDGES):
         chosen = [i for i, x in enumerate(gold.source) if low <= len(x) < below]
@@ -103,6 +166,9 @@ def main() -> None:
         "weight_on_end": round(float(np.mean([w.weights[:, -1].mean() for w in found])), 4),
         "rows": rows,
         "by_length": lengths,
+        "small": smalls,
+        "small_updates": SMALL.updates,
+        "bleu_by_length": by_length(models),
     }
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for row in rows:
@@ -116,9 +182,10 @@ def _score(links, gold, chosen) -> dict:
     return _rounded(metrics.alignment_error_rate(*parts, RESAMPLES))
 
 
-def _rounded(score: metrics.Score) -> dict:
+def _rounded(score: metrics.Score, digits: int = 4) -> dict:
     low, high = score.interval
-    return {"value": round(score.value, 4), "low": round(low, 4), "high": round(high, 4)}
+    parts = {"value": score.value, "low": low, "high": high}
+    return {name: round(value, digits) for name, value in parts.items()}
 
 
 if __name__ == "__main__":

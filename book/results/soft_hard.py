@@ -63,7 +63,7 @@ def main() -> None:
                         "how": how,
                         "seed": seed,
                         "updates": updates,
-                        "curve": [each["right"] for each in seen],
+                        "curve": [round(each["right"], 3) for each in seen],
                         "end": seen[-1],
                     }
                 )
@@ -77,9 +77,11 @@ def main() -> None:
         "trained": TRAINED,
         "tested": TESTED,
         "seeds": SEEDS,
-        "runs": runs,
+        "runs": "RUNS",
     }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    lines = ",\n".join(f"  {json.dumps(run)}" for run in runs)  # one run a line
+    text = json.dumps(content, indent=1).replace('"RUNS"', f"[\n{lines}\n ]")
+    RESULTS.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
