@@ -21,6 +21,7 @@ chapter reads is written out by a cell of its own, so the notebook runs alone in
 import argparse
 import ast
 import base64
+import json
 import mimetypes
 import os
 import re
@@ -293,6 +294,8 @@ class Chapter:
             name, text = path.relative_to(self.folder).as_posix(), path.read_text("utf8")
             if len(text.encode()) > LARGEST_FILE:
                 raise MarkupError(f"{self.docname}: {name} is too large to carry along")
+            if path.suffix == ".json":  # one long line: where forms do not fold, it stays short
+                text = json.dumps(json.loads(text))
             lines += [f'Path("{name}").parent.mkdir(parents=True, exist_ok=True)']
             plain = not re.search(r"\\|\"\"\"|\"\Z", text)
             value = f'"""\\\n{text}"""' if plain else repr(text)

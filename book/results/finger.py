@@ -6,7 +6,9 @@ Run from the root of the repository::
 
 It gives ``en-fr-luong`` the references of Multi30k's test set, token by token, and notes the centre
 p_t and what the weights of the step sum to; by what kind of token is due: the first of a word, a
-further one of the same word, or a mark of punctuation. It writes ``finger.json`` beside this file.
+further one of the same word, or a mark of punctuation. To see whether a small sum is meant, it does
+the same once more with the weights divided by their sum, as an average has them, and compares the
+loss. It writes ``finger.json`` beside this file.
 """
 
 import datetime
@@ -15,11 +17,13 @@ import math
 from pathlib import Path
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from attnlib import pretrained
 from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
 from attnlib.metrics import WORD_START
+from attnlib.selection import Soft
 from attnlib.training import hardware
 from attnlib.windows import Predictive
 
@@ -36,8 +40,15 @@ def kind(token: str) -> str:
     return KINDS[0] if token.startswith(WORD_START) else KINDS[1]
 
 
+class Divided(Soft):
+    """The average by weights that are made to sum to 1."""
+
+    def forward(self, weights, values, draws=None):
+        return super().forward(weights / weights.sum(-1, keepdim=True), values)
+
+
 def steps(model: pretrained.Pretrained) -> list[dict]:
-    """Every step of every reference: kind of token, centre, sum and strongest key."""
+    """Every step of every reference: kind of token, sum, loss, distance of centre and best key."""
     window, found = model.model.decoder.attention.window, []
     centres: list[float] = []
 
@@ -53,12 +64,13 @@ def steps(model: pretrained.Pretrained) -> list[dict]:
             batch = collate([pair])
             centres.clear()
             with torch.no_grad():
-                _, weights = model.model(batch.source, batch.source_lengths, batch.target_in)
-            for token, centre, row in zip(
-                model.tokenizer.tokens(pair[1]), centres, weights[0].tolist(), strict=False
+                logits, weights = model.model(batch.source, batch.source_lengths, batch.target_in)
+            loss = cross_entropy(logits[0], batch.target_out[0], reduction="none").tolist()
+            for token, centre, row, nats in zip(
+                model.tokenizer.tokens(pair[1]), centres, weights[0].tolist(), loss, strict=False
             ):
-                strongest = max(range(len(row)), key=row.__getitem__)
-                found.append({"kind": kind(token), "sum": sum(row), "gap": abs(centre - strongest)})
+                gap = abs(centre - max(range(len(row)), key=row.__getitem__))
+                found.append({"kind": kind(token), "sum": sum(row), "gap": gap, "loss": nats})
     finally:
         del window.centre
     return found
@@ -68,9 +80,15 @@ def main() -> None:
     """Measure, and write the file."""
     torch.set_num_threads(1)
     model = pretrained.load(MODEL)
-    found, rows = steps(model), []
+    attention, rows = model.model.decoder.attention, []
+    found = steps(model)
+    attention.selection = Divided()
+    divided = steps(model)
+    pairs = list(zip(found, divided, strict=True))
     for name in KINDS:
         of_kind = [step for step in found if step["kind"] == name]
+        losses = [(a["loss"], b["loss"]) for a, b in pairs if a["kind"] == name]
+        small = [(a["loss"], b["loss"]) for a, b in pairs if a["kind"] == name and a["sum"] < 0.5]
         sums = [step["sum"] for step in of_kind]
         mean = sum(sums) / len(sums)
         deviation = math.sqrt(sum((x - mean) ** 2 for x in sums) / (len(sums) - 1))
@@ -82,6 +100,8 @@ def main() -> None:
                 "error": round(deviation / math.sqrt(len(sums)), 4),
                 "under_half": round(sum(x < 0.5 for x in sums) / len(sums), 4),
                 "gap": round(sum(step["gap"] for step in of_kind) / len(sums), 3),
+                "loss": _means(losses),
+                "loss_where_under_half": _means(small),
             }
         )
         print(rows[-1])
@@ -94,6 +114,12 @@ def main() -> None:
         "rows": rows,
     }
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _means(pairs: list[tuple[float, float]]) -> dict:
+    """Mean loss in nats, as trained and with the weights divided."""
+    trained, divided = (round(sum(x) / len(pairs), 4) for x in zip(*pairs, strict=True))
+    return {"as trained": trained, "divided": divided}
 
 
 if __name__ == "__main__":
