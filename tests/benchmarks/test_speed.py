@@ -231,6 +231,17 @@ DIALS = [
     for window in ("everywhere", "monotonic", "predictive")
     for timing, feeding in (("before", "context"), ("after", "input"))
 ]
+DIALS += [  # the other settings of a dial, one at a time
+    {"score": score, "window": "everywhere", "timing": "before", "feeding": feeding, **more}
+    for score, feeding, more in (
+        ("scaled_dot", "context", {}),
+        ("cosine", "context", {}),
+        ("concat", "context", {}),
+        ("additive", "none", {}),
+        ("additive", "context", {"selection": "hard"}),
+        ("additive", "context", {"selection": "gumbel"}),
+    )
+]
 
 
 @pytest.mark.parametrize("dials", DIALS, ids=lambda dials: "-".join(dials.values()))
