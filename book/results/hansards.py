@@ -50,7 +50,7 @@ SMALL_MODELS = {  # the same size to 8 %
     "Luong, local-m": dataclasses.replace(LUONG, window="monotonic"),
     "Luong, local-p": dataclasses.replace(LUONG, window="predictive"),
 }
-LARGE = {"Luong, local-m, as large as the shipped": QUEUE["hansards-luong-monotonic"]}
+LARGE = {"large: Luong, local-m": QUEUE["hansards-luong-monotonic"]}
 
 
 def small(name: str, data: Prepared | None = None) -> Run:
@@ -88,6 +88,18 @@ def strongest(weights: np.ndarray) -> set[tuple[int, int]]:
     return metrics.alignment_from_weights(weights)
 
 
+def word_weights(found: list[pretrained.Translation]) -> list[np.ndarray]:
+    """Weights between words, as `pretrained.alignment_error` has them."""
+    return [
+        metrics.word_weights(
+            each.weights,
+            metrics.word_indices(each.source_tokens),
+            metrics.word_indices(each.target_tokens),
+        )
+        for each in found
+    ]
+
+
 def competing(weights: np.ndarray) -> np.ndarray:
     """Weights over the sum that their source word gets from all target words.
 
@@ -100,16 +112,9 @@ def main() -> None:
     """Measure, and write the file."""
     torch.set_num_threads(1)
     gold, model = hansards.gold("test"), pretrained.load(MODEL)
-    sides = ([" ".join(words) for words in side] for side in (gold.source, gold.target))
+    sides = [[" ".join(words) for words in side] for side in (gold.source, gold.target)]
     found = model.align(*sides)
-    between = [
-        metrics.word_weights(
-            each.weights,
-            metrics.word_indices(each.source_tokens),
-            metrics.word_indices(each.target_tokens),
-        )
-        for each in found
-    ]
+    between = word_weights(found)
     sizes = [weights.shape for weights in between]
     pairs = [(x.split(), y.split()) for x, y in hansards.corpus("train")]
     forwards = ibm1.train(pairs, ROUNDS)
@@ -156,10 +161,15 @@ def main() -> None:
         smalls.append(row)
     for name, config in LARGE.items():
         run = trained(config)
-        found = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, {})
-        row = {"what": name, "perplexity": _perplexity(found, run.data)}
-        large.append(row | _rounded(pretrained.alignment_error(found, gold, RESAMPLES)))
-        print(large[-1], flush=True)
+        aligned = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, {})
+        looked = word_weights(aligned.align(*sides))
+        links = [strongest(weights) for weights in looked]
+        row = {"what": name, "perplexity": _perplexity(aligned, run.data)}
+        large.append(row | _score(links, gold, range(len(gold))))
+        links = [strongest(competing(weights)) for weights in looked]
+        row = {"what": f"{name}, source words compete"}
+        large.append(row | _score(links, gold, range(len(gold))))
+        print(*large[-2:], sep="\n", flush=True)
     lengths = []
     for low, below in itertools.pairwise(EDGES):
         chosen = [i for i, x in enumerate(gold.source) if low <= len(x) < below]
