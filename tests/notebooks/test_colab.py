@@ -211,7 +211,7 @@ def test_files_the_chapter_reads_travel_with_it(sample, tmp_path, monkeypatch):
     files = sample["01_sample"].cells[1]
     monkeypatch.chdir(tmp_path)
     exec(files.source)
-    assert (tmp_path / "results" / "table.json").read_text() == '{"rows": [1, 2]}\n'
+    assert json.loads((tmp_path / "results" / "table.json").read_text()) == {"rows": [1, 2]}
     assert not any("Path(" in c.source for c in sample["02_more"].cells)
 
 
