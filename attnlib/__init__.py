@@ -10,9 +10,11 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``selection``           the selection dial: an average, or a choice?
 ``attention``           the three together: ``Attention``
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
+``captioning``          show, attend and tell: an eye, and a decoder that looks where it writes
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function
 ``metrics``             BLEU, chrF, exact match, alignment error, all with intervals
+``pointing``            does attention look at what the word names? captions marked word by word
 ``ibm1``                word alignment by counting, what attention is measured against
 ``choosing``            soft against hard where the right choice is known: tasks, one small model
 ``plotting``            arrays in, Axes out

@@ -1,0 +1,624 @@
+"""Does attention look at what the word names?
+
+Where we know what is in a picture, a heat map can be marked right or wrong. A `Record` holds one
+caption: for each word the attention it was written with, and the things that it names.
+`pointing_game` asks whether the most attended cell lies on one of them, `mass_inside` how much of
+the attention does. Other weights for the same words go through the same functions: the baselines
+`uniform` and `centre`, the upper bound `best`, another model by `looking`.
+
+A cell stands for its box: the picture cut evenly into rows and columns, row by row. That is where
+the receptive field of the cell is centred. The field reaches further, so a cell beside a thing may
+have seen it; but by that measure nearly every cell has seen everything. What "on the thing" means
+is a choice, and every score names its rule:
+
+===========  =============================================================================
+``half``     the thing covers the box at least half as much as the box it covers most
+``touch``    the box holds a visible pixel of the thing
+``centre``   a visible pixel of the thing comes within `tolerance` pixels of the box's centre
+===========  =============================================================================
+
+The first is ours. A thing that fills whole cells asks for a cell that is half full, a thin ring for
+one of those it lies in most: strict, and never impossible. The last is the pointing game of Zhang
+et al. 2016 (in their photographs of some 500 pixels the tolerance is 15); for a small thing it may
+ask for what no cell can give, and `reachable` tells how often.
+
+Words of one picture are right or wrong together, so a thousand of them say less than a thousand
+pictures would. Intervals are Wilson's with the effective number of words p (1 - p) / v (Kish 1965),
+where v is the variance of the share p as it differs from picture to picture, or from word to word
+where that is more. Where every word hits, or none, the number of pictures counts.
+"""
+
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from attnlib.metrics import (
+    WORD_START,
+    Score,
+    uniform_weights,
+    wilson_interval,
+    word_indices,
+    word_weights,
+)
+
+RULES = ("half", "touch", "centre")
+AS_MUCH = 1 - 1e-9  # what reaches this part of an amount equals it: between them is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A caption, where the model looked at each word, and where the things are; by `Record.of`."""
+
+    words: tuple[str, ...]
+    things: tuple[frozenset[int], ...]  # those each word names; none for a word like "of"
+    weights: np.ndarray  # (words, cells), row by row
+    masks: np.ndarray  # (things, H, W), the visible pixels of each thing
+    grid: tuple[int, int]  # rows and columns of cells
+    true: bool | None = None  # of the picture; None: nobody checked
+
+    @classmethod
+    def of(
+        cls,
+        words: Sequence[str],
+        things: Sequence[Collection[int]],
+        weights,
+        masks,
+        grid: tuple[int, int],
+        tokens: Sequence[str] | None = None,
+        true: bool | None = None,
+    ) -> "Record":
+        """Put together what is known of one caption, and check that it fits.
+
+        Parameters
+        ----------
+        words : sequence of str
+        things : sequence of sets of int
+            For each word the things that it names; words that name nothing are not marked.
+        weights : array of shape (T, cells)
+            Attention, cells row by row; T is the number of tokens or, without `tokens`, of words.
+            Measured is the share of a row's sum, which need not be 1.
+        masks : array of bool, of shape (things, H, W)
+            The visible pixels of every thing in the picture.
+        grid : (rows, columns)
+            Of cells.
+        tokens : sequence of str
+            The subwords that the rows of `weights` stand for, ``▁`` starting a word, perhaps with
+            specials. A word looks where its subwords do on average (`metrics.word_weights`).
+        true : bool
+            Whether the caption is true of the picture.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, masks are not boolean, the tokens spell other words, or a word
+            names a thing that is not in the picture, or of which no pixel is visible, or was
+            written without attention.
+
+        Examples
+        --------
+        A picture of two cells, its one thing in the left one:
+
+        >>> masks = np.array([[[True, True, False, False]] * 2])
+        >>> weights = [[0.5, 0.5], [0.75, 0.25]]
+        >>> record = Record.of(["a", "dot"], [set(), {0}], weights, masks, grid=(1, 2))
+        >>> hits(record), inside(record)
+        ([None, 1.0], [None, 0.75])
+        """
+        words, things = tuple(words), tuple(frozenset(named) for named in things)
+        if len(things) != len(words):
+            raise ValueError(f"things has {len(things)} entries for {len(words)} words")
+        rows = None
+        if tokens is not None:
+            rows = word_indices(tokens)
+            _spell(words, tokens, rows)
+        weights, masks, grid = word_weights(weights, target_words=rows), _masks(masks), _grid(grid)
+        if weights.shape != (len(words), grid[0] * grid[1]):
+            raise ValueError(
+                f"weights of {weights.shape[0]} words and {weights.shape[1]} cells, for "
+                f"{len(words)} words and {grid[0]} x {grid[1]} cells"
+            )
+        for word, named, row in zip(words, things, weights, strict=True):
+            for thing in sorted(named):
+                if not 0 <= thing < len(masks):
+                    raise ValueError(f"{word!r} names thing {thing} of {len(masks)}, from 0")
+                if not masks[thing].any():
+                    raise ValueError(f"{word!r} names thing {thing}, of which nothing is visible")
+            if named and not row.any():
+                raise ValueError(f"{word!r} was written without attention: all weights are 0")
+        return cls(words, things, weights, masks, grid, true)
+
+    def only(self, words: Collection[str]) -> "Record":
+        """The same caption with only these of its words to be marked."""
+        things = (named if w in words else frozenset() for w, named in zip(self.words, self.things))
+        return replace(self, things=tuple(things))
+
+
+# On the thing? --------------------------------------------------------------------------------
+
+
+def coverage(masks, grid: tuple[int, int]) -> np.ndarray:
+    """The share of each cell's box that is covered by each mask, (masks, rows, columns).
+
+    Where boxes cut through pixels, each has its part of them.
+
+    Raises
+    ------
+    ValueError
+        If masks are not boolean of shape (things, H, W), or the grid is not two positive integers.
+
+    Examples
+    --------
+    >>> coverage(np.array([[[True, True, True, False]] * 2]), (1, 2))
+    array([[[1. , 0.5]]])
+    """
+    masks, (rows, columns) = _masks(masks), _grid(grid)
+    down, across = _overlap(rows, masks.shape[1]), _overlap(columns, masks.shape[2])
+    return down @ masks @ across.T
+
+
+def cells_on(masks, grid: tuple[int, int], rule: str = "half", tolerance: float = 0) -> np.ndarray:
+    """Which cells lie on each thing by one of the `RULES`: bool, (things, rows, columns).
+
+    Parameters
+    ----------
+    masks, grid
+        As in `coverage`.
+    rule : str
+        ``half``, ``touch`` or ``centre``, as at the top of this page.
+    tolerance : float
+        In pixels, for ``centre``: how far from the centre the nearest edge of a visible pixel may
+        be. Where a centre is the corner of four pixels, 0 asks for one of them.
+
+    Raises
+    ------
+    ValueError
+        As `coverage`; also for another rule, or a tolerance that is negative or not asked for.
+
+    Examples
+    --------
+    >>> mask = np.array([[[True, True, True, True, True, False, False, False]]])
+    >>> for rule in RULES:
+    ...     print(rule, cells_on(mask, (1, 2), rule)[0, 0])
+    half [ True False]
+    touch [ True  True]
+    centre [ True False]
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
+    if tolerance < 0 or (tolerance and rule != "centre"):
+        raise ValueError(f"tolerance must be 0 or more, and is for 'centre' alone, got {tolerance}")
+    if rule == "centre":
+        masks, grid = _masks(masks), _grid(grid)
+        near = _near(grid, masks.shape[1:], tolerance)  # (cells, pixels)
+        return (masks.reshape(len(masks), -1) @ near.T > 0).reshape(len(masks), *grid)
+    covered = coverage(masks, grid)
+    if rule == "touch":
+        return covered > 0
+    return (covered > 0) & (covered >= covered.max(axis=(1, 2), keepdims=True) / 2 * AS_MUCH)
+
+
+def hits(record: Record, rule: str = "half", tolerance: float = 0) -> list[float | None]:
+    """For each word 1 if its most attended cell lies on a thing that it names, else 0.
+
+    None for a word that names nothing. Cells that share the most attention share the mark: the
+    word is right as often as a choice among them would be. `rule` and `tolerance` as in `cells_on`.
+    """
+    on = cells_on(record.masks, record.grid, rule, tolerance).reshape(len(record.masks), -1)
+    found = []
+    for named, row in zip(record.things, record.weights, strict=True):
+        most = row >= row.max() * AS_MUCH
+        found.append(float(on[sorted(named)].any(axis=0)[most].mean()) if named else None)
+    return found
+
+
+def inside(record: Record) -> list[float | None]:
+    """For each word the share of its attention inside the masks of the things that it names.
+
+    None for a word that names nothing. A cell's weight is spread evenly over its box, so that a box
+    half on the thing gives half its weight.
+    """
+    return [
+        None if covered is None else float(min(covered @ row / row.sum(), 1))
+        for covered, row in zip(_covered(record), record.weights, strict=True)
+    ]
+
+
+def pointing_game(records: Sequence[Record], rule: str = "half", tolerance: float = 0) -> Score:
+    """The share of naming words whose most attended cell is on the thing (Zhang et al. 2016).
+
+    With `hits`, `rule` and `tolerance` as there. Zhang et al. average over kinds of things, here
+    every word counts the same: `by_class` and `by_group` tell kinds apart. The interval holds for
+    new pictures.
+
+    Raises
+    ------
+    ValueError
+        If no word names anything; as `cells_on` for rule and tolerance.
+
+    Examples
+    --------
+    >>> masks = np.array([[[True, True, False, False]] * 2])
+    >>> weights = [[[0.9, 0.1]], [[0.6, 0.4]], [[0.2, 0.8]]]
+    >>> score = pointing_game([Record.of(["dot"], [{0}], w, masks, (1, 2)) for w in weights])
+    >>> f"{score:.2f}", score.signature
+    ('0.67 [0.21, 0.94]', 'pointing game|rule:half|words:3|pictures:3|interval:wilson, effective')
+    """
+    values = [hits(record, rule, tolerance) for record in records]
+    return _share(values, f"pointing game|{_rule(rule, tolerance)}")
+
+
+def mass_inside(records: Sequence[Record]) -> Score:
+    """The mean share of a naming word's attention that falls inside the mask; see `inside`.
+
+    Uniform attention has the mean share of the picture that the things cover.
+
+    Raises
+    ------
+    ValueError
+        If no word names anything.
+    """
+    return _share([inside(record) for record in records], "attention inside the mask")
+
+
+# Other weights for the same words -------------------------------------------------------------
+
+
+def looking(record: Record, weights, grid: tuple[int, int] | None = None) -> Record:
+    """The same caption with weights (words, cells) of another model, perhaps on another grid.
+
+    Say of one with random parameters. Where it writes other subwords, use `Record.of` with its
+    tokens. Errors as there.
+    """
+    grid = grid or record.grid
+    return Record.of(record.words, record.things, weights, record.masks, grid, true=record.true)
+
+
+def uniform(record: Record) -> Record:
+    """The same caption, with attention that knows nothing.
+
+    All cells share the most attention, so that `hits` is the share of cells that lie on the thing:
+    what a random cell scores on average, exactly.
+    """
+    return replace(record, weights=uniform_weights(*record.weights.shape))
+
+
+def centre(record: Record) -> Record:
+    """The same caption, with all attention on the cell in the middle, shared if it is two or four.
+
+    Things are seldom in the corners: in photographs this baseline is high.
+    """
+    rows, columns = record.grid
+    middle = np.outer(_middle(rows), _middle(columns)).reshape(1, -1)
+    return replace(record, weights=np.repeat(middle, len(record.words), axis=0))
+
+
+def best(record: Record) -> Record:
+    """The same caption, with each word's attention on the cell that is covered most.
+
+    No attention on this grid has a greater share inside the mask: cells are coarser than things.
+    """
+    weights = record.weights.copy()
+    for row, covered in zip(weights, _covered(record), strict=True):
+        if covered is not None:
+            row[:] = 0
+            row[covered.argmax()] = 1
+    return replace(record, weights=weights)
+
+
+def reachable(records: Sequence[Record], rule: str = "half", tolerance: float = 0) -> Score:
+    """The share of naming words for which any cell would hit: the most of `pointing_game`.
+
+    1 by the rules ``half`` and ``touch``. Errors as in `pointing_game`.
+    """
+    values = []
+    for record in records:
+        any_on = cells_on(record.masks, record.grid, rule, tolerance).any(axis=(1, 2))
+        values.append([float(any_on[sorted(n)].any()) if n else None for n in record.things])
+    return _share(values, f"reachable|{_rule(rule, tolerance)}")
+
+
+# Broken down ----------------------------------------------------------------------------------
+
+
+def word_classes(grammar) -> dict[str, str]:
+    """Whether each naming word of a `data.grammar.Grammar` is noun, colour, size and so on.
+
+    Raises
+    ------
+    ValueError
+        If a word is of two classes.
+    """
+    kinds = {
+        "noun": (*grammar.nouns, *grammar.nouns.values()),
+        "colour": grammar.colours,
+        "size": grammar.sizes,
+        "texture": grammar.textures,
+        "number": grammar.numbers,
+    }
+    classes: dict[str, str] = {}
+    for kind, names in kinds.items():
+        for word in " ".join(names).split():  # "red pepper" is two words
+            if classes.setdefault(word, kind) != kind:
+                raise ValueError(f"{word!r} is both {classes[word]} and {kind}")
+    return classes
+
+
+def by_class(
+    metric: Callable[[Sequence[Record]], Score],
+    records: Sequence[Record],
+    classes: Mapping[str, str],
+) -> dict[str, Score]:
+    """A metric of the words of each class apart, in the order of `classes`.
+
+    Parameters
+    ----------
+    metric : callable
+        `pointing_game` or `mass_inside`, or a ``functools.partial`` of it.
+    records : sequence of Record
+    classes : dict of word to class
+        `word_classes` of the grammar; words that are not there are left out.
+
+    Returns
+    -------
+    dict of class to Score
+        Without the classes of which no word names anything.
+    """
+    members: dict[str, set[str]] = {}
+    for word, name in classes.items():
+        members.setdefault(name, set()).add(word)
+    found = {}
+    for name, words in members.items():
+        chosen = [record.only(words) for record in records]
+        if any(any(record.things) for record in chosen):
+            found[name] = metric(chosen)
+    return found
+
+
+def by_group(
+    metric: Callable[[Sequence], Score], items: Sequence, groups: Sequence[Hashable]
+) -> dict:
+    """A metric of the items of each group apart, the groups sorted; say by number of things.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group an item, or no item.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Verdict
+    >>> verdicts = [Verdict(parses=True, true=True), Verdict(parses=True, true=False)]
+    >>> {n: score.value for n, score in by_group(true_captions, verdicts, [3, 1]).items()}
+    {1: 0.0, 3: 1.0}
+    """
+    if len(items) != len(groups) or not items:
+        raise ValueError(f"need one group an item, got {len(groups)} for {len(items)}")
+    return {
+        group: metric([item for item, its in zip(items, groups) if its == group])
+        for group in sorted(set(groups))
+    }
+
+
+# True captions --------------------------------------------------------------------------------
+
+
+def true_captions(verdicts: Sequence) -> Score:
+    """The share of captions that are true of their picture, with its Wilson interval.
+
+    Parameters
+    ----------
+    verdicts : sequence of `data.grammar.Verdict`
+        One caption a picture, as `Grammar.check` found it. What does not parse is not true.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    return _proportion([verdict.parses and verdict.true for verdict in verdicts], "true captions")
+
+
+def parsed_captions(verdicts: Sequence) -> Score:
+    """The share of captions that the grammar can read, true or not; as `true_captions`."""
+    return _proportion([verdict.parses for verdict in verdicts], "parsed captions")
+
+
+# Right and wrong apart ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """One find of `right_but_wrong` or `wrong_but_right`."""
+
+    index: int  # of the record
+    word: int  # the word of it that decides
+    inside: float  # share of that word's attention inside the mask
+
+
+def right_but_wrong(
+    records: Sequence[Record], rule: str = "half", tolerance: float = 0
+) -> list[Case]:
+    """True captions with a word that was written with the eyes elsewhere, the clearest first.
+
+    For each such caption the word that misses with the least attention inside the mask; captions in
+    the order of that share, equal ones as they came.
+
+    Raises
+    ------
+    ValueError
+        If it is not known whether a caption is true; as `cells_on`.
+    """
+    return _apart(records, True, rule, tolerance)
+
+
+def wrong_but_right(
+    records: Sequence[Record], rule: str = "half", tolerance: float = 0
+) -> list[Case]:
+    """False captions of which every naming word was looked at in the right place, clearest first.
+
+    Which things a false caption means somebody must say: `closest` does. For each such caption the
+    word with the least attention inside the mask; captions with the greatest such share first,
+    equal ones as they came. Errors as in `right_but_wrong`.
+    """
+    return _apart(records, False, rule, tolerance)
+
+
+def closest(words: Sequence[str], captions: Sequence, most: int = 1):
+    """The true caption that differs from a false one in the fewest words, to say what it means.
+
+    "A red ring left of a blue square", where the ring is a circle, means what the true caption "a
+    red circle left of a blue square" names, word by word.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Of the false caption.
+    captions : sequence of `data.grammar.Caption`
+        True ones, of ``words`` and ``things``.
+    most : int
+        How many words may differ.
+
+    Returns
+    -------
+    Caption or None
+        None if no caption of as many words is that close, or equally close ones do not name the
+        same things.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Caption
+    >>> true = [Caption(words=("a", "circle"), things=(set(), {0}))]
+    >>> closest(["a", "ring"], true).things
+    (set(), {0})
+    """
+    differing = [
+        (sum(w != v for w, v in zip(words, caption.words, strict=True)), caption)
+        for caption in captions
+        if len(caption.words) == len(words)
+    ]
+    least = min((number for number, _ in differing), default=most + 1)
+    if least > most:
+        return None
+    found = [caption for number, caption in differing if number == least]
+    return found[0] if all(each.things == found[0].things for each in found) else None
+
+
+# Helpers --------------------------------------------------------------------------------------
+
+
+def _apart(records, true: bool, rule: str, tolerance: float) -> list[Case]:
+    found = []
+    for index, record in enumerate(records):
+        if record.true is None:
+            raise ValueError(f"record {index} does not say whether its caption is true")
+        if record.true != true:
+            continue
+        marks = zip(hits(record, rule, tolerance), inside(record), strict=True)
+        marked = [(share, t, hit) for t, (hit, share) in enumerate(marks) if hit is not None]
+        missed = [each for each in marked if each[2] == 0]
+        if true and missed:
+            share, word, _ = min(missed)
+            found.append(Case(index, word, share))
+        if not true and marked and all(hit == 1 for _, _, hit in marked):
+            share, word, _ = min(marked)
+            found.append(Case(index, word, share))
+    return sorted(found, key=lambda case: case.inside if true else -case.inside)
+
+
+def _covered(record: Record) -> list[np.ndarray | None]:
+    """For each word the share of each cell that the things it names cover together, (cells,)."""
+    covered = {
+        named: coverage(record.masks[sorted(named)].any(axis=0)[None], record.grid).reshape(-1)
+        for named in set(record.things) - {frozenset()}
+    }
+    return [covered.get(named) for named in record.things]
+
+
+def _share(values: Sequence[Sequence[float | None]], signature: str) -> Score:
+    """Mean of the words' values, 0 to 1, given picture by picture; None is left out."""
+    known = [[value for value in each if value is not None] for each in values]
+    known = [np.array(each) for each in known if each]
+    if not known:
+        raise ValueError("there is no word that names a thing")
+    words, n = np.concatenate(known), len(known)
+    p = float(words.mean())
+    if n == 1 or p in (0, 1):
+        size = n
+    else:
+        beyond = np.array([(each - p).sum() for each in known])
+        between = (beyond**2).sum() / len(words) ** 2
+        variance = max(between, words.var() / len(words))
+        size = p * (1 - p) / variance if variance > 0 else np.inf
+    said = f"{signature}|words:{len(words)}|pictures:{n}|interval:wilson, effective"
+    if np.isinf(size):  # the same of every word, as of uniform attention to equal tiles
+        return Score(p, said, (p, p))
+    return Score(p, said, wilson_interval(p * size, size))
+
+
+def _proportion(hit: Sequence[bool], signature: str) -> Score:
+    if not hit:
+        raise ValueError("there is no caption")
+    n, number = len(hit), sum(map(bool, hit))
+    return Score(number / n, f"{signature}|n:{n}|interval:wilson", wilson_interval(number, n))
+
+
+def _rule(rule: str, tolerance: float) -> str:
+    return f"rule:{rule}|tolerance:{tolerance:g}" if rule == "centre" else f"rule:{rule}"
+
+
+def _spell(words: Sequence[str], tokens: Sequence[str], rows: Sequence[int | None]) -> None:
+    """See that the subwords of each word give it."""
+    spelt = [""] * (max((row for row in rows if row is not None), default=-1) + 1)
+    for token, row in zip(tokens, rows, strict=True):
+        if row is not None:
+            spelt[row] += token.removeprefix(WORD_START)
+    if spelt != list(words):
+        raise ValueError(f"tokens spell {' '.join(spelt)!r}, but the words are {' '.join(words)!r}")
+
+
+def _masks(masks) -> np.ndarray:
+    masks = np.asarray(masks)
+    if masks.ndim != 3 or masks.dtype != bool or 0 in masks.shape[1:]:
+        raise ValueError(
+            f"masks must be boolean of shape (things, H, W), got {masks.dtype} of {masks.shape}"
+        )
+    return masks
+
+
+def _grid(grid) -> tuple[int, int]:
+    rows_columns = tuple(grid) if isinstance(grid, Collection) else (grid,)
+    if len(rows_columns) != 2 or not all(n == int(n) and n > 0 for n in rows_columns):
+        raise ValueError(f"grid must be (rows, columns), both positive integers, got {grid}")
+    return int(rows_columns[0]), int(rows_columns[1])
+
+
+@lru_cache
+def _overlap(cells: int, pixels: int) -> np.ndarray:
+    """The share of each cell's length in each pixel, (cells, pixels): rows sum to 1."""
+    cell = np.arange(cells)[:, None] * pixels / cells
+    pixel = np.arange(pixels)
+    both = np.minimum(cell + pixels / cells, pixel + 1) - np.maximum(cell, pixel)
+    return np.clip(both, 0, None) * cells / pixels
+
+
+@lru_cache
+def _near(grid: tuple[int, int], size: tuple[int, int], tolerance: float) -> np.ndarray:
+    """Zeros and ones, (cells, pixels): which pixels come within reach of each cell's centre."""
+    squares = []
+    for cells, pixels in zip(grid, size, strict=True):
+        middle = (np.arange(cells)[:, None] + 0.5) * pixels / cells
+        pixel = np.arange(pixels)
+        squares.append(np.clip(np.maximum(pixel - middle, middle - pixel - 1), 0, None) ** 2)
+    down, across = squares  # of the distances, (rows, H) and (columns, W)
+    apart = down[:, None, :, None] + across[None, :, None, :]  # (rows, columns, H, W)
+    within = apart * AS_MUCH <= tolerance**2
+    return within.reshape(grid[0] * grid[1], -1).astype(float)
+
+
+def _middle(cells: int) -> np.ndarray:
+    """Weights of the cell in the middle, or of the two."""
+    weights = np.zeros(cells)
+    weights[[(cells - 1) // 2, cells // 2]] = 1 if cells % 2 else 0.5
+    return weights
