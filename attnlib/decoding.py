@@ -8,9 +8,10 @@ cache)::
     state = model.start(memory)
     logits, weights, state = model.step(token, state, memory)   # (B,) -> (B, V), (B, S)
 
-The model should be in evaluation mode. Sentences that are done leave the batch, so no step is spent
-on them. After `max_length` tokens the end </s> is forced and pays its probability: every hypothesis
-is a whole sentence, and its `logprob` is the model's for that sentence.
+A source is ids (B, S), or images (B, 3, H, W) whose lengths are their numbers of cells. The model
+should be in evaluation mode. Sentences that are done leave the batch, so no step is spent on them.
+After `max_length` tokens the end </s> is forced and pays its probability: every hypothesis is a
+whole sentence, and its `logprob` is the model's for that sentence.
 """
 
 from collections.abc import Sequence
@@ -79,10 +80,10 @@ def greedy(
     ----------
     model : object with encode, start and step
         See the module's docstring.
-    source : Tensor of shape (B, S)
-        Source ids, padded; B may be 0.
+    source : Tensor of shape (B, S) or (B, 3, H, W)
+        Source ids, padded, or images; B may be 0.
     lengths : Tensor of shape (B,)
-        Their real lengths.
+        Their real lengths, or numbers of cells.
     max_length : int, or one a sentence
         Most tokens to write, </s> not counted.
     bos, eos : int
@@ -278,10 +279,10 @@ def _collect(steps, ends, lengths, beam, alpha) -> list[list[Hypothesis]]:
 
 def _limits(source: Tensor, lengths: Tensor, max_length) -> Tensor:
     """`max_length` as one number a sentence (B,)."""
-    if source.dim() != 2 or lengths.shape != source.shape[:1]:
+    if source.dim() not in (2, 4) or lengths.shape != source.shape[:1]:
         raise ValueError(
-            f"source must be (B, S) and lengths (B,), got {tuple(source.shape)} "
-            f"and {tuple(lengths.shape)}"
+            f"source must be ids (B, S) or images (B, 3, H, W), and lengths (B,), got "
+            f"{tuple(source.shape)} and {tuple(lengths.shape)}"
         )
     limit = torch.as_tensor(max_length, dtype=torch.long, device=source.device)
     if limit.dim() and limit.shape != lengths.shape:

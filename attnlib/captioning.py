@@ -1,0 +1,584 @@
+r"""Show, attend and tell: a caption from an image, word by word (Xu et al. 2015).
+
+An *eye* turns an image into a grid of annotation vectors, one a cell; the `Captioner` looks at them
+through the same `Attention` as a translator looks at words, and writes. To the rest of the library
+it is a translator whose source is an image: `decoding` and `training.Objective` serve both.
+
+Shapes: images (B, 3, H, W), red, green and blue in [0, 1]; annotations (B, S, D), the cells row by
+row from the top left.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from attnlib.attention import Attention
+from attnlib.seq2seq import Memory, make_attention
+
+BODY = ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2))  # channels, kernel, stride of each layer
+FIELDS = {"near": 1, "far": 3}  # the kernel of the last layer
+TARGETS = ("one", "steps/cells")
+RANGE_SLACK = 1e-3  # resizing may step over 1 by a rounding
+
+
+class PlaceNorm(nn.LayerNorm):
+    """Normalise the channels at each place of (B, C, h, w) on their own (Ba et al. 2016)."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """The same shape; no place hears of another."""
+        return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Eye(nn.Module):
+    r"""A small convolutional network from an image to a grid of annotations.
+
+    Xu et al. (2015, section 3.1.1) take the 14 x 14 cells of the last but one block of a VGG net
+    trained on ImageNet. This one has five layers, each a convolution, a norm and a rectifier, and
+    is trained with the rest. Four things differ, so that it can be said what a cell has seen:
+
+    * Every layer is centred: what cell (row, column) sees lies evenly around its own square of
+      `stride` x `stride` pixels. (A stride of 2 with a kernel of 3 would move it by half a pixel
+      a layer.)
+    * The norm takes each place by itself. Batch norm would depend on the other images, and group
+      norm on the whole image: through its mean and variance every annotation would see every pixel.
+    * The receptive field is an argument. A field wider than the cell is needed, for a cell is
+      smaller than a thing; but the wider it is, the less a weight on a cell says where it looked.
+    * Each cell has a learned vector added that says where it is. Xu's annotations have none, yet
+      know: the zeros that a VGG net pads an image with mark its borders, and deep layers pass
+      that on (Islam et al. 2020). A shallow net with small fields cannot, and a caption needs
+      "left of".
+
+    Parameters
+    ----------
+    annotation_dim : int
+        Width D of the annotations.
+    size : int
+        Height and width of the images, in pixels: the learned positions are for this size.
+    field : str
+        ``near`` or ``far``: the last layer sees one place of the layer before, or 3 x 3.
+    positions : bool
+        Whether cells have learned positions; without them, images may have any size.
+    body : sequence of (channels, kernel, stride)
+        The layers before the last.
+
+    Raises
+    ------
+    ValueError
+        If `field` is unknown, a layer is not centred, or `size` is not a multiple of the stride;
+        when called, if the images do not fit.
+    TypeError
+        When called with images that are not of a floating point type.
+
+    Examples
+    --------
+    >>> eye = Eye(annotation_dim=16)
+    >>> eye(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64, 16])
+    >>> eye.cells(64, 64), eye.stride, eye.receptive_field, Eye(field="far").receptive_field
+    ((8, 8), 8, 30, 46)
+    >>> eye.box(9, 64, 64), eye.box(9, 64, 64, seen=True)
+    ((8, 8, 16, 16), (0, 0, 27, 27))
+    """
+
+    def __init__(
+        self,
+        annotation_dim: int = 128,
+        size: int = 64,
+        field: str = "near",
+        positions: bool = True,
+        body: Sequence[tuple[int, int, int]] = BODY,
+    ):
+        super().__init__()
+        if field not in FIELDS:
+            raise ValueError(f"unknown field {field!r}: one of {', '.join(FIELDS)}")
+        self.annotation_dim, self.size = annotation_dim, size
+        layers, channels = [], 3
+        for wide, kernel, stride in (*body, (annotation_dim, FIELDS[field], 1)):
+            beyond = kernel - stride  # pixels that a place sees beyond its own
+            if beyond < 0 or beyond % 2:
+                raise ValueError(
+                    f"a kernel of {kernel} with a stride of {stride} is not centred: kernel less "
+                    "stride must be even, and not negative"
+                )
+            layers += [
+                nn.Conv2d(channels, wide, kernel, stride, beyond // 2, bias=False),
+                PlaceNorm(wide),
+                nn.ReLU(),
+            ]
+            channels = wide
+        self.layers = nn.Sequential(*layers)
+        rows, columns = self.cells(size, size)
+        self.P = None
+        if positions:
+            self.P = nn.Parameter(
+                torch.randn(rows * columns, annotation_dim) * annotation_dim**-0.5
+            )
+
+    @property
+    def stride(self) -> int:
+        """Pixels from a cell to the next, which is also the height and width of a cell."""
+        stride = 1
+        for layer in self._convolutions():
+            stride *= layer.stride[0]
+        return stride
+
+    @property
+    def receptive_field(self) -> int:
+        """Height and width, in pixels, of what an annotation depends on."""
+        field, step = 1, 1
+        for layer in self._convolutions():
+            field += (layer.kernel_size[0] - 1) * step
+            step *= layer.stride[0]
+        return field
+
+    def cells(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the grid of an image; ValueError if it is not cut into whole cells.
+
+        >>> Eye().cells(64, 96)
+        (8, 12)
+        """
+        side = self.stride
+        if height < side or width < side or height % side or width % side:
+            raise ValueError(
+                f"height and width must be multiples of {side} pixels, the side of a cell, got "
+                f"{height} x {width}"
+            )
+        return height // side, width // side
+
+    def box(
+        self, cell: int, height: int, width: int, seen: bool = False
+    ) -> tuple[int, int, int, int]:
+        """The pixels of a cell, as (left, top, right, bottom), the last two excluded.
+
+        With `seen`, all that its annotation depends on: the receptive field, as far as it lies in
+        the image.
+
+        Raises
+        ------
+        IndexError
+            If there is no such cell.
+        """
+        rows, columns = self.cells(height, width)
+        if not 0 <= cell < rows * columns:
+            raise IndexError(f"no cell {cell} in {rows} x {columns} cells, counted from 0")
+        side = self.stride
+        beyond = (self.receptive_field - side) // 2 if seen else 0
+        top, left = side * (cell // columns), side * (cell % columns)
+        return (
+            max(0, left - beyond),
+            max(0, top - beyond),
+            min(width, left + side + beyond),
+            min(height, top + side + beyond),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Look at images (B, 3, H, W): annotations (B, S, D)."""
+        check_images(images)
+        height, width = images.shape[2:]
+        self.cells(height, width)
+        if self.P is not None and (height, width) != (self.size, self.size):
+            raise ValueError(
+                f"the learned positions are for images of {self.size} x {self.size} pixels, got "
+                f"{height} x {width}"
+            )
+        maps = self.layers(images.contiguous(memory_format=torch.channels_last))  # (B, D, h, w)
+        annotations = maps.permute(0, 2, 3, 1).flatten(1, 2)
+        return annotations if self.P is None else annotations + self.P
+
+    def _convolutions(self):
+        return (layer for layer in self.layers if isinstance(layer, nn.Conv2d))
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse what is not a batch of images (B, 3, H, W) in floating point.
+
+    >>> check_images(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    Traceback (most recent call last):
+    TypeError: images must be floating point in [0, 1], got torch.uint8: divide by 255
+    """
+    if images.dim() != 4 or images.shape[1] != 3:
+        hint = ""
+        if images.dim() == 3:
+            hint = "; one image needs a batch of one, image.unsqueeze(0)"
+        elif images.dim() == 4 and images.shape[1] == 1:
+            hint = "; repeat the channel of grey images, images.expand(-1, 3, -1, -1)"
+        elif images.dim() == 4 and images.shape[1] == 4:
+            hint = "; leave out the alpha channel, images[:, :3]"
+        elif images.dim() == 4 and images.shape[-1] == 3:
+            hint = "; the channels come first, images.permute(0, 3, 1, 2)"
+        raise ValueError(f"images must be (B, 3, H, W), got {tuple(images.shape)}{hint}")
+    if not images.is_floating_point():
+        raise TypeError(
+            f"images must be floating point in [0, 1], got {images.dtype}: divide by 255"
+        )
+
+
+class State(NamedTuple):
+    """What the decoder carries from step to step."""
+
+    hidden: Tensor  # (B, H)
+    cell: Tensor  # (B, H), the LSTM's memory
+    position: Tensor  # (B,), the number of steps taken
+
+
+class CaptionDecoder(nn.Module):
+    r"""The LSTM that looks and writes (Xu et al. 2015, section 3.1.2).
+
+    .. math:: \hat z_t = \beta_t \sum_i \alpha_{ti} a_i, \qquad \beta_t = \sigma(f_\beta(h_{t-1}))
+    .. math:: h_t = \mathrm{LSTM}([E y_{t-1}; \hat z_t], h_{t-1}), \qquad
+              p(y_t) \propto \exp(L_o (E y_{t-1} + L_h h_t + L_z \hat z_t))
+
+    The state before the step asks (timing "before"), and the gate :math:`\beta_t`, one number of
+    section 4.2.1, says how much of the context the step gets. The first state and memory come from
+    the mean annotation, each through a layer with tanh. In the deep output (eq. 7) the
+    paper's :math:`L_o` is a matrix a word wide; ours is the tied embedding times a square matrix,
+    so without that matrix the last word would always speak for itself.
+
+    Parameters
+    ----------
+    width : int
+        Width E of the embeddings.
+    hidden : int
+        Width H of the state.
+    annotation_dim : int
+        Width D of the annotations.
+    attention : Attention or None
+        None: the context is the mean annotation at every step.
+    gate : bool
+        Without it :math:`\beta_t` is 1.
+    output_dropout : float
+        On the sum in the deep output.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        annotation_dim: int,
+        attention: Attention | None,
+        gate: bool = True,
+        output_dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.attention = attention
+        self.init_h = nn.Linear(annotation_dim, hidden)
+        self.init_c = nn.Linear(annotation_dim, hidden)
+        self.f_beta = nn.Linear(hidden, 1) if gate else None
+        self.cell = nn.LSTMCell(width + annotation_dim, hidden)
+        self.L_h = nn.Linear(hidden, width, bias=False)
+        self.L_z = nn.Linear(annotation_dim, width, bias=False)
+        self.L_o = nn.Linear(width, width, bias=False)
+        self.dropout = nn.Dropout(output_dropout)
+
+    def start(self, memory: Memory) -> State:
+        """State and memory before the first step, of the mean annotation."""
+        hidden, cell = self.init_h(memory.summary).tanh(), self.init_c(memory.summary).tanh()
+        return State(hidden, cell, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device))
+
+    def beta(self, hidden: Tensor) -> Tensor:
+        """The gate (B, 1) that a state (B, H) opens: between 0 and 1, or 1 without a gate."""
+        if self.f_beta is None:
+            return torch.ones_like(hidden[:, :1])
+        return self.f_beta(hidden).sigmoid()
+
+    def attend(self, hidden: Tensor, memory: Memory, position: int) -> tuple[Tensor, Tensor]:
+        """Look once: context z (B, D), and weights (B, S), which are zero without attention."""
+        if self.attention is None:
+            context = memory.summary
+            weights = torch.zeros_like(memory.mask, dtype=context.dtype)
+        else:
+            contexts, weights = self.attention(
+                hidden.unsqueeze(1),
+                memory.annotations,
+                memory.annotations,
+                memory.mask.unsqueeze(1),
+                memory.prepared,
+                position,
+                None if memory.draws is None else memory.draws[:, position : position + 1],
+            )
+            context, weights = contexts.squeeze(1), weights.squeeze(1)
+        return self.beta(hidden) * context, weights
+
+    def advance(
+        self, embedded: Tensor, state: State, memory: Memory, position: int
+    ) -> tuple[Tensor, Tensor, State]:
+        """One step on the previous word (B, E): context z (B, D), weights (B, S), new state."""
+        z, weights = self.attend(state.hidden, memory, position)
+        hidden, cell = self.cell(torch.cat([embedded, z], -1), (state.hidden, state.cell))
+        return z, weights, State(hidden, cell, state.position + 1)
+
+    def deep_output(self, embedded: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
+        """What the tied embedding turns into logits (..., E), of eq. 7."""
+        return self.L_o(self.dropout(embedded + self.L_h(hidden) + self.L_z(z)))
+
+    def step(self, embedded: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+        """One step of free running: output vector (B, E), weights (B, S), new state."""
+        z, weights, state = self.advance(embedded, state, memory, int(state.position[0]))
+        return self.deep_output(embedded, state.hidden, z), weights, state
+
+    def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """All steps on given words (B, T, E): output vectors (B, T, E), weights (B, T, S).
+
+        Only what depends on the step before stays in the loop: the deep output of all steps is one
+        matrix product.
+        """
+        state = self.start(memory)
+        hidden, contexts, weights = [], [], []
+        for t, word in enumerate(embedded.unbind(1)):
+            z, a, state = self.advance(word, state, memory, t)
+            hidden.append(state.hidden)
+            contexts.append(z)
+            weights.append(a)
+        vectors = self.deep_output(embedded, torch.stack(hidden, 1), torch.stack(contexts, 1))
+        return vectors, torch.stack(weights, 1)
+
+
+class Captioner(nn.Module):
+    r"""Eye and decoder: the whole of Show, Attend and Tell (Xu et al. 2015, section 3).
+
+    It has the methods of `seq2seq.Translator`, with images for a source. `lengths` are the numbers
+    of cells, the same for all images of a batch.
+
+    Parameters
+    ----------
+    vocab_size : int
+    width : int
+        Width E of the embeddings.
+    hidden : int
+        Width H of the decoder's state.
+    annotation_dim : int, optional
+        Width D of the annotations: of the eye given if it does not say so itself, else 128.
+    eye : nn.Module, optional
+        Anything that turns images (B, 3, H, W) into annotations (B, S, D), with an attribute
+        ``annotation_dim`` unless the argument says it. An `Eye` unless given.
+    size, field, positions
+        Of that `Eye`.
+    score : str or None
+        A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
+    window, selection : str
+        Names of `attnlib.windows.WINDOWS` and `attnlib.selection.SELECTIONS`.
+    gate : bool
+        See `CaptionDecoder`.
+    score_hidden : int
+        Width A of the additive and concat scores; `hidden` unless given.
+    max_source : int
+        Most cells that the location score knows.
+    reach : int
+        D of the monotonic and predictive windows.
+    expectation, temperature, final_temperature : float
+        Of the hard and the Gumbel selection, as in `seq2seq.Translator`.
+    dropout : float
+        On embeddings.
+    output_dropout : float
+        On annotations and in the deep output.
+    pad : int
+        Id of padding.
+
+    Raises
+    ------
+    ValueError
+        If nothing or two things say how wide the annotations are, or a setting is unknown.
+
+    Examples
+    --------
+    >>> _ = torch.manual_seed(0)
+    >>> model = Captioner(vocab_size=9, width=4, hidden=5, annotation_dim=6)
+    >>> images, lengths = torch.rand(1, 3, 64, 64), torch.tensor([64])
+    >>> logits, weights = model(images, lengths, target_in=torch.tensor([[1, 7]]))
+    >>> logits.shape, weights.shape
+    (torch.Size([1, 2, 9]), torch.Size([1, 2, 64]))
+
+    Another eye, here of four cells (torchvision's backbones fit in the same way):
+
+    >>> class Quarters(nn.Module):
+    ...     annotation_dim = 3
+    ...     def forward(self, images):
+    ...         return nn.functional.adaptive_avg_pool2d(images, 2).flatten(2).transpose(1, 2)
+    >>> model = Captioner(vocab_size=9, width=4, hidden=5, eye=Quarters())
+    >>> model(images, torch.tensor([4]), torch.tensor([[1, 7]]))[1].shape
+    torch.Size([1, 2, 4])
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        width: int = 128,
+        hidden: int = 192,
+        annotation_dim: int | None = None,
+        eye: nn.Module | None = None,
+        size: int = 64,
+        field: str = "near",
+        positions: bool = True,
+        score: str | None = "additive",
+        window: str = "everywhere",
+        selection: str = "soft",
+        gate: bool = True,
+        score_hidden: int | None = None,
+        max_source: int = 200,
+        reach: int = 10,
+        expectation: float = 0.5,
+        temperature: float = 1.0,
+        final_temperature: float = 0.5,
+        dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        pad: int = 0,
+    ):
+        super().__init__()
+        if eye is None:
+            eye = Eye(annotation_dim or 128, size, field, positions)
+        known = getattr(eye, "annotation_dim", annotation_dim)
+        if known is None:
+            raise ValueError("how wide are the eye's annotations? give annotation_dim")
+        if annotation_dim not in (None, known):
+            raise ValueError(f"annotation_dim is {annotation_dim}, but the eye says {known}")
+        attention = make_attention(
+            score,
+            window,
+            selection,
+            hidden,
+            known,
+            score_hidden or hidden,
+            max_source,
+            reach,
+            expectation,
+            temperature,
+            final_temperature,
+        )
+        self.annotation_dim = known
+        self.embedding = nn.Embedding(vocab_size, width, padding_idx=pad)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        nn.init.zeros_(self.embedding.weight[pad].detach())
+        self.eye = eye
+        self.decoder = CaptionDecoder(width, hidden, known, attention, gate, output_dropout)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        self.dropout = nn.Dropout(dropout)
+        self.annotation_dropout = nn.Dropout(output_dropout)
+
+    def encode(self, images: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
+        """Look at images (B, 3, H, W), and prepare the keys once.
+
+        Parameters
+        ----------
+        images : Tensor of shape (B, 3, H, W)
+            Red, green and blue in [0, 1], in any floating point type.
+        lengths : Tensor of shape (B,)
+            The number of cells of each image: the same for all.
+        draws : Tensor of shape (B, T), optional
+            As for `seq2seq.Translator.encode`.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a number does not fit, or values lie outside of [0, 1].
+        TypeError
+            If the images are not of a floating point type.
+        """
+        check_images(images)
+        low, high = images.aminmax() if images.numel() else (0, 1)
+        if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
+            raise ValueError(f"images must be in [0, 1], got values from {low:.4g} to {high:.4g}")
+        annotations = self.eye(images.to(self.bias.dtype))
+        B, D = len(images), self.annotation_dim
+        if annotations.dim() != 3 or annotations.shape[::2] != (B, D):
+            raise ValueError(
+                f"the eye must give annotations (B, S, D) with B = {B} and D = {D}, got "
+                f"{tuple(annotations.shape)}; a map (B, D, h, w) fits after "
+                ".flatten(2).transpose(1, 2)"
+            )
+        cells = annotations.shape[1]
+        if lengths.shape != (B,) or not bool((lengths == cells).all()):
+            raise ValueError(
+                f"lengths must be (B,), each the {cells} cells of an image: got {lengths.tolist()} "
+                f"for {B} images"
+            )
+        summary = annotations.mean(1)
+        annotations = self.annotation_dropout(annotations)
+        attention = self.decoder.attention
+        prepared = annotations if attention is None else attention.score.prepare(annotations)
+        mask = torch.ones(B, cells, dtype=torch.bool, device=images.device)
+        return Memory(annotations, prepared, mask, summary, draws)
+
+    def start(self, memory: Memory) -> State:
+        """The decoder's state before the first step."""
+        return self.decoder.start(memory)
+
+    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+        """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
+        vector, weights, state = self.decoder.step(self.embedding(token), state, memory)
+        return self.output(vector), weights, state
+
+    def output(self, vector: Tensor) -> Tensor:
+        """Logits (..., V) of output vectors (..., E)."""
+        return nn.functional.linear(vector, self.embedding.weight, self.bias)
+
+    def hidden_forward(
+        self, images: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher forcing up to the output vectors (B, T, E), and the weights (B, T, S)."""
+        memory = self.encode(images, lengths, draws)
+        return self.decoder(self.dropout(self.embedding(target_in)), memory)
+
+    def forward(
+        self, images: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: logits (B, T, V) and weights (B, T, S), given the words before each.
+
+        `draws` (B, T) are those of `encode`.
+        """
+        vectors, weights = self.hidden_forward(images, lengths, target_in, draws)
+        return self.output(vectors), weights
+
+
+def doubly_stochastic(weights: Tensor, real: Tensor, target: str = "one") -> Tensor:
+    r"""How unevenly a caption looks at the cells of its image (Xu et al. 2015, eq. 14).
+
+    .. math:: \sum_i \Big(\tau - \sum_t \alpha_{ti}\Big)^2
+
+    summed over the images. The paper has :math:`\tau = 1`, which C steps with weights that sum to 1
+    cannot reach on more than C cells; public code also has :math:`\tau = C / S`, the mean. **To
+    learning they are the same**: expanded, the sum is :math:`S \tau^2 - 2 \tau C + \sum_i (\sum_t
+    \alpha_{ti})^2`, and as long as every step's weights sum to 1 only the last term can change. The
+    two differ in value, and under a window whose weights sum to less than 1 (`windows.Predictive`).
+
+    Parameters
+    ----------
+    weights : Tensor of shape (B, T, S)
+    real : boolean Tensor of shape (B, T)
+        True at the C real steps of each caption; padding is left out.
+    target : str
+        :math:`\tau`: ``one``, or ``steps/cells``.
+
+    Returns
+    -------
+    Tensor, a scalar
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, or the target is unknown.
+    TypeError
+        If `real` is not boolean.
+
+    Examples
+    --------
+    >>> weights = torch.tensor([[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.3, 0.3, 0.4]]])
+    >>> real = torch.tensor([[True, True, False]])  # the steps sum to 1.5, 0.5 and 0
+    >>> doubly_stochastic(weights, real), doubly_stochastic(weights, real, "steps/cells")
+    (tensor(1.5000), tensor(1.1667))
+    """
+    if target not in TARGETS:
+        raise ValueError(f"unknown target {target!r}: one of {', '.join(TARGETS)}")
+    if weights.dim() != 3 or real.shape != weights.shape[:2]:
+        raise ValueError(
+            f"weights must be (B, T, S) and real (B, T), got {tuple(weights.shape)} and "
+            f"{tuple(real.shape)}"
+        )
+    if real.dtype != torch.bool:
+        raise TypeError(f"real must be boolean (True = a real step), got {real.dtype}")
+    looked = weights.masked_fill(~real.unsqueeze(-1), 0.0).sum(1)  # (B, S)
+    wanted = 1.0
+    if target == "steps/cells":
+        wanted = real.sum(1, keepdim=True).to(weights.dtype) / weights.shape[-1]
+    return (wanted - looked).square().sum()
