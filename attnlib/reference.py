@@ -162,6 +162,23 @@ def gru_step(x, h, W, U, b, c):
     return new
 
 
+def lstm_step(x, h, c, W, U, b, d):
+    """One step of an LSTM (Xu et al. 2015, eq. 1 to 3), as PyTorch arranges it: h (H,) and c (H,).
+
+    W (4H, D) and U (4H, H) hold the rows of the input gate i, the forget gate f, the candidate g
+    and the output gate o, in that order, b and d (4H,) their biases: ``c' = f c + i g`` and
+    ``h' = o tanh(c')``.
+    """
+    H = len(h)
+    seen = times(W, x) + b + times(U, h) + d
+    state, memory = np.zeros(H), np.zeros(H)
+    for j in range(H):
+        i, f, o = (sigmoid(seen[gate * H + j]) for gate in (0, 1, 3))
+        memory[j] = f * c[j] + i * np.tanh(seen[2 * H + j])
+        state[j] = o * np.tanh(memory[j])
+    return state, memory
+
+
 def read_both_ways(words, forwards, backwards, H):
     """Annotations (S, 2H) and summary (2H,) of words (S, D) (Bahdanau et al. 2015, section 3.2).
 
@@ -229,3 +246,69 @@ def luong_step(y, s, fed, annotations, attention_score, cell):
     new = cell(np.concatenate([y, fed]), s)
     contexts, weights = attend(attention_score, [new], annotations, annotations)
     return new, contexts[0], weights[0]
+
+
+def deep_output(y, h, z, L_o, L_h, L_z):
+    """L_o (y + L_h h + L_z z), for an embedded word y (E,) (Xu et al. 2015, eq. 7)."""
+    return times(L_o, y + times(L_h, h) + times(L_z, z))
+
+
+def caption(words, annotations, first, ask, gate, cell, output):
+    """A whole captioner on given words (T, E): output vectors (T, E) and weights (T, S).
+
+    Xu et al. (2015, section 3.1.2), one image with annotations (S, D). The parts are functions:
+    ``first(mean)`` the state and memory before the first step, of the mean annotation,
+    ``ask(query, t)`` a context and weights, ``gate(h)`` the number beta of section 4.2.1,
+    ``cell(input, h, c)`` a state and memory, ``output(y, h, z)`` the vector of a step.
+    """
+    S = len(annotations)
+    h, c = first(average([1 / S] * S, annotations))
+    vectors, weights = [], []
+    for t, y in enumerate(words):
+        context, a = ask(h, t)
+        z = gate(h) * context
+        h, c = cell(np.concatenate([y, z]), h, c)
+        vectors.append(output(y, h, z))
+        weights.append(a)
+    return np.array(vectors), np.array(weights)
+
+
+def doubly_stochastic(weights, target):
+    """The sum over cells of (target - the cell's share of all steps)^2 (Xu et al. 2015, eq. 14).
+
+    `weights` (C, S) are those of one caption without padding; the paper's target is 1.
+    """
+    total = 0.0
+    for i in range(len(weights[0])):
+        looked = 0.0
+        for a in weights:
+            looked += a[i]
+        total += (target - looked) ** 2
+    return total
+
+
+def convolve(image, W, stride, beyond):
+    """One layer of an eye: image (C, H, W) with weights (C', C, K, K) gives (C', H', W').
+
+    `beyond` zeros are put around the image.
+    """
+    _, height, width = image.shape
+    K = W.shape[-1]
+    rows, columns = ((side + 2 * beyond - K) // stride + 1 for side in (height, width))
+    out = np.zeros((len(W), rows, columns))
+    for o in range(len(W)):
+        for r in range(rows):
+            for s in range(columns):
+                for i in range(K):
+                    for j in range(K):
+                        y, x = r * stride - beyond + i, s * stride - beyond + j
+                        if 0 <= y < height and 0 <= x < width:
+                            out[o, r, s] += dot_score(W[o, :, i, j], image[:, y, x])
+    return out
+
+
+def normalise(x, gain, bias, eps=1e-5):
+    """gain (x - mean) / sqrt(variance + eps) + bias over the numbers of x (Ba et al. 2016)."""
+    mean = sum(x) / len(x)
+    variance = sum((x_i - mean) ** 2 for x_i in x) / len(x)
+    return gain * (x - mean) / np.sqrt(variance + eps) + bias

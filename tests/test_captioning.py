@@ -1,0 +1,562 @@
+"""The captioner against the loops; the eye against the gradient; the errors."""
+
+from functools import partial
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attnlib import reference, selection
+from attnlib.captioning import TARGETS, Captioner, Eye, check_images, doubly_stochastic
+from attnlib.decoding import beam_search, greedy
+from attnlib.seq2seq import Sampled
+from attnlib.training import Objective
+
+EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
+V = 11
+SIZE, CELLS = 8, 16  # a small image has 4 x 4 cells of 2 x 2 pixels
+TINY = ((4, 2, 2), (5, 3, 1))
+CHOICES = ("soft", "hard", "gumbel", None)
+
+
+def eye(**given):
+    return Eye(**{"annotation_dim": 6, "size": SIZE, "field": "far", "body": TINY} | given)
+
+
+def captioner(choice="soft", seed=0, **dials):
+    """A small one in float64, with weights far enough from even; None: without attention."""
+    torch.manual_seed(seed)
+    if choice is None:
+        dials["score"] = None
+    sizes = {"vocab_size": V, "width": 7, "hidden": 5, "score_hidden": 4, "eye": eye()}
+    model = Captioner(**sizes | dials, selection=choice or "soft").double().eval()
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.mul_(3)
+        for norm in model.eye.modules():
+            if isinstance(norm, nn.LayerNorm):  # or its gain and bias might as well be missing
+                norm.weight.uniform_(0.5, 2.0)
+                norm.bias.uniform_(-0.5, 0.5)
+    return model
+
+
+def images(B=3, size=SIZE, seed=5, dtype=torch.float64):
+    return torch.rand(B, 3, size, size, generator=generator(seed), dtype=dtype)
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def captions(*rows):
+    """Ids after <s> and before </s>, and the numbers of steps: padded with 0."""
+    rows = rows or ([9, 10, 4], [3, 5, 6, 8, 7], [])
+    T = max(map(len, rows)) + 1
+    given = torch.tensor([[1, *row, *[0] * (T - 1 - len(row))] for row in rows])
+    wanted = torch.tensor([[*row, 2, *[0] * (T - 1 - len(row))] for row in rows])
+    return given, wanted, torch.tensor([len(row) + 1 for row in rows])
+
+
+def cells(B, S=CELLS):
+    return torch.full((B,), S)
+
+
+# The eye --------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_an_eye_matches_the_loops():
+    model = captioner().eye
+    image = images(1)
+    maps = image[0].numpy()
+    convolutions = [layer for layer in model.layers if isinstance(layer, nn.Conv2d)]
+    norms = [layer for layer in model.layers if isinstance(layer, nn.LayerNorm)]
+    for (K, stride), convolution, norm in zip(((2, 2), (3, 1), (3, 1)), convolutions, norms):
+        maps = reference.convolve(maps, convolution.weight.numpy(), stride, (K - stride) // 2)
+        for r, s in np.ndindex(maps.shape[1:]):
+            place = reference.normalise(maps[:, r, s], norm.weight.numpy(), norm.bias.numpy())
+            maps[:, r, s] = np.maximum(place, 0)
+    assert maps.shape == (6, 4, 4)
+    for cell, got in enumerate(model(image)[0]):
+        want = maps[:, cell // 4, cell % 4] + model.P[cell].numpy()
+        np.testing.assert_allclose(got, want, **EXACT)
+
+
+def reached(model, height, width, cell):
+    """The smallest box of pixels outside of which nothing moves the annotation of a cell."""
+    pixels = torch.zeros(height, width, dtype=torch.bool)
+    for seed in range(3):  # a rectifier may hide a pixel from one image, hardly from three
+        image = torch.rand(1, 3, height, width, generator=generator(seed), requires_grad=True)
+        model(image)[0, cell].sum().backward()
+        pixels |= (image.grad[0] != 0).any(0)
+    rows, columns = (pixels.any(axis).nonzero().squeeze(1) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+@pytest.mark.parametrize("field, pixels", [("near", 30), ("far", 46)])
+def test_the_receptive_field_is_what_moves_an_annotation(field, pixels):
+    """The gradient reaches all of the field and nothing else, at the borders too."""
+    torch.manual_seed(0)
+    model = Eye(annotation_dim=8, field=field, positions=False)
+    assert model.receptive_field == pixels
+    for cell in (0, 9, 5 * 8 + 4, 63):
+        assert reached(model, 64, 64, cell) == model.box(cell, 64, 64, seen=True)
+    left, top, right, bottom = reached(model, 64, 96, 3 * 12 + 6)  # whole, in the middle
+    assert (right - left, bottom - top) == (pixels, pixels)
+    around = model.box(3 * 12 + 6, 64, 96)
+    assert {around[0] - left, around[1] - top, right - around[2], bottom - around[3]} == {
+        (pixels - 8) // 2
+    }
+
+
+def test_group_norm_would_let_every_annotation_see_every_pixel():
+    torch.manual_seed(0)
+    model = Eye(annotation_dim=8, positions=False)
+    for i, layer in enumerate(model.layers):
+        if isinstance(layer, nn.LayerNorm):
+            model.layers[i] = nn.GroupNorm(4, *layer.normalized_shape)
+    assert reached(model, 64, 64, 0) == (0, 0, 64, 64) != model.box(0, 64, 64, seen=True)
+
+
+def test_boxes_tile_the_image_row_by_row():
+    model = Eye(positions=False)
+    assert model.cells(32, 48) == (4, 6) and model.stride == 8
+    painted = np.full((32, 48), -1)
+    for cell in range(24):
+        left, top, right, bottom = model.box(cell, 32, 48)
+        assert (painted[top:bottom, left:right] == -1).all()
+        painted[top:bottom, left:right] = cell
+    assert (painted == np.add.outer(6 * (np.arange(32) // 8), np.arange(48) // 8)).all()
+    for cell in (-1, 24):
+        with pytest.raises(IndexError, match=rf"no cell {cell} in 4 x 6 cells, counted from 0"):
+            model.box(cell, 32, 48)
+
+
+@torch.no_grad()
+def test_positions_tell_equal_cells_apart():
+    """Cells of a grey image differ by their positions alone; without, a moved thing is the same."""
+    torch.manual_seed(0)
+    grey = torch.full((1, 3, 16, 16), 0.5)
+    for positions in (True, False):
+        inner = eye(size=16, positions=positions)(grey).view(8, 8, -1)[2:6, 2:6].flatten(0, 1)
+        assert (torch.pdist(inner).max() < 1e-4) != positions
+    model = eye(positions=False).double()
+    image = images(1, 16)
+    moved = image.roll((4, -2), (2, 3))
+    got, want = (model(x).view(8, 8, -1) for x in (moved, image))
+    torch.testing.assert_close(got[4:6, 2:5], want[2:4, 3:6], **EXACT)
+
+
+EYES = {
+    "field": ({"field": "wide"}, "unknown field 'wide': one of near, far$"),
+    "centre": ({"body": ((4, 3, 2),)}, "kernel of 3 with a stride of 2 is not centred"),
+    "gaps": ({"body": ((4, 2, 4),)}, "kernel of 2 with a stride of 4 is not centred"),
+    "size": ({"size": 7}, "must be multiples of 2 pixels, the side of a cell, got 7 x 7"),
+    "nothing": ({"size": 0}, "must be multiples of 2 pixels, the side of a cell, got 0 x 0"),
+}
+
+
+@pytest.mark.parametrize("case", EYES)
+def test_eyes_that_make_no_sense_are_refused(case):
+    given, message = EYES[case]
+    with pytest.raises(ValueError, match=message):
+        eye(**given)
+
+
+IMAGES = {
+    "one image": ((3, 8, 8), r"got \(3, 8, 8\); one image needs a batch of one"),
+    "grey": ((2, 1, 8, 8), r"got \(2, 1, 8, 8\); repeat the channel of grey images"),
+    "alpha": ((2, 4, 8, 8), r"got \(2, 4, 8, 8\); leave out the alpha channel"),
+    "channels last": ((2, 8, 8, 3), r"got \(2, 8, 8, 3\); the channels come first"),
+    "flat": ((2, 64), r"images must be \(B, 3, H, W\), got \(2, 64\)$"),
+    "half a cell": ((2, 3, 8, 9), "must be multiples of 2 pixels, the side of a cell, got 8 x 9"),
+    "nothing": ((2, 3, 0, 8), "must be multiples of 2 pixels, the side of a cell, got 0 x 8"),
+    "other size": ((2, 3, 12, 8), "positions are for images of 8 x 8 pixels, got 12 x 8"),
+}
+
+
+@pytest.mark.parametrize("case", IMAGES)
+def test_images_of_the_wrong_shape_are_refused(case):
+    shape, message = IMAGES[case]
+    for look in (eye(), partial(Captioner(V, eye=eye()).encode, lengths=cells(shape[0]))):
+        with pytest.raises(ValueError, match=message):
+            look(torch.zeros(shape))
+
+
+def test_images_that_are_not_numbers_from_0_to_1_are_refused():
+    model = Captioner(V, eye=eye())
+    for look in (check_images, model.eye, partial(model.encode, lengths=cells(1))):
+        with pytest.raises(TypeError, match=r"in \[0, 1\], got torch.uint8: divide by 255"):
+            look(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8))
+    bright = 255 * torch.ones(1, 3, SIZE, SIZE)
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\], got values from 255 to 255"):
+        model.encode(bright, cells(1))
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\], got values from -1 to -1"):
+        model.encode(bright / -255, cells(1))
+
+
+# The captioner --------------------------------------------------------------------------------
+
+
+def loops(model, annotations, words, draws=None):
+    """The same from the equations, one image, one step, one sum at a time.
+
+    Logits (T, V) and weights (T, S) of annotations (S, D) and ids; `draws` (T,) choose, and
+    average where negative.
+    """
+    p = {name: value.detach().numpy() for name, value in model.named_parameters()}
+    attention, S, E = model.decoder.attention, len(annotations), p["embedding.weight"]
+
+    def linear(name, x):
+        return reference.times(p[f"{name}.weight"], x) + p[f"{name}.bias"]
+
+    def first(mean):
+        return np.tanh(linear("decoder.init_h", mean)), np.tanh(linear("decoder.init_c", mean))
+
+    def gate(h):
+        if model.decoder.f_beta is None:
+            return 1.0
+        return reference.sigmoid(linear("decoder.f_beta", h)[0])
+
+    def pick(t):
+        if isinstance(attention.selection, selection.Soft):
+            return None
+        if draws is None:
+            return np.argmax
+        return None if draws[t] < 0 else partial(reference.choose, draw=draws[t])
+
+    def ask(q, t):
+        if attention is None:
+            return reference.average([1 / S] * S, annotations), np.zeros(S)
+        named = {name: p[f"decoder.attention.score.{name}.weight"] for name in "WUv"}
+        named["v"] = named["v"][0]
+        scores = [reference.additive_score(q, k, **named) for k in annotations]
+        context, a = reference.look(scores, annotations, pick=pick(t))
+        if isinstance(attention.selection, selection.StraightThroughGumbel):
+            a = np.eye(S)[pick(t)(a)]  # its weights are the choice
+        return context, a
+
+    lstm = [p[f"decoder.cell.{n}"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    deep = {name: p[f"decoder.{name}.weight"] for name in ("L_o", "L_h", "L_z")}
+    vectors, weights = reference.caption(
+        E[words],
+        annotations,
+        first,
+        ask,
+        gate,
+        lambda x, h, c: reference.lstm_step(x, h, c, *lstm),
+        partial(reference.deep_output, **deep),
+    )
+    return np.array([reference.times(E, vector) + p["bias"] for vector in vectors]), weights
+
+
+SETTINGS = list(product((*CHOICES, "hard drawn", "gumbel drawn"), (True, False)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("choice, gate", SETTINGS, ids=str)
+def test_a_whole_captioner_matches_the_loops(choice, gate):
+    """A padded batch against its captions one by one, in float64: logits and weights."""
+    model = captioner(choice and choice.removesuffix(" drawn"), gate=gate)
+    looked, (given, _, lengths) = images(), captions()
+    draws = None
+    if choice and choice.endswith("drawn"):
+        draws = torch.rand(given.shape, generator=generator(1), dtype=torch.float64)
+        if choice.startswith("hard"):
+            draws[0] = -1.0  # this caption is trained on the average
+    logits, weights = model(looked, cells(3), given, draws)
+    for b, T in enumerate(lengths):
+        want = loops(
+            model,
+            model.eye(looked[b : b + 1])[0].numpy(),
+            given[b, :T].tolist(),
+            None if draws is None else draws[b, :T].tolist(),
+        )
+        np.testing.assert_allclose(logits[b, :T], want[0], **EXACT)
+        np.testing.assert_allclose(weights[b, :T], want[1], **EXACT)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("choice, gate", SETTINGS[:8], ids=str)
+def test_steps_one_by_one_equal_teacher_forcing(choice, gate):
+    model, looked, (given, _, _) = captioner(choice, gate=gate), images(), captions()
+    logits, weights = model(looked, cells(3), given)
+    memory = model.encode(looked, cells(3))
+    state = model.start(memory)
+    for t in range(given.shape[1]):
+        step_logits, step_weights, state = model.step(given[:, t], state, memory)
+        torch.testing.assert_close(step_logits, logits[:, t], **EXACT)
+        torch.testing.assert_close(step_weights, weights[:, t], **EXACT)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("choice, gate", SETTINGS[:8], ids=str)
+def test_every_parameter_learns(choice, gate, dtype):
+    model, looked, (given, wanted, _) = captioner(choice, gate=gate), images(), captions()
+    model.to(dtype).train()
+    if choice == "hard":
+        model.decoder.attention.selection.expectation = 0.0  # choices only
+    torch.manual_seed(1)
+    loss = Objective(model, 0.1)(looked.to(dtype), cells(3), given, wanted)
+    loss.backward()
+    assert torch.isfinite(loss) and loss.dtype == dtype
+    assert not {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_padding_and_companions_change_nothing(choice):
+    """Logits, weights, loss and gradients of a batch are those of its captions one by one."""
+    model, looked, (given, wanted, lengths) = captioner(choice), images(), captions()
+    objective = Objective(model)
+
+    def gradients(loss):
+        """A score learns nothing through a choice."""
+        unused = {"materialize_grads": True} if choice == "hard" else {}
+        return torch.autograd.grad(loss, list(model.parameters()), **unused)
+
+    whole = objective(looked, cells(3), given, wanted)
+    logits, weights = model(looked, cells(3), given)
+    alone = [
+        (looked[b : b + 1], cells(1), given[b : b + 1, :T], wanted[b : b + 1, :T])
+        for b, T in enumerate(lengths)
+    ]
+    for b, (*arguments, _) in enumerate(alone):
+        one = model(*arguments)
+        torch.testing.assert_close(one[0], logits[b : b + 1, : lengths[b]], **EXACT)
+        torch.testing.assert_close(one[1], weights[b : b + 1, : lengths[b]], **EXACT)
+    total = sum(objective(*arguments) for arguments in alone)
+    torch.testing.assert_close(total, whole, **EXACT)
+    for got, want in zip(gradients(total), gradients(whole), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_a_beam_of_one_is_greedy_and_a_batch_is_its_images(choice):
+    model, looked = captioner(choice), images(6)
+    found = greedy(model, looked, cells(6), max_length=9)
+    assert len({tuple(h.ids) for h in found}) > 1  # they do depend on the image
+    for how in (beam_search, lambda *x, beam, **y: [[h] for h in greedy(*x, **y)]):
+        for b, (h,) in enumerate(how(model, looked, cells(6), max_length=9, beam=1)):
+            assert h.ids == found[b].ids
+            assert h.logprob == pytest.approx(found[b].logprob, abs=1e-12)
+            np.testing.assert_allclose(h.weights, found[b].weights, **EXACT)
+            assert h.weights.shape == (len(h.ids), CELLS)
+    for beam in (1, 4):
+        many = beam_search(model, looked, cells(6), max_length=9, beam=beam)
+        for b in range(6):
+            (one,) = beam_search(model, looked[b : b + 1], cells(1), max_length=9, beam=beam)
+            assert [h.ids for h in one] == [h.ids for h in many[b]]
+            scores = [h.logprob for h in one]
+            assert scores == pytest.approx([h.logprob for h in many[b]], abs=1e-12)
+    assert greedy(model, looked[:0], cells(0)) == beam_search(model, looked[:0], cells(0)) == []
+
+
+@torch.no_grad()
+def test_a_hypothesis_has_the_probability_that_teacher_forcing_gives():
+    model, looked = captioner("hard"), images(4)
+    for b, (best, *_) in enumerate(beam_search(model, looked, cells(4), max_length=6, beam=3)):
+        given, wanted, _ = captions(best.ids)
+        logits, _ = model(looked[b : b + 1], cells(1), given)
+        log_p = logits.log_softmax(-1).gather(-1, wanted.unsqueeze(-1)).sum()
+        assert best.logprob == pytest.approx(float(log_p), abs=1e-12)
+
+
+@pytest.mark.parametrize("choice", ["hard", "gumbel"])
+def test_samples_are_made_again_by_their_seed(choice):
+    model, looked = captioner(choice), images(6)
+
+    def sample(seed):
+        sampled = Sampled(model, generator(seed))
+        return [h.logprob for h in greedy(sampled, looked, cells(6), max_length=9, eos=0)]
+
+    assert sample(0) == sample(0) != sample(1)
+    assert sample(0) != [h.logprob for h in greedy(model, looked, cells(6), max_length=9, eos=0)]
+
+
+@torch.no_grad()
+def test_the_gate_opens_from_0_to_1_and_closes_the_context_out():
+    model, looked, (given, _, _) = captioner(), images(), captions()
+    memory = model.encode(looked, cells(3))
+    state, seen = model.start(memory), []
+    for t in range(given.shape[1]):
+        seen.append(model.decoder.beta(state.hidden))
+        assert seen[-1].shape == (3, 1)
+        state = model.step(given[:, t], state, memory)[2]
+    seen = torch.cat(seen)
+    assert (seen > 0).all() and (seen < 1).all() and seen.std() > 0.01
+    z, weights = model.decoder.attend(state.hidden, memory, 0)
+    context = (weights.unsqueeze(-1) * memory.annotations).sum(1)
+    torch.testing.assert_close(z, model.decoder.beta(state.hidden) * context, **EXACT)
+
+    def logits():
+        """With the same first state: what is left of the image is the context."""
+        states = [model.start(memory), model.start(memory)]
+        changed = memory._replace(annotations=memory.annotations + 1)
+        return [model.step(given[:, 0], s, m)[0] for s, m in zip(states, (memory, changed))]
+
+    assert not torch.equal(*logits())
+    model.decoder.f_beta.bias.fill_(-1e4)
+    assert torch.equal(*logits())
+    open_ = captioner(gate=False)
+    assert open_.decoder.beta(state.hidden).eq(1).all()
+    assert not [name for name, _ in open_.named_parameters() if "f_beta" in name]
+
+
+@torch.no_grad()
+def test_without_attention_every_step_sees_the_mean_annotation():
+    model, looked, (given, _, _) = captioner(None, gate=False), images(), captions()
+    memory = model.encode(looked, cells(3))
+    torch.testing.assert_close(memory.summary, model.eye(looked).mean(1), **EXACT)
+    for t in (0, 3):
+        z, weights = model.decoder.attend(torch.randn(3, 5).double(), memory, t)
+        assert torch.equal(z, memory.summary) and weights.eq(0).all()
+    shuffled = model.eye.P[torch.randperm(CELLS)]  # where things are is lost
+    before = model(looked, cells(3), given)[0]
+    model.eye.P.copy_(shuffled)
+    torch.testing.assert_close(model(looked, cells(3), given)[0], before, **EXACT)
+
+
+@torch.no_grad()
+def test_any_floating_type_of_image_serves():
+    model, (given, _, _) = captioner().float(), captions()
+    looked = images()
+    logits, weights = model(looked, cells(3), given)  # float64 images, a float32 model
+    assert logits.dtype == weights.dtype == torch.float32
+    same = model(looked.float(), cells(3), given)
+    assert torch.equal(logits, same[0]) and torch.equal(weights, same[1])
+    double = captioner()(looked, cells(3), given)
+    torch.testing.assert_close(logits.double(), double[0], rtol=0, atol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        half, _ = model(looked, cells(3), given)
+    assert torch.isfinite(half).all()
+    torch.testing.assert_close(half.double(), double[0], rtol=0, atol=0.5)
+
+
+def test_the_default_is_small():
+    for field in ("near", "far"):
+        model = Captioner(60, field=field)
+        assert sum(p.numel() for p in model.parameters()) < 1_000_000
+        assert model.eye.annotation_dim == model.annotation_dim == 128
+
+
+# Other eyes -----------------------------------------------------------------------------------
+
+
+class Backbone(nn.Module):
+    """As torchvision's are made: features (B, D, h, w), of any image."""
+
+    def __init__(self, flat=True):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 6, 5, 2), nn.ReLU(), nn.MaxPool2d(2))
+        self.flat = flat
+
+    def forward(self, images):
+        maps = self.features(images)
+        return maps.flatten(2).transpose(1, 2) if self.flat else maps
+
+
+def test_another_eye_drops_in():
+    given, wanted, _ = captions()
+    model = Captioner(V, width=7, hidden=5, eye=Backbone(), annotation_dim=6)
+    looked = images(size=30, dtype=torch.float32)
+    Objective(model)(looked, cells(3, 36), given, wanted).backward()
+    assert all(p.grad.any() for p in model.parameters())
+    assert greedy(model.eval(), looked, cells(3, 36), max_length=4)[0].weights.shape[1] == 36
+    named = Backbone()
+    named.annotation_dim = 6
+    assert Captioner(V, eye=named).annotation_dim == 6
+    with pytest.raises(ValueError, match="how wide are the eye's annotations"):
+        Captioner(V, eye=Backbone())
+    with pytest.raises(ValueError, match="annotation_dim is 5, but the eye says 6"):
+        Captioner(V, eye=named, annotation_dim=5)
+    wrong = {
+        "map": (Captioner(V, eye=Backbone(flat=False), annotation_dim=6), r"got \(3, 6, 6, 6\)"),
+        "width": (Captioner(V, eye=Backbone(), annotation_dim=7), r"D = 7, got \(3, 36, 6\)"),
+    }
+    for model, message in wrong.values():
+        with pytest.raises(ValueError, match=message):
+            model.encode(looked, cells(3, 36))
+
+
+def test_lengths_are_the_cells():
+    model = captioner()
+    for lengths in (cells(3, 15), torch.tensor([16, 16, 7]), cells(2), torch.tensor([[16] * 3])):
+        with pytest.raises(ValueError, match="each the 16 cells of an image: got"):
+            model.encode(images(), lengths)
+
+
+@pytest.mark.parametrize(
+    "dials, message",
+    [
+        ({"score": "sideways"}, "unknown score 'sideways'"),
+        ({"selection": "sideways"}, "unknown selection 'sideways'"),
+        ({"window": "sideways"}, "unknown window 'sideways'"),
+        ({"field": "sideways"}, "unknown field 'sideways'"),
+        ({"size": 60}, "multiples of 8 pixels"),
+    ],
+)
+def test_unknown_settings_are_refused(dials, message):
+    with pytest.raises(ValueError, match=message):
+        Captioner(V, **dials)
+
+
+# The doubly stochastic term -------------------------------------------------------------------
+
+
+def looks(B=3, T=6, S=5):
+    weights = torch.rand(B, T, S, generator=generator(2), dtype=torch.float64).softmax(-1)
+    real = torch.arange(T) < torch.tensor([6, 2, 4]).unsqueeze(1)
+    return weights, real
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_doubly_stochastic_term_matches_the_loops(target):
+    weights, real = looks()
+    want = 0.0
+    for a, steps in zip(weights.numpy(), real.sum(1).tolist(), strict=True):
+        tau = 1.0 if target == "one" else steps / 5
+        want += reference.doubly_stochastic(a[:steps], tau)
+    np.testing.assert_allclose(doubly_stochastic(weights, real, target), want, **EXACT)
+    weights[~real] = torch.nan  # padding is out, whatever it holds
+    np.testing.assert_allclose(doubly_stochastic(weights, real, target), want, **EXACT)
+
+
+def test_both_targets_teach_the_same():
+    """As long as each row of weights sums to 1, whatever the target is."""
+    scores = torch.randn(3, 6, 5, generator=generator(3), dtype=torch.float64, requires_grad=True)
+    _, real = looks()
+
+    def gradient(target, factor):
+        term = doubly_stochastic(scores.softmax(-1) * factor, real, target)
+        return torch.autograd.grad(term, scores)[0]
+
+    one, mean = (gradient(target, 1.0) for target in TARGETS)
+    torch.testing.assert_close(one, mean, **EXACT)
+    assert one[real].abs().max() > 0.01 and one[~real].eq(0).all()
+    bell = torch.tensor([0.1, 0.6, 1.0, 0.6, 0.1])  # as a predictive window has
+    assert not torch.allclose(*(gradient(target, bell) for target in TARGETS))
+
+
+def test_an_even_look_is_the_least():
+    even = torch.full((1, 4, 8), 1 / 8, dtype=torch.float64)
+    real = torch.ones(1, 4, dtype=torch.bool)
+    assert float(doubly_stochastic(even, real, "steps/cells")) == 0
+    assert float(doubly_stochastic(even, real)) == pytest.approx(8 * 0.5**2)
+    sharp = torch.eye(8, dtype=torch.float64)[None, :4]  # four cells once each
+    assert float(doubly_stochastic(sharp, real)) == 4
+    stuck = torch.eye(8, dtype=torch.float64)[None, [0] * 4]  # one cell four times
+    assert float(doubly_stochastic(stuck, real)) == 3**2 + 7
+
+
+def test_what_the_term_refuses():
+    weights, real = looks()
+    with pytest.raises(ValueError, match=r"unknown target 'two': one of one, steps/cells$"):
+        doubly_stochastic(weights, real, "two")
+    with pytest.raises(ValueError, match=r"got \(3, 6, 5\) and \(3, 5\)"):
+        doubly_stochastic(weights, real[:, 1:])
+    with pytest.raises(ValueError, match=r"got \(6, 5\) and \(6,\)"):
+        doubly_stochastic(weights[0], real[0])
+    with pytest.raises(TypeError, match=r"real must be boolean .*, got torch.int64"):
+        doubly_stochastic(weights, real.long())
