@@ -334,8 +334,10 @@ def exact_match(hypotheses: Sequence, references: Sequence) -> Score:
     return Score(hits / n, f"exact match|n:{n}|interval:wilson", wilson_interval(hits, n))
 
 
-def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+def wilson_interval(hits: float, trials: float) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927); sound also where all or none were hits.
+
+    Neither need be whole: `trials` may be an effective number.
 
     >>> "{:.3f} {:.3f}".format(*wilson_interval(10, 10))
     '0.722 1.000'

@@ -6,6 +6,10 @@ caption: for each word the attention it was written with, and the things that it
 the attention does. Other weights for the same words go through the same functions: the baselines
 `uniform` and `centre`, the upper bound `best`, another model by `looking`.
 
+A caption that a model wrote can be marked where it is true, for then `Grammar.link` knows what its
+words name; that leaves out the pictures the model failed at. Captions of the data, which it is made
+to write (teacher forcing), can all be marked.
+
 A cell stands for its box: the picture cut evenly into rows and columns, row by row. That is where
 the receptive field of the cell is centred. The field reaches further, so a cell beside a thing may
 have seen it; but by that measure nearly every cell has seen everything. What "on the thing" means
@@ -28,7 +32,7 @@ where v is the variance of the share p as it differs from picture to picture, or
 where that is more. Where every word hits, or none, the number of pictures counts.
 """
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -44,6 +48,7 @@ from attnlib.metrics import (
 )
 
 RULES = ("half", "touch", "centre")
+CLASSES = ("number", "size", "texture", "colour", "noun")  # of words, in the order they are said
 AS_MUCH = 1 - 1e-9  # what reaches this part of an amount equals it: between them is rounding
 
 
@@ -129,9 +134,9 @@ class Record:
                 raise ValueError(f"{word!r} was written without attention: all weights are 0")
         return cls(words, things, weights, masks, grid, true)
 
-    def only(self, words: Collection[str]) -> "Record":
-        """The same caption with only these of its words to be marked."""
-        things = (named if w in words else frozenset() for w, named in zip(self.words, self.things))
+    def only(self, marked: Sequence[bool]) -> "Record":
+        """The same caption with only some of its words to be marked, one bool a word."""
+        things = (x if mark else frozenset() for x, mark in zip(self.things, marked, strict=True))
         return replace(self, things=tuple(things))
 
 
@@ -219,10 +224,8 @@ def inside(record: Record) -> list[float | None]:
     None for a word that names nothing. A cell's weight is spread evenly over its box, so that a box
     half on the thing gives half its weight.
     """
-    return [
-        None if covered is None else float(min(covered @ row / row.sum(), 1))
-        for covered, row in zip(_covered(record), record.weights, strict=True)
-    ]
+    pairs = zip(record.things, record.weights, strict=True)
+    return [_mass(record, named, row) if named else None for named, row in pairs]
 
 
 def pointing_game(records: Sequence[Record], rule: str = "half", tolerance: float = 0) -> Score:
@@ -300,10 +303,10 @@ def best(record: Record) -> Record:
     No attention on this grid has a greater share inside the mask: cells are coarser than things.
     """
     weights = record.weights.copy()
-    for row, covered in zip(weights, _covered(record), strict=True):
-        if covered is not None:
+    for row, named in zip(weights, record.things, strict=True):
+        if named:
             row[:] = 0
-            row[covered.argmax()] = 1
+            row[_covered(record, named).argmax()] = 1
     return replace(record, weights=weights)
 
 
@@ -322,55 +325,65 @@ def reachable(records: Sequence[Record], rule: str = "half", tolerance: float = 
 # Broken down ----------------------------------------------------------------------------------
 
 
-def word_classes(grammar) -> dict[str, str]:
-    """Whether each naming word of a `data.grammar.Grammar` is noun, colour, size and so on.
+def word_classes(grammar, words: Sequence[str]) -> list[str | None]:
+    """Of each word of a caption whether it is number, size, texture, colour or noun, else None.
+
+    Found by reading the caption with its `data.grammar.Grammar`, as one word may be two things:
+    in "two red twos" the number is a noun as well.
 
     Raises
     ------
-    ValueError
-        If a word is of two classes.
+    GrammarError
+        A ValueError, if it cannot be read.
+
+    Examples
+    --------
+    >>> from attnlib.data.grammar import Grammar
+    >>> digits = Grammar({"two": "twos"}, colours=("red",))
+    >>> word_classes(digits, ["two", "red", "twos"])
+    ['number', 'colour', 'noun']
     """
-    kinds = {
-        "noun": (*grammar.nouns, *grammar.nouns.values()),
-        "colour": grammar.colours,
-        "size": grammar.sizes,
-        "texture": grammar.textures,
-        "number": grammar.numbers,
-    }
-    classes: dict[str, str] = {}
-    for kind, names in kinds.items():
-        for word in " ".join(names).split():  # "red pepper" is two words
-            if classes.setdefault(word, kind) != kind:
-                raise ValueError(f"{word!r} is both {classes[word]} and {kind}")
+    statement = grammar.parse(" ".join(words))
+    classes: list[str | None] = [None] * len(words)
+    for k, phrase in enumerate(statement.phrases):
+        before = [name for name in CLASSES[:-1] if getattr(phrase, name)]  # as they are said
+        places = [t for t, named in enumerate(statement.names) if named == k]
+        nouns = ["noun"] * (len(places) - len(before))  # "red pepper" is two
+        for t, name in zip(places, before + nouns, strict=True):
+            classes[t] = name
     return classes
 
 
 def by_class(
-    metric: Callable[[Sequence[Record]], Score],
-    records: Sequence[Record],
-    classes: Mapping[str, str],
+    metric: Callable[[Sequence[Record]], Score], records: Sequence[Record], grammar
 ) -> dict[str, Score]:
-    """A metric of the words of each class apart, in the order of `classes`.
+    """A metric of numbers, sizes, textures, colours and nouns apart; see `word_classes`.
 
     Parameters
     ----------
     metric : callable
-        `pointing_game` or `mass_inside`, or a ``functools.partial`` of it.
+        `pointing_game` or `mass_inside`, or a ``functools.partial`` of one.
     records : sequence of Record
-    classes : dict of word to class
-        `word_classes` of the grammar; words that are not there are left out.
+    grammar : data.grammar.Grammar
+        That of their captions.
 
     Returns
     -------
     dict of class to Score
-        Without the classes of which no word names anything.
+        In the order of `CLASSES`, without those of which there is no word.
+
+    Raises
+    ------
+    GrammarError
+        A ValueError, if a caption cannot be read.
     """
-    members: dict[str, set[str]] = {}
-    for word, name in classes.items():
-        members.setdefault(name, set()).add(word)
+    classes = [word_classes(grammar, record.words) for record in records]
     found = {}
-    for name, words in members.items():
-        chosen = [record.only(words) for record in records]
+    for name in CLASSES:
+        chosen = [
+            record.only([one == name for one in its])
+            for record, its in zip(records, classes, strict=True)
+        ]
         if any(any(record.things) for record in chosen):
             found[name] = metric(chosen)
     return found
@@ -434,35 +447,49 @@ class Case:
 
     index: int  # of the record
     word: int  # the word of it that decides
-    inside: float  # share of that word's attention inside the mask
+    inside: float  # share of that word's attention on what it names
+    other: float  # and on the other things
 
 
 def right_but_wrong(
     records: Sequence[Record], rule: str = "half", tolerance: float = 0
 ) -> list[Case]:
-    """True captions with a word that was written with the eyes elsewhere, the clearest first.
+    """True captions with a word that was written while looking elsewhere, the clearest first.
 
-    For each such caption the word that misses with the least attention inside the mask; captions in
-    the order of that share, equal ones as they came.
+    The word of a caption that decides is the one that misses (see `hits`) with the least attention
+    on what it names, among equals with the most on other things. Captions are in that order too;
+    then as they came.
 
     Raises
     ------
     ValueError
-        If it is not known whether a caption is true; as `cells_on`.
+        If a record does not say whether its caption is true; as `cells_on`.
     """
-    return _apart(records, True, rule, tolerance)
+    found = []
+    for index, record in _judged(records, True):
+        marks = enumerate(hits(record, rule, tolerance))
+        missed = [_case(index, record, t) for t, hit in marks if hit == 0]
+        if missed:
+            found.append(min(missed, key=_off))
+    return sorted(found, key=_off)
 
 
 def wrong_but_right(
     records: Sequence[Record], rule: str = "half", tolerance: float = 0
 ) -> list[Case]:
-    """False captions of which every naming word was looked at in the right place, clearest first.
+    """False captions of which each naming word was written looking at the right thing.
 
-    Which things a false caption means somebody must say: `closest` does. For each such caption the
-    word with the least attention inside the mask; captions with the greatest such share first,
-    equal ones as they came. Errors as in `right_but_wrong`.
+    Somebody must say which things a false caption means: `closest` does. The word that decides is
+    the one with the least attention on what it names; captions with the most such attention come
+    first. Errors as in `right_but_wrong`.
     """
-    return _apart(records, False, rule, tolerance)
+    found = []
+    for index, record in _judged(records, False):
+        marks = enumerate(hits(record, rule, tolerance))
+        marked = {t: hit for t, hit in marks if hit is not None}
+        if marked and all(hit == 1 for hit in marked.values()):
+            found.append(min((_case(index, record, t) for t in marked), key=_off))
+    return sorted(found, key=lambda case: -case.inside)
 
 
 def closest(words: Sequence[str], captions: Sequence, most: int = 1):
@@ -508,32 +535,33 @@ def closest(words: Sequence[str], captions: Sequence, most: int = 1):
 # Helpers --------------------------------------------------------------------------------------
 
 
-def _apart(records, true: bool, rule: str, tolerance: float) -> list[Case]:
-    found = []
+def _judged(records: Sequence[Record], true: bool) -> list[tuple[int, Record]]:
+    """The records whose captions are true, or those whose captions are false."""
     for index, record in enumerate(records):
         if record.true is None:
             raise ValueError(f"record {index} does not say whether its caption is true")
-        if record.true != true:
-            continue
-        marks = zip(hits(record, rule, tolerance), inside(record), strict=True)
-        marked = [(share, t, hit) for t, (hit, share) in enumerate(marks) if hit is not None]
-        missed = [each for each in marked if each[2] == 0]
-        if true and missed:
-            share, word, _ = min(missed)
-            found.append(Case(index, word, share))
-        if not true and marked and all(hit == 1 for _, _, hit in marked):
-            share, word, _ = min(marked)
-            found.append(Case(index, word, share))
-    return sorted(found, key=lambda case: case.inside if true else -case.inside)
+    return [(index, record) for index, record in enumerate(records) if record.true == true]
 
 
-def _covered(record: Record) -> list[np.ndarray | None]:
-    """For each word the share of each cell that the things it names cover together, (cells,)."""
-    covered = {
-        named: coverage(record.masks[sorted(named)].any(axis=0)[None], record.grid).reshape(-1)
-        for named in set(record.things) - {frozenset()}
-    }
-    return [covered.get(named) for named in record.things]
+def _case(index: int, record: Record, t: int) -> Case:
+    named, row = record.things[t], record.weights[t]
+    others = set(range(len(record.masks))) - named
+    return Case(index, t, _mass(record, named, row), _mass(record, others, row))
+
+
+def _off(case: Case) -> tuple[float, float]:
+    return case.inside, -case.other
+
+
+def _covered(record: Record, named: Collection[int]) -> np.ndarray:
+    """The share of each cell that these things cover together, (cells,)."""
+    together = record.masks[sorted(named)].any(axis=0)
+    return coverage(together[None], record.grid).reshape(-1)
+
+
+def _mass(record: Record, named: Collection[int], row: np.ndarray) -> float:
+    """The share of a row of weights that falls on these things."""
+    return float(min(_covered(record, named) @ row / row.sum(), 1))
 
 
 def _share(values: Sequence[Sequence[float | None]], signature: str) -> Score:
@@ -597,9 +625,9 @@ def _grid(grid) -> tuple[int, int]:
 @lru_cache
 def _overlap(cells: int, pixels: int) -> np.ndarray:
     """The share of each cell's length in each pixel, (cells, pixels): rows sum to 1."""
-    cell = np.arange(cells)[:, None] * pixels / cells
+    edges = np.arange(cells + 1)[:, None] * pixels / cells
     pixel = np.arange(pixels)
-    both = np.minimum(cell + pixels / cells, pixel + 1) - np.maximum(cell, pixel)
+    both = np.minimum(edges[1:], pixel + 1) - np.maximum(edges[:-1], pixel)
     return np.clip(both, 0, None) * cells / pixels
 
 

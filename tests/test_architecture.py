@@ -20,11 +20,12 @@ LAYERS = {
     "ibm1": 4,
     "metrics": 4,
     "plotting": 4,
+    "backbones": 5,
     "pointing": 5,
-    "pretrained": 5,
-    "training": 6,
-    "explore": 6,
-    "cli": 7,
+    "pretrained": 6,
+    "training": 7,
+    "explore": 7,
+    "cli": 8,
 }
 PACKAGE = Path(attnlib.__file__).parent
 
