@@ -37,6 +37,10 @@ TATOEBA_HOME = (
     "bb021da3ec72de72f8befe63fb357a2853c2ac4b/"
 )
 HANSARDS_HOME = "https://web.eecs.umich.edu/~mihalcea/wpt/data/"
+GROCERIES_HOME = (
+    "https://raw.githubusercontent.com/marcusklasson/GroceryStoreDataset/"
+    "fc80ba90f803d79d0383df52c5a4ac5de99ff6fc/"
+)
 TRIES = 3  # a broken or altered download is fetched again this many times in all
 SECONDS = 30  # without an answer
 
@@ -82,6 +86,18 @@ f338ae5b85043f507460e2e0a1184bc495a24419b61ccc8ec8426a8a8c461d04  trial/trial.e
 b4fc275ae7b5f4cd4996e34be44d352d8478cf2cf493ba7e61ad1775d736945a  trial/trial.f
 d5fe618c95a377f40747f189466bc2e7d2383507c84d31e2303e414c5ce43dc3  trial/trial.wa
 """
+GROCERIES = Path(__file__).with_name("groceries.txt")  # too many to stand here
+
+
+def groceries() -> list[tuple[str, str, str]]:
+    """Name, sha256 and class of each photograph in `GROCERIES`.
+
+    >>> groceries()[0][0::2]
+    ('grocery-store/dataset/train/Fruit/Apple/Granny-Smith/Granny-Smith_001.jpg', 'Granny-Smith')
+    """
+    lines = GROCERIES.read_text("utf-8").splitlines()
+    rows = (line.split() for line in lines if not line.startswith("#"))
+    return [(f"grocery-store/dataset/{path}", digest, label) for digest, path, label in rows]
 
 
 def _table(sums):
@@ -100,6 +116,9 @@ def _registry():
         part = name.split("/")[0] if "/" in name else "training"
         home = f"{HANSARDS_HOME}English-French.{part}.tar.gz"
         yield Entry(f"hansards/{name}", digest, None, home)
+    for name, digest, _ in groceries():
+        path = name.removeprefix("grocery-store/")
+        yield Entry(name, digest, GROCERIES_HOME + path)
 
 
 REGISTRY = {entry.name: entry for entry in _registry()}

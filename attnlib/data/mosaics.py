@@ -1,0 +1,348 @@
+"""Mosaics of real photographs, with captions that are known to be true.
+
+Two to four photographs of fruit and vegetables, each of another kind, stand in a grid of 2 x 2
+tiles: "bananas above carrots and left of red peppers". Generated scenes say where each thing is
+because we drew it; here the tile is the truth, and the pixels are real. The photographs are 1,509
+of the Grocery Store Dataset (Klasson, Zhang and Kjellström 2019, "A Hierarchical Grocery Store
+Image Dataset with Visual and Semantic Labels"; MIT licence), of 16 kinds, taken with a telephone in
+shops. They are downloaded on first use, those of one split at a time, and kept small in the cache.
+
+The photographs of train, val and test are those of the data set's own splits. Val has no plum.
+"""
+
+import functools
+import hashlib
+import os
+import random
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from attnlib.data import files
+from attnlib.data.grammar import Grammar, Thing
+from attnlib.data.scenes import Sample
+
+TILE = 48  # pixels a side of one photograph
+SIZE = 2 * TILE
+KEPT = 64  # pixels a side of the cached copies: a crop of three quarters still fills a tile
+SPLITS = ("train", "val", "test")
+MARGIN = TILE / 2  # centres of neighbouring tiles are a tile apart
+SECOND = 0.5  # how often a caption says a second relation where there is one
+EMPTY = 128  # the grey of a tile without a photograph
+NARROWEST = 0.6  # share of a photograph's side that a training crop shows, at the least
+CONNECTIONS = 8  # downloads at a time
+
+KINDS = {  # the classes of the data set that we take, and what captions call them
+    "Granny-Smith": "apples",
+    "Aubergine": "aubergines",
+    "Avocado": "avocados",
+    "Banana": "bananas",
+    "Carrots": "carrots",
+    "Cucumber": "cucumbers",
+    "Kiwi": "kiwis",
+    "Lemon": "lemons",
+    "Brown-Cap-Mushroom": "mushrooms",
+    "Yellow-Onion": "onions",
+    "Orange": "oranges",
+    "Plum": "plums",
+    "Floury-Potato": "potatoes",
+    "Solid-Potato": "potatoes",
+    "Red-Bell-Pepper": "red peppers",
+    "Beef-Tomato": "tomatoes",
+    "Regular-Tomato": "tomatoes",
+    "Vine-Tomato": "tomatoes",
+    "Watermelon": "watermelons",
+}
+NOUNS = tuple(dict.fromkeys(KINDS.values()))
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph: its name in `files.REGISTRY`, the split it belongs to, what it shows."""
+
+    name: str
+    split: str
+    noun: str
+
+
+@functools.cache
+def photographs() -> tuple[Photograph, ...]:
+    """All photographs; `Thing.image` is a position in this tuple.
+
+    >>> photographs()[0].noun, len(photographs())
+    ('apples', 1509)
+    """
+    return tuple(
+        Photograph(name, name.split("/")[2], KINDS[label]) for name, _, label in files.groceries()
+    )
+
+
+@functools.cache
+def _numbers(split: str) -> range:
+    """The positions of a split's photographs: they stand together."""
+    found = [number for number, photo in enumerate(photographs()) if photo.split == split]
+    return range(found[0], found[-1] + 1)
+
+
+@functools.cache
+def _showing(split: str) -> dict[str, tuple[int, ...]]:
+    """The photographs of each noun in a split."""
+    numbers: dict[str, list[int]] = {}
+    for number in _numbers(split):
+        numbers.setdefault(photographs()[number].noun, []).append(number)
+    return {noun: tuple(found) for noun, found in numbers.items()}
+
+
+# Small copies -----------------------------------------------------------------------------------
+
+
+@functools.cache
+def _small(split: str) -> np.ndarray:
+    """A split's photographs, uint8 (n, KEPT, KEPT, 3): from the cache, else made and kept there."""
+    names = [photographs()[number].name for number in _numbers(split)]
+    path = files.cache() / "grocery-store" / f"{split}-{_key(names)}.npz"
+    shape = (len(names), KEPT, KEPT, 3)
+    try:
+        with np.load(path) as kept:
+            small = kept["photographs"]  # the zip's own checksums are compared here
+        if small.shape == shape and small.dtype == np.uint8:
+            return small
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # not there, or not whole: make it
+    small = _shrink_all(names)
+    _keep(small, path)
+    return small
+
+
+def _key(names: Sequence[str]) -> str:
+    """Says which bytes were shrunk, and to what size; another list has another key."""
+    digests = "".join(files.REGISTRY[name].sha256 for name in names)
+    return hashlib.sha256(f"{KEPT} {digests}".encode()).hexdigest()[:16]
+
+
+def _shrink_all(names: Sequence[str]) -> np.ndarray:
+    """Fetch and shrink; what has been downloaded is kept, so that a second call goes on."""
+    from tqdm import tqdm
+
+    small = np.empty((len(names), KEPT, KEPT, 3), np.uint8)
+    progress = tqdm(total=len(names), desc="photographs", unit="", leave=False)
+    with progress, ThreadPoolExecutor(CONNECTIONS) as pool:
+        done = pool.map(lambda name: _shrunk(files.fetch(name)), names)
+        for i in range(len(names)):
+            try:
+                small[i] = next(done)
+            except files.DataError as error:
+                raise files.DataError(
+                    f"{error} ({i} of {len(names)} photographs were read; those that have been "
+                    "downloaded are kept, so try again)"
+                ) from error
+            progress.update()
+    return small
+
+
+def _shrunk(path: Path) -> np.ndarray:
+    """The middle square of a photograph, (KEPT, KEPT, 3)."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            square = ImageOps.fit(image.convert("RGB"), (KEPT, KEPT), Image.Resampling.LANCZOS)
+    except (OSError, ValueError) as error:
+        raise files.DataError(f"{path} cannot be read as a photograph: {error}") from error
+    return np.asarray(square)
+
+
+def _keep(small: np.ndarray, path: Path) -> None:
+    """Write the copies to the cache, all or nothing; only a warning if that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with open(handle, "wb") as file:
+                np.savez(file, photographs=small)
+            os.replace(partial, path)
+        except BaseException:
+            os.unlink(partial)
+            raise
+    except OSError as error:
+        warnings.warn(
+            f"the cache {path.parent} cannot be written ({error.strerror}): the photographs are "
+            "shrunk anew each time; set ATTNLIB_CACHE to a folder you can write",
+            stacklevel=3,
+        )
+
+
+# Mosaics ----------------------------------------------------------------------------------------
+
+
+def draw(
+    things: Sequence[Thing], rng: random.Random | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put photographs into their tiles.
+
+    Parameters
+    ----------
+    things : sequence of Thing
+        `Thing.image` is a number of `photographs`, and the tile is the one that holds the centre;
+        at most one thing a tile. A tile without a thing is grey.
+    rng : random.Random, optional
+        Draws for each photograph a square crop and whether it is mirrored. Without it, all of the
+        photograph's middle square is shown.
+
+    Returns
+    -------
+    image : uint8 array of shape (SIZE, SIZE, 3)
+    masks : bool array of shape (len(things), SIZE, SIZE)
+        The tile of each thing.
+
+    Raises
+    ------
+    ValueError
+        If a photograph does not exist or shows something else than its thing's noun, a centre is
+        outside the image, or two things have the same tile.
+    DataError
+        If a photograph is missing or damaged; the message names it.
+    """
+    image = np.full((SIZE, SIZE, 3), EMPTY, np.uint8)
+    masks = np.zeros((len(things), SIZE, SIZE), bool)
+    for thing, mask in zip(things, masks):
+        tile = _tile(thing)
+        if masks[(..., *tile)].any():
+            raise ValueError(f"two things in the tile around ({thing.x}, {thing.y})")
+        image[tile] = _view(thing, rng)
+        mask[tile] = True
+    return image, masks
+
+
+def _tile(thing: Thing) -> tuple[slice, slice]:
+    """Rows and columns of the tile that a thing stands in."""
+    if not (0 <= thing.x < SIZE and 0 <= thing.y < SIZE):
+        raise ValueError(f"centre ({thing.x}, {thing.y}) is outside the image, 0 to {SIZE}")
+    top, left = (int(centre // TILE) * TILE for centre in (thing.y, thing.x))
+    return slice(top, top + TILE), slice(left, left + TILE)
+
+
+def _view(thing: Thing, rng: random.Random | None) -> np.ndarray:
+    """A thing's photograph at the size of a tile, (TILE, TILE, 3)."""
+    from PIL import Image
+
+    if not 0 <= thing.image < len(photographs()):
+        raise ValueError(
+            f"photograph {thing.image}: they are numbered 0 to {len(photographs()) - 1}"
+        )
+    photo = photographs()[thing.image]
+    if photo.noun != thing.noun:
+        raise ValueError(f"photograph {thing.image} shows {photo.noun}, not {thing.noun!r}")
+    small = Image.fromarray(_small(photo.split)[thing.image - _numbers(photo.split).start])
+    side, left, top, mirrored = KEPT, 0.0, 0.0, False
+    if rng is not None:
+        side = KEPT * rng.uniform(NARROWEST, 1)
+        left, top = (rng.uniform(0, KEPT - side) for _ in range(2))
+        mirrored = rng.random() < 0.5
+    box = (left, top, left + side, top + side)
+    view = np.asarray(small.resize((TILE, TILE), Image.Resampling.BILINEAR, box=box))
+    return view[:, ::-1] if mirrored else view
+
+
+@functools.cache
+def _grammar() -> Grammar:
+    return Grammar({noun: noun for noun in NOUNS}, margin=MARGIN, second=SECOND)
+
+
+@dataclass(frozen=True)
+class Mosaics:
+    """Endless mosaics with their captions, each a function of split, seed and number.
+
+    Two, three or four kinds, each as likely, in tiles drawn at random; of each kind one of its
+    photographs in the split, so that all kinds are seen equally often. No kind is in two tiles:
+    one word, one tile. Train shows random crops of 60 to 100 % of a photograph's side, mirrored or
+    not; val and test show the photographs as they are. The pixels may differ by a shade between
+    versions of Pillow, which reads the photographs; everything else may not.
+
+    Most photographs show a heap and some one piece in a hand. Captions name the kind by a bare
+    plural ("bananas") and never count.
+
+    Parameters
+    ----------
+    split : str
+        ``train`` (735 photographs), ``val`` (79, without plums) or ``test`` (695).
+    seed : int
+        Another seed, other mosaics.
+    captions : int
+        How many captions a mosaic has at most, 1 or more; the same mosaic whatever the number.
+
+    Raises
+    ------
+    ValueError
+        If the split is unknown or `captions` is less than 1.
+
+    Examples
+    --------
+    >>> Mosaics("test").grammar.parse("bananas above carrots and left of red peppers").relations
+    ('above', 'left of')
+    """
+
+    split: str
+    seed: int = 0
+    captions: int = 1
+
+    def __post_init__(self):
+        if self.split not in SPLITS:
+            raise ValueError(f"unknown split {self.split!r}: one of {', '.join(SPLITS)}")
+        if self.captions < 1:
+            raise ValueError(f"captions must be 1 or more, got {self.captions}")
+
+    @property
+    def grammar(self) -> Grammar:
+        """What captions may say: the same for all splits."""
+        return _grammar()
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return SIZE
+
+    def sample(self, i: int) -> Sample:
+        """Mosaic number i, 0 or more; its things in the order of their tiles, row by row.
+
+        Raises
+        ------
+        ValueError
+            If `i` is negative.
+        DataError
+            On the first call, if a photograph is missing, damaged or cannot be downloaded; the
+            message names it.
+        """
+        rng = self._random("things", i)
+        showing = _showing(self.split)
+        tiles = sorted(rng.sample(range(4), rng.randint(2, 4)))
+        things = tuple(
+            Thing(
+                noun,
+                x=(tile % 2 + 0.5) * TILE,
+                y=(tile // 2 + 0.5) * TILE,
+                radius=TILE / 2,
+                image=rng.choice(showing[noun]),
+            )
+            for tile, noun in zip(tiles, rng.sample(tuple(showing), len(tiles)))
+        )
+        image, masks = draw(things, self.rng(i))
+        return Sample(
+            image, masks, things, tuple(self.grammar.captions(things, rng, self.captions))
+        )
+
+    def rng(self, i: int) -> random.Random | None:
+        """What cropped mosaic i: ``draw(sample.things, mosaics.rng(i))`` draws it again."""
+        return self._random("crops", i) if self.split == "train" else None
+
+    def _random(self, what: str, i: int) -> random.Random:
+        """Chance for mosaic i, the same on every machine."""
+        if i < 0:
+            raise ValueError(f"mosaics are numbered from 0, got {i}")
+        return random.Random(f"{what} {self.split} {self.seed} {i}")
