@@ -30,7 +30,7 @@ import difflib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 RELATIONS = {  # the centre that is compared, and the sign of (second - first) that makes it true
     "left of": ("x", 1),
@@ -41,6 +41,7 @@ RELATIONS = {  # the centre that is compared, and the sign of (second - first) t
 NUMBERS = ("two", "three", "four")
 ADJECTIVES = ("size", "texture", "colour")  # in the order in which they are said
 TRIES = 8  # draws of adjectives before the sampler settles for less
+PATIENCE = 20  # draws in a row that bring no new caption before the sampler stops
 
 _OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
@@ -143,11 +144,16 @@ class Grammar:
         How often a sampled caption says a second relation where there is one to say. With 0, "and"
         is no word of the grammar.
 
+    Attributes
+    ----------
+    words : tuple of str
+        Every word that a caption may have, each once.
+
     Raises
     ------
     ValueError
-        If there is no noun, a word serves twice, a relation is unknown, `margin` is negative or
-        `second` is no probability.
+        If there is no noun, a word of the lexicon is given twice or could be read in two ways, a
+        relation is unknown, `margin` is negative or `second` is no probability.
 
     Examples
     --------
@@ -208,6 +214,12 @@ class Grammar:
         for word in adjectives:
             if " " in word:
                 raise ValueError(f"adjective {word!r} must be one word")
+        for noun in self.nouns:
+            first, _, rest = noun.partition(" ")
+            if first in adjectives and rest in self.nouns:
+                raise ValueError(f"{noun!r} is a noun, and {rest!r} with the adjective {first!r}")
+            if not self._counted(noun) and first in ("a", "an", *self.numbers):
+                raise ValueError(f"noun {noun!r} would be read as the number or article {first!r}")
         for relation in self.relations:
             if relation not in RELATIONS:
                 raise ValueError(f"unknown relation {relation!r}: one of {', '.join(RELATIONS)}")
@@ -337,6 +349,11 @@ class Grammar:
             raise GrammarError(f'incomplete caption: a noun must follow "{words[-1]}"')
         if i == 0:
             raise GrammarError(f'a caption cannot begin with "{words[0]}"')
+        for parts, _, _ in self._forms.get(words[i], ())[:1]:  # the first words of a longer noun
+            n = next(n for n, part in enumerate(parts) if words[i + n : i + n + 1] != (part,))
+            if i + n == len(words):
+                raise GrammarError(f'incomplete caption: "{parts[n]}" must follow "{parts[n - 1]}"')
+            raise GrammarError(f'"{parts[n]}" must follow "{parts[n - 1]}", not "{words[i + n]}"')
         order = ", ".join(ADJECTIVES)
         hint = f" (the order is {order}, noun)" if words[i] in self._slot else ""
         raise GrammarError(f'"{words[i]}" cannot follow "{words[i - 1]}"{hint}')
@@ -478,9 +495,11 @@ class Grammar:
             if self._holds(firsts[0], instead, seconds[0], things):
                 it = "them" if self._is_many(pair[1]) else "it"
                 return f"{first} {verb} {instead} {second}, not {relation} {it}", "relation"
-        some = any(self._holds((i,), relation, (j,), things) for i in firsts[0] for j in seconds[0])
-        every = "all " if some else ""
-        return f"{first} {verb} not {every}{relation} {second}", "relation"
+        if any(self._holds((i,), relation, (j,), things) for i in firsts[0] for j in seconds[0]):
+            if len(firsts[0]) == 1:
+                return f"{first} {verb} not {relation} all {second}", "relation"
+            return f"{first} {verb} not all {relation} {second}", "relation"
+        return f"{first} {verb} not {relation} {second}", "relation"
 
     def _at_odds(self, statement: Statement, groups, things) -> tuple[str, str]:
         first, *rest = statement.phrases
@@ -517,7 +536,7 @@ class Grammar:
     def captions(
         self, things: Sequence[Thing], rng: random.Random, number: int = 1
     ) -> list[Caption]:
-        """Sample true captions, all different; fewer than `number` where there are not so many.
+        """Sample true captions, all different; fewer where `PATIENCE` draws bring no new one.
 
         For each thing its colour is named and, by the toss of a coin each, its size and texture.
         All things that fit the same words are one group, spoken of with their number, so that "a"
@@ -535,11 +554,11 @@ class Grammar:
         """
         self._refuse_unknown(things)
         found: dict[tuple[str, ...], Caption] = {}
-        for _ in range(TRIES * number):
-            if len(found) >= number:
-                break
+        in_vain = 0
+        while len(found) < number and in_vain < PATIENCE:
             caption = self._caption(things, rng)
-            found.setdefault(caption.words, caption)
+            in_vain = in_vain + 1 if caption.words in found else 0
+            found[caption.words] = caption
         return list(found.values())
 
     def _refuse_unknown(self, things: Sequence[Thing]):
@@ -554,19 +573,17 @@ class Grammar:
                     raise ValueError(f"thing {i} is {word!r}, no such adjective in the grammar")
 
     def _caption(self, things: Sequence[Thing], rng: random.Random) -> Caption:
-        for _ in range(TRIES):
-            phrases = [self._draw_phrase(thing, rng) for thing in things]
-            groups = [tuple(_fitting(phrase, things)) for phrase in phrases]
-            if len(groups[0]) == len(things) and self._can_say(phrases[0], groups[0]):
-                return self._say([(phrases[0], groups[0])], [])
-            caption = self._relate(phrases, groups, things, rng)
-            if caption:
-                return caption
-        for _ in range(TRIES):
-            phrases = [self._draw_phrase(thing, rng) for thing in things]
-            caption = self._single_out(phrases, things, rng)
-            if caption:
-                return caption
+        tossed = any(thing.size or thing.texture for thing in things)
+        tries = TRIES if tossed else 1  # without a coin to toss every draw is the same
+        for relate in (self._relate, self._single_out):
+            for _ in range(tries):
+                phrases = [self._draw_phrase(thing, rng) for thing in things]
+                groups = [tuple(_fitting(phrase, things)) for phrase in phrases]
+                if len(groups[0]) == len(things) and self._can_say(phrases[0], groups[0]):
+                    return self._say([(phrases[0], groups[0])], [])
+                caption = relate(phrases, groups, things, rng)
+                if caption:
+                    return caption
         i = rng.randrange(len(things))
         phrase = self._draw_phrase(things[i], rng)
         return self._say([(phrase, tuple(_fitting(phrase, things)))], [])
@@ -577,6 +594,7 @@ class Grammar:
         return Phrase(0, thing.noun, size, texture, thing.colour)
 
     def _can_say(self, phrase: Phrase, group: tuple[int, ...]) -> bool:
+        """Whether there is a word for that many."""
         if len(group) == 1:
             return True
         return self._counted(phrase.noun) and len(group) <= len(self.numbers) + 1
@@ -608,21 +626,22 @@ class Grammar:
                 relations.append(other)
         return self._say([(phrases[k], groups[k]) for k in said], relations)
 
-    def _single_out(self, phrases, things, rng) -> Caption | None:
+    def _single_out(self, phrases, groups, things, rng) -> Caption | None:
         """A relation between two things, one of several equal ones, that has one reading only."""
-        true = [
+        pairs = list(permutations(range(len(things)), 2))
+        placed = {
+            r: {p for p in pairs if self._holds(p[:1], r, p[1:], things)} for r in self.relations
+        }
+        clear = [
             (i, relation, j)
-            for i in range(len(things))
-            for j in range(len(things))
+            for i, j in pairs
             for relation in self.relations
-            if self._holds((i,), relation, (j,), things)
+            if placed[relation].intersection(product(groups[i], groups[j])) == {(i, j)}
         ]
-        rng.shuffle(true)
-        for i, relation, j in true:
-            caption = self._say([(phrases[i], (i,)), (phrases[j], (j,))], [relation])
-            if self.link(caption.text, things) == caption:
-                return caption
-        return None
+        if not clear:
+            return None
+        i, relation, j = rng.choice(clear)
+        return self._say([(phrases[i], (i,)), (phrases[j], (j,))], [relation])
 
     def _say(self, parts: list[tuple[Phrase, tuple[int, ...]]], relations: list[str]) -> Caption:
         words: list[str] = []
@@ -633,7 +652,7 @@ class Grammar:
                 between = ("and " if k > 1 else "") + relations[k - 1]
                 words += between.split()
                 named += [none] * (len(words) - len(named))
-            many = len(group) > 1 and self._counted(phrase.noun)
+            many = len(group) > 1 and self._can_say(phrase, group)
             text = self._describe(phrase, many).split()
             if many:
                 text.insert(0, self.numbers[len(group) - 2])
