@@ -11,6 +11,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``attention``           the three together: ``Attention``
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
 ``captioning``          show, attend and tell: an eye, and a decoder that looks where it writes
+``backbones``           torchvision's networks as eyes, for photographs
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function
 ``metrics``             BLEU, chrF, exact match, alignment error, all with intervals

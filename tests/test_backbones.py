@@ -1,0 +1,170 @@
+"""torchvision's networks as eyes, on small networks of the same make; on the real ones if here."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from attnlib.backbones import MEAN, STD, Backbone
+from attnlib.captioning import Captioner
+
+
+class Residual(nn.Module):
+    """Shaped as torchvision's ResNet: four stages, average pooling, a classifier."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        for stage in range(1, 5):
+            convolution = nn.Conv2d(4, 4, 3, stride=1 if stage == 1 else 2, padding=1)
+            self.add_module(f"layer{stage}", nn.Sequential(convolution, nn.BatchNorm2d(4)))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(self.avgpool(x).flatten(1))
+
+
+class Plain(nn.Module):
+    """Shaped as torchvision's VGG (with a last pooling) or MobileNet (without one)."""
+
+    def __init__(self, last, padding=1):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=padding),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2, 2),
+            nn.Conv2d(6, 5, 3, padding=padding),
+            nn.Dropout(0.5),
+            last,
+        )
+
+
+NETWORKS = {
+    "resnet_like": Residual,
+    "vgg_like": lambda: Plain(nn.MaxPool2d(2, 2)),
+    "mobilenet_like": lambda: Plain(nn.BatchNorm2d(5)),
+    "odd": lambda: Plain(nn.ReLU(), padding=0),
+    "headless": lambda: nn.Sequential(nn.Conv2d(3, 4, 3)),
+}
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A torchvision of our own; what was asked of it."""
+    asked = []
+
+    def get_model(name, weights=None):
+        asked.append((name, weights))
+        return NETWORKS[name]()
+
+    torchvision = ModuleType("torchvision")
+    torchvision.models = SimpleNamespace(get_model=get_model)
+    monkeypatch.setitem(sys.modules, "torchvision", torchvision)
+    torch.manual_seed(0)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "name, width, stride", [("resnet_like", 4, 32), ("vgg_like", 5, 2), ("mobilenet_like", 5, 2)]
+)
+def test_the_last_map_row_by_row(asked, name, width, stride):
+    eye = Backbone(name, weights="SOME_V1")
+    assert asked == [(name, "SOME_V1")]
+    assert (eye.annotation_dim, eye.stride) == (width, stride)
+    images = torch.rand(2, 3, 64, 96)
+    rows, columns = eye.cells(64, 96)
+    assert (rows, columns) == (64 // stride, 96 // stride)
+    maps = eye.layers(
+        (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD).view(3, 1, 1)
+    )
+    annotations = eye(images)
+    assert annotations.shape == (2, rows * columns, width)
+    assert torch.equal(annotations[:, columns + 1], maps[:, :, 1, 1])
+    assert eye.box(columns + 1, 64, 96) == (stride, stride, 2 * stride, 2 * stride)
+    assert eye.box(columns + 1, 64, 96, seen=True) == (0, 0, 96, 64)
+
+
+def test_the_whole_network_up_to_its_pooling(asked, monkeypatch):
+    network = Residual().eval()
+    monkeypatch.setitem(NETWORKS, "resnet_like", lambda: network)
+    eye = Backbone("resnet_like")
+    images = torch.rand(2, 3, 64, 64)
+    normal = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    torch.testing.assert_close(network.fc(eye(images).mean(1)), network(normal))
+
+
+def test_frozen_unless_asked(asked):
+    frozen, learning = Backbone("resnet_like"), Backbone("resnet_like", trainable=True)
+    assert not any(p.requires_grad for p in frozen.parameters())
+    assert all(p.requires_grad for p in learning.parameters())
+    for eye in (frozen, learning):
+        before = {key: value.clone() for key, value in eye.state_dict().items()}
+        eye.train()
+        assert eye.training
+        out = eye(torch.rand(4, 3, 64, 64))
+        assert out.requires_grad == (eye is learning)
+        assert all(torch.equal(before[key], value) for key, value in eye.state_dict().items())
+        assert not {"mean", "std"} & set(before)  # constants, not weights
+    vgg = Backbone("vgg_like").train()
+    images = torch.rand(1, 3, 8, 8)
+    assert torch.equal(vgg(images), vgg(images))  # its dropout is off
+
+
+def test_a_captioner_looks_through_it(asked):
+    model = Captioner(12, width=8, hidden=8, eye=Backbone("resnet_like"))
+    assert model.annotation_dim == 4
+    images, words = torch.rand(2, 3, 64, 64), torch.tensor([[1, 5, 6], [1, 7, 0]])
+    logits, weights = model(images, torch.tensor([4, 4]), words)
+    assert logits.shape == (2, 3, 12) and weights.shape == (2, 3, 4)
+    logits.sum().backward()
+    assert all((p.grad is None) == name.startswith("eye.") for name, p in model.named_parameters())
+
+
+def test_what_is_refused(asked):
+    with pytest.raises(ValueError, match="no last map known for 'headless'"):
+        Backbone("headless")
+    with pytest.raises(ValueError, match="odd does not cut an image into whole cells: 224 into"):
+        Backbone("odd")
+    eye = Backbone("resnet_like")
+    with pytest.raises(TypeError, match="images must be floating point"):
+        eye(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"images must be \(B, 3, H, W\)"):
+        eye(torch.zeros(3, 64, 64))
+    with pytest.raises(ValueError, match="multiples of 32 pixels, the side of a cell, got 64 x 70"):
+        eye(torch.zeros(1, 3, 64, 70))
+
+
+def test_without_torchvision(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(ImportError, match="pip install torchvision"):
+        Backbone()
+
+
+def test_a_torchvision_made_for_another_torch(monkeypatch):
+    class Broken(ModuleType):
+        def __getattr__(self, name):
+            raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setitem(sys.modules, "torchvision", Broken("torchvision"))
+    with pytest.raises(ImportError, match=r"made for the torch that is here.*nms does not exist"):
+        Backbone()
+
+
+def test_the_real_ones():
+    pytest.importorskip("torchvision")
+    for name, width, stride in (
+        ("resnet18", 512, 32),
+        ("vgg11", 512, 16),
+        ("mobilenet_v3_small", 576, 32),
+    ):
+        eye = Backbone(name)
+        assert (eye.annotation_dim, eye.stride) == (width, stride)
+        assert eye(torch.rand(1, 3, 64, 64)).shape == (1, (64 // stride) ** 2, width)
