@@ -5,14 +5,19 @@ pickle), ``tokenizer.json`` and ``card.json``. The card says what the model is, 
 and how well it does, and holds the sha256 of the other two, checked at every load::
 
     {"name": "en-fr-bahdanau", "languages": ["en", "fr"],
-     "model": {...},         # the arguments of seq2seq.Translator
+     "architecture": "translator",   # one of ARCHITECTURES; where there is none: translator
+     "model": {...},         # its arguments
      "metrics": {"test_2016_flickr.bleu": 54.0, ...}, "signatures": {...},   # same keys, flat
      "sha256": {"model.safetensors": "...", "tokenizer.json": "..."},        # written by save
      ...}                    # data, licence, config, seed, device, seconds, limits
+
+A captioner has one language, and its card names the ``pictures`` that it was trained on
+(`data.images.COLLECTIONS`).
 """
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -23,10 +28,11 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from attnlib import metrics
-from attnlib.data import corpora, hansards
+from attnlib import metrics, pointing
+from attnlib.captioning import Captioner
+from attnlib.data import corpora, hansards, images
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
@@ -36,6 +42,11 @@ WEIGHTS = Path(__file__).parent / "weights"
 MODEL, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.json"
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
 BATCH = 50  # sentences decoded together
+PICTURES = 100  # or pictures
+MAX_CAPTION = 60  # words; the longest true caption of a scene has a quarter
+TESTED = 2000  # pictures that `evaluate` captions
+HELD_OUT = ("scenes", "digits")  # collections with pictures of what training never had
+ARCHITECTURES = {"translator": Translator, "captioner": Captioner}
 
 
 class ModelError(RuntimeError):
@@ -51,6 +62,16 @@ class Translation:
     source_tokens: list[str]  # S subwords, </s> the last: the model attends to it too
     target_tokens: list[str]  # T subwords, without </s>
     weights: np.ndarray  # (T, S)
+    score: float  # log-probability over the length penalty, in nats; see decoding
+
+
+@dataclass(frozen=True)
+class CaptionFound:
+    """A picture's caption, and where the model looked for it."""
+
+    text: str
+    tokens: list[str]  # T words, without </s>
+    weights: np.ndarray  # (T, S), the cells row by row
     score: float  # log-probability over the length penalty, in nats; see decoding
 
 
@@ -82,8 +103,10 @@ class Pretrained:
         TypeError
             If `sentences` is one string, or holds something else than strings.
         ValueError
-            If a sentence is longer than 199 subwords (`MAX_SOURCE` with </s>).
+            If a sentence is longer than 199 subwords (`MAX_SOURCE` with </s>); if the model is no
+            translator.
         """
+        self._must_be("translator")
         if isinstance(sentences, str):
             raise TypeError("sentences must be a list of sentences, got one str")
         encoded = []
@@ -127,8 +150,10 @@ class Pretrained:
         Raises
         ------
         ValueError
-            If the numbers differ, or a sentence is empty or longer than 199 subwords.
+            If the numbers differ, or a sentence is empty or longer than 199 subwords; if the model
+            is no translator.
         """
+        self._must_be("translator")
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
         pairs = []
@@ -163,6 +188,63 @@ class Pretrained:
                 )
         return [results[i] for i in range(len(pairs))]
 
+    def caption(self, pictures: Sequence[np.ndarray] | Tensor, beam: int = 5) -> list[CaptionFound]:
+        """Caption pictures with beam search; the results are in the order of the input.
+
+        Parameters
+        ----------
+        pictures : sequence of uint8 arrays (H, W, 3), or Tensor of floats (B, 3, H, W) in [0, 1]
+            Arrays may also be grey (H, W), which is seen as equal red, green and blue, or have an
+            alpha channel (H, W, 4), and are then laid on white.
+        beam : int
+            Width of the search; 1 is greedy.
+
+        Raises
+        ------
+        ValueError
+            If a picture has not the size that the model was trained on, or a shape or a range that
+            is no picture's (its number is said); if the model is no captioner.
+        """
+        self._must_be("captioner")
+        pixels = pictures if isinstance(pictures, Tensor) else self._stacked(pictures)
+        results = []
+        for start in range(0, len(pixels), PICTURES):
+            some = pixels[start : start + PICTURES].to(next(self.model.parameters()).device)
+            lengths = torch.full((len(some),), math.prod(self.model.eye.cells(*some.shape[-2:])))
+            for best in beam_search(self.model, some, lengths, MAX_CAPTION, BOS, EOS, beam):
+                ids = best[0].ids
+                text, tokens = self.tokenizer.decode(ids), self.tokenizer.tokens(ids)
+                results.append(CaptionFound(text, tokens, best[0].weights, best[0].score))
+        return results
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the cells that a captioner divides its pictures into."""
+        self._must_be("captioner")
+        return self.model.eye.cells(self.model.eye.size, self.model.eye.size)
+
+    def _stacked(self, pictures) -> Tensor:
+        """Arrays as one tensor (B, 3, H, W)."""
+        side, found = self.model.eye.size, []
+        for number, picture in enumerate(pictures, start=1):
+            try:
+                found.append(images.as_floats(picture))
+            except ValueError as error:
+                raise ValueError(f"picture {number}: {error}") from error
+            if found[-1].shape[1:] != (side, side):
+                height, width = found[-1].shape[1:]
+                raise ValueError(
+                    f"picture {number} has {height} x {width} pixels, this model wants "
+                    f"{side} x {side}"
+                )
+        return torch.stack(found) if found else torch.zeros(0, 3, side, side)
+
+    def _must_be(self, architecture: str) -> None:
+        kind = ARCHITECTURES[architecture]
+        if not isinstance(self.model, kind):
+            other = type(self.model).__name__.lower()
+            raise ValueError(f"{self.name} is a {other}: this is for a {architecture}")
+
     def _search(self, encoded, beam):
         """The best hypothesis of each id sequence; at most twice its length and ten."""
         device = next(self.model.parameters()).device
@@ -179,7 +261,7 @@ class Evaluation:
     """What a model wrote for a test set, and how good that is."""
 
     test_set: str
-    source: list[str]
+    source: list[str]  # for pictures their numbers
     hypotheses: list[str]
     references: list[str]
     scores: dict[str, metrics.Score]  # as in a card: "test_2016_flickr.bleu" and so on
@@ -243,7 +325,7 @@ def read(folder: Path | str) -> Pretrained:
                 f"{_remedy(path)}"
             )
     with torch.random.fork_rng(devices=[]):
-        model = Translator(**card["model"])
+        model = ARCHITECTURES[card.get("architecture", "translator")](**card["model"])
     tokenizer = Tokenizer.load(folder / TOKENIZER, card["model"]["vocab_size"])
     weights = safetensors.torch.load_file(folder / MODEL)
     model.load_state_dict({key: value.float() for key, value in weights.items()})
@@ -251,18 +333,18 @@ def read(folder: Path | str) -> Pretrained:
 
 
 def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) -> Evaluation:
-    """Translate the model's test set, and score it.
+    """Translate or caption the model's test set, and score it.
 
     Multi30k's test_2016_flickr for English, German and French: ``bleu`` (cased sacreBLEU),
     ``bleu_lc_tok`` (the papers' metric; left out with a warning where sacremoses is not installed),
     ``bleu_lc`` (lower-cased) and ``chrf``. Tatoeba's test split for Marathi, and the Hansards'
-    ``val`` for a model trained on them, without the papers'.
+    ``val`` for a model trained on them, without the papers'. For a captioner see `caption_scores`.
 
     Parameters
     ----------
     pretrained : Pretrained
     limit : int, optional
-        Only the first so many sentences.
+        Only the first so many sentences, or pictures; of pictures there are 2,000 unless given.
     beam : int
 
     Raises
@@ -274,6 +356,8 @@ def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) ->
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
+    if "pictures" in pretrained.card:
+        return caption_scores(pretrained, limit or TESTED, beam)
     source, target = pretrained.card["languages"]
     if any(file.startswith("hansards/") for file in pretrained.card.get("data", ())):
         name, test, tokenised = "hansards_val", hansards.corpus("val"), None
@@ -299,6 +383,77 @@ def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) ->
     if name == "hansards_val":
         scores["hansards_test.aer"] = alignment_error(pretrained, hansards.gold("test"))
     return Evaluation(name, test.source, hypotheses, test.target, scores)
+
+
+def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) -> Evaluation:
+    """Caption test pictures, and hold each caption against the truth about its picture.
+
+    ``parses`` and ``true_captions`` are the shares of captions that are of the grammar, and that
+    are true; ``true_captions_held_out`` is that of pictures with a combination which training never
+    had, where the collection has such; ``bleu`` is against one true caption of several. Attention
+    is marked where the caption is true and says which thing each word names (``linked`` is the
+    share of those): ``pointing_game`` and ``attention_inside`` as `pointing` says, and the first
+    for attention that knows nothing, ``pointing_game_uniform`` and ``pointing_game_centre``.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+        A captioner whose card names its ``pictures``.
+    number : int
+        How many pictures of each split, from the first.
+    beam : int
+    """
+    name = pretrained.card["pictures"]
+    test = images.load(name, "test")
+    samples, found = _captioned(pretrained, test, number, beam)
+    verdicts = [test.grammar.check(c.text, s.things) for s, c in zip(samples, found)]
+    hypotheses = [caption.text for caption in found]
+    references = [sample.captions[0].text for sample in samples]
+    how = f"{name} test 0 to {number - 1}"
+    scores = {
+        "true_captions": _share([v.true for v in verdicts], how),
+        "parses": _share([v.parses for v in verdicts], how),
+    }
+    if name in HELD_OUT:
+        held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
+        true = [test.grammar.check(c.text, s.things).true for s, c in zip(*held_out)]
+        scores["true_captions_held_out"] = _share(true, f"{name} held_out 0 to {number - 1}")
+    scores["bleu"] = metrics.bleu(hypotheses, references)
+    if pretrained.model.decoder.attention is not None:
+        scores |= _pointing(pretrained, test.grammar, samples, found, how)
+    return Evaluation(
+        f"{name} test", [str(i) for i in range(number)], hypotheses, references, scores
+    )
+
+
+def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tuple[list, list]:
+    """The first samples of a collection, and what the model says of each."""
+    samples = [pictures.sample(i) for i in range(number)]
+    return samples, pretrained.caption([sample.image for sample in samples], beam)
+
+
+def _pointing(pretrained, grammar, samples, found, how) -> dict[str, metrics.Score]:
+    """The marks of attention, as `caption_scores` lists them."""
+    records = []
+    for sample, caption in zip(samples, found):
+        link = grammar.link(caption.text, sample.things)
+        if link is not None:
+            looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
+            records.append(pointing.Record.of(link.words, link.things, *looked))
+    scores = {"linked": _share([True] * len(records) + [False] * (len(found) - len(records)), how)}
+    if records:
+        scores["pointing_game"] = pointing.pointing_game(records)
+        scores["attention_inside"] = pointing.mass_inside(records)
+        for baseline in (pointing.uniform, pointing.centre):
+            name = f"pointing_game_{baseline.__name__}"
+            scores[name] = pointing.pointing_game([baseline(record) for record in records])
+    return scores
+
+
+def _share(hits: Sequence[bool], how: str) -> metrics.Score:
+    """A share of pictures, with its interval."""
+    interval = metrics.wilson_interval(sum(hits), len(hits))
+    return metrics.Score(sum(hits) / len(hits), f"{how}|interval:wilson", interval)
 
 
 def alignment_error(
@@ -339,11 +494,12 @@ def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict)
     ----------
     folder : path
         ``attnlib/weights/NAME`` for a model to ship; made if need be.
-    model : Translator
+    model : Translator or Captioner
     tokenizer : Tokenizer
     card : dict
-        Must hold ``name``, ``languages`` (source, target) and ``model`` (the arguments that build
-        the model); ``metrics`` and ``signatures``, where given, are flat with the same keys.
+        Must hold ``name``, ``languages`` (source, target; of a captioner one) and ``model`` (the
+        arguments that build the model); ``metrics`` and ``signatures``, where given, are flat with
+        the same keys.
 
     Raises
     ------
@@ -386,7 +542,9 @@ def _folder(name: str) -> Path:
     if name in known:
         return WEIGHTS / name
     have = f"models: {', '.join(known) or 'none'}"
-    pairs = sorted({"-".join(card(other)["languages"]) for other in known})
+    pairs = sorted(
+        "-".join(both) for both in {tuple(card(o)["languages"]) for o in known} if len(both) == 2
+    )
     parts = name.split("-")
     if len(parts) == 3 and all(2 <= len(code) <= 3 for code in parts[:2]):
         pair = "-".join(parts[:2])

@@ -262,7 +262,7 @@ def test_the_old_tricks_rearrange_the_source_only():
 
 def test_the_queue_builds_and_respects_the_size_limit():
     for config in training.QUEUE.values():
-        model = Translator(**config.model(config.vocab_size))
+        model = config.build(config.vocab_size)
         assert sum(p.numel() for p in model.parameters()) <= 4_500_000, config.name
     attentive, fixed = (
         sum(p.numel() for p in Translator(**config.model(8000)).parameters())

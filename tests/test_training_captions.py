@@ -1,0 +1,374 @@
+"""Training on pictures: the same batches whoever makes them, and what a shipped model says."""
+
+import dataclasses
+import inspect
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from attnlib import captioning, pretrained, training
+from attnlib.captioning import Captioner
+from attnlib.data import images
+from attnlib.data.batches import Batch
+from attnlib.data.tokenizer import EOS, SPECIALS
+from attnlib.training import Objective, Run, RunConfig
+
+TINY = RunConfig(
+    "tiny",
+    data="scenes",
+    width=8,
+    hidden=8,
+    annotation_dim=8,
+    images=3,
+    updates=5,
+    warmup=2,
+    average=2,
+    validate_every=3,
+)
+DATA = dataclasses.replace(training.prepare(TINY), validated=3)
+
+
+def scenes(split="train"):
+    return images.load("scenes", split)
+
+
+def some(batches, number):
+    return [batch for batch, _ in zip(batches, range(number))]
+
+
+def same(ours, theirs):
+    return len(ours) == len(theirs) and all(
+        torch.equal(getattr(a, field.name), getattr(b, field.name))
+        for a, b in zip(ours, theirs)
+        for field in dataclasses.fields(Batch)
+    )
+
+
+def weights(run):
+    return torch.cat([p.detach().flatten() for p in run.averaged_model().parameters()])
+
+
+# Batches --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", ["scenes", "digits", "mosaics"])
+def test_each_word_of_the_grammar_is_one_token_and_there_are_no_others(style):
+    grammar = images.load(style, "test").grammar
+    tokenizer = images.tokenizer(grammar.words)
+    assert len(tokenizer) == len(SPECIALS) + len(set(grammar.words))
+    for word in grammar.words:
+        assert len(tokenizer.encode(word)) == 1, word
+        assert tokenizer.decode(tokenizer.encode(word)) == word
+    for i in range(0 if style == "mosaics" else 50):  # no photograph is needed here
+        caption = images.load(style, "test").sample(i).captions[0]
+        ids = tokenizer.encode(caption.text)
+        assert [t.lstrip("▁") for t in tokenizer.tokens(ids)] == list(caption.words)
+
+
+def test_a_batch_holds_the_pictures_and_their_captions():
+    (batch,) = some(images.epoch(scenes(), DATA.tokenizer, cells=64, images=4), 1)
+    assert batch.source.dtype == torch.float32 and batch.source.shape == (4, 3, 64, 64)
+    assert batch.source_lengths.tolist() == [64] * 4
+    for i in range(4):
+        sample, length = scenes().sample(i), int(batch.target_lengths[i])
+        want = sample.image.astype(np.float32).transpose(2, 0, 1) / np.float32(255)
+        np.testing.assert_array_equal(batch.source[i].numpy(), want)
+        assert DATA.tokenizer.decode(batch.target_out[i].tolist()) == sample.captions[0].text
+        assert batch.target_out[i, length - 1] == EOS
+        assert length == len(sample.captions[0].words) + 1
+    assert batch.target_tokens == int(batch.target_lengths.sum())
+
+
+@pytest.mark.parametrize("limit", [None, 11])
+def test_batches_are_the_same_whoever_makes_them_and_wherever_one_begins(limit, monkeypatch):
+    monkeypatch.setattr(images, "EPOCH", 4)
+    how = {"images": 3, "seed": 7, "number": 2, "limit": limit}
+    torch.manual_seed(0)
+    whole = list(images.epoch(scenes(), DATA.tokenizer, 64, **how))
+    assert len(whole) == 4 and sum(len(batch.source) for batch in whole) == (limit or 12)
+    for workers in (0, 1, 2):
+        for first in (0, 3, 4):
+            part = images.epoch(scenes(), DATA.tokenizer, 64, first=first, workers=workers, **how)
+            assert same(list(part), whole[first:])
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    assert torch.equal(state, torch.get_rng_state())  # none of this drew from torch's own
+
+
+def test_without_a_limit_no_picture_comes_twice_and_with_it_all_do(monkeypatch):
+    monkeypatch.setattr(images, "EPOCH", 2)
+
+    def seen(number, **more):
+        batches = images.epoch(scenes(), DATA.tokenizer, 64, images=3, number=number, **more)
+        return [row.numpy().tobytes() for batch in batches for row in batch.source]
+
+    assert len(set(seen(0) + seen(1) + seen(2))) == 18
+    first, second = seen(0, limit=7), seen(1, limit=7)
+    assert first != second and sorted(first) == sorted(second) and len(set(first)) == 7
+
+
+def test_a_picture_with_several_captions_shows_another_from_epoch_to_epoch():
+    pictures = images.load("scenes", "train", captions=5)
+    seen = {
+        batch.target_out.numpy().tobytes()
+        for number in range(10)
+        for batch in images.epoch(pictures, DATA.tokenizer, 64, 1, number=number, limit=1)
+    }
+    assert 1 < len(seen) <= len(pictures.sample(0).captions)
+
+
+def test_impossible_batches_are_refused():
+    for wrong in ({"images": 0}, {"images": 1, "limit": 0}, {"images": 1, "workers": -1}):
+        (name, value) = list(wrong.items())[-1]
+        with pytest.raises(ValueError, match=f"{name} must be at least [01], got {value}"):
+            next(images.epoch(scenes(), DATA.tokenizer, 64, **wrong))
+    with pytest.raises(ValueError, match="unknown pictures 'faces': one of scenes, digits, mosai"):
+        images.load("faces", "train")
+
+
+def test_grey_and_transparent_pictures_are_converted():
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    colour = np.repeat(grey[..., None], 3, axis=2)
+    alpha = np.dstack([colour, np.full((2, 3), 255, np.uint8)])
+    want = images.as_floats(colour)
+    assert torch.equal(images.as_floats(grey), want) and torch.equal(images.as_floats(alpha), want)
+    alpha[0, 0, 3] = 0  # nothing there: white
+    assert images.as_floats(alpha)[:, 0, 0].tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match=r"must be of bytes \(uint8\), got float64"):
+        images.as_floats(np.zeros((2, 2, 3)))
+    with pytest.raises(ValueError, match=r"must be \(H, W, 3\).*got \(2, 2, 2\)"):
+        images.as_floats(np.zeros((2, 2, 2), np.uint8))
+
+
+# The loop -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("selection", ["soft", "hard"])
+@pytest.mark.parametrize("sentences", [None, 7])
+def test_a_stopped_run_ends_at_the_same_weights(selection, sentences, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "EPOCH", 2)  # several epochs; with 7 pictures the third is short
+    config = dataclasses.replace(TINY, selection=selection, sentences=sentences, doubly=0.1)
+    whole = Run(config, tmp_path / "whole", DATA, "cpu", quiet=True, workers=1)
+    whole.run()
+    for calls in range(1, 50):  # a budget of nothing: one update a call, in turn with and without
+        part = Run(config, tmp_path / "part", DATA, "cpu", quiet=True, workers=calls % 2)
+        if part.run(minutes=0):
+            break
+    assert part.finished and calls == TINY.updates
+    assert torch.equal(weights(part), weights(whole))
+    assert part.progress.epoch == whole.progress.epoch == (2 if sentences is None else 1)
+
+
+@pytest.mark.slow
+def test_a_run_learns_what_pictures_show(tmp_path):
+    """Four scenes by heart, to a loss far below the words' own: which of four captions is it?"""
+    config = dataclasses.replace(TINY, sentences=4, images=4, updates=120, lr=5e-3, width=32)
+    config = dataclasses.replace(
+        config,
+        hidden=32,
+        annotation_dim=32,
+        dropout=0.0,
+        output_dropout=0.0,
+        label_smoothing=0.0,
+        validate_every=120,
+    )
+    run = Run(config, tmp_path, DATA, "cpu", quiet=True)
+    run.run()
+    batch = next(DATA.epoch(config, 0))
+    words = 4 * math.log(4) / batch.target_tokens
+    assert training.mean_loss(run.model, [batch]) < words / 4
+    other = dataclasses.replace(batch, source=batch.source.flip(0))
+    assert training.mean_loss(run.model, [other]) > 2 * words
+
+
+def gradients(model, objective, batch):
+    model.zero_grad()
+    total = objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
+    (total / batch.target_tokens).backward()
+    return total.item(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("target", captioning.TARGETS)
+def test_the_objective_asks_for_attention_to_every_cell(target):
+    torch.manual_seed(0)
+    model = Captioner(len(DATA.tokenizer), 8, 8, 8).double()
+    batch = next(DATA.epoch(TINY, 0))
+    assert len(set(batch.target_lengths.tolist())) > 1  # there is padding
+    plain, without = gradients(model, Objective(model), batch)
+    value, got = gradients(model, Objective(model, doubly=0.5, doubly_target=target), batch)
+    assert value == plain  # in the gradient alone
+    model.zero_grad()
+    weights = model(batch.source, batch.source_lengths, batch.target_in)[1]
+    extra = 0.0
+    for row, length in zip(weights, batch.target_lengths):  # eq. 14 by its definition
+        aim = 1.0 if target == "one" else length / weights.shape[2]
+        extra += ((aim - row[:length].sum(0)) ** 2).sum()
+    (0.5 * extra / batch.target_tokens).backward()
+    found = [p.grad for p in model.parameters() if p.grad is not None]
+    moved = 0.0
+    for ours, base, parameter in zip(got, without, model.parameters()):
+        want = torch.zeros_like(base) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(ours - base, want, rtol=0, atol=1e-6)
+        moved = max(moved, want.abs().max().item())
+    assert found and moved > 1e-4  # more than the tolerance
+    model.eval()
+    assert Objective(model, doubly=0.5)(
+        batch.source, batch.source_lengths, batch.target_in, batch.target_out
+    ).item() == pytest.approx(plain, rel=1e-9)
+
+
+@pytest.mark.parametrize("selection", ["soft", "hard"])
+def test_the_weight_of_the_term_does_not_depend_on_the_batch_size(selection):
+    """The same captions twice: the same gradient."""
+    torch.manual_seed(0)
+    model = Captioner(len(DATA.tokenizer), 8, 8, 8, selection=selection, expectation=1.0).double()
+    once = next(DATA.epoch(TINY, 0))
+    twice = Batch(*(torch.cat([getattr(once, f.name)] * 2) for f in dataclasses.fields(Batch)))
+    objective = Objective(model, doubly=1.0)
+    for ours, theirs in zip(
+        gradients(model, objective, once)[1], gradients(model, objective, twice)[1], strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_a_run_passes_its_settings_on(tmp_path):
+    config = dataclasses.replace(
+        TINY, doubly=0.25, doubly_target="steps/cells", gate=False, field="far", positions=False
+    )
+    run = Run(config, tmp_path, DATA, "cpu", quiet=True)
+    assert (run.objective.doubly, run.objective.doubly_target) == (0.25, "steps/cells")
+    assert run.model.decoder.f_beta is None and run.model.eye.P is None
+    assert run.model.eye.receptive_field > Captioner(9).eye.receptive_field
+    assert DATA.cells == 64
+
+
+def test_the_defaults_of_a_run_are_those_of_the_captioner():
+    parts = inspect.signature(Captioner).parameters
+    for name in ("annotation_dim", "field", "positions", "gate", "reach", "expectation"):
+        assert getattr(RunConfig("any"), name) == parts[name].default, name
+    parts = inspect.signature(captioning.doubly_stochastic).parameters
+    assert RunConfig("any").doubly_target == parts["target"].default
+
+
+def test_a_setting_of_the_other_kind_of_model_is_refused():
+    with pytest.raises(ValueError, match="a captioner has no timing, got 'after'"):
+        dataclasses.replace(TINY, timing="after").model(9)
+    with pytest.raises(ValueError, match="a translator has no gate, got False"):
+        RunConfig("any", gate=False).model(9)
+
+
+@pytest.mark.slow
+def test_training_needs_neither_downloads_nor_figures():
+    absent = ("pooch", "sacremoses", "anywidget", "sklearn", "torchvision", "sacrebleu")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import attnlib.training"
+    code += "; attnlib.training.prepare(attnlib.training.SCENES)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# Shipped --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """A run of a few updates, shipped and measured on a few pictures; its folder."""
+    folder = tmp_path_factory.mktemp("captions")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrained, "TESTED", 5)
+        run = Run(TINY, folder / "run", DATA, "cpu", quiet=True)
+        run.run()
+        training.ship(run, folder / "scenes-tiny")
+    return folder / "scenes-tiny"
+
+
+def test_a_shipped_captioner_comes_back_and_captions(shipped, monkeypatch):
+    monkeypatch.setattr(pretrained, "WEIGHTS", shipped.parent)
+    loaded = pretrained.load("scenes-tiny")
+    assert isinstance(loaded.model, Captioner) and not loaded.model.training
+    pictures = [scenes("test").sample(i).image for i in range(5)]
+    found = loaded.caption(pictures, beam=3)
+    assert len(found) == 5 and loaded.grid == (8, 8)
+    for picture, caption in zip(pictures, found):
+        assert caption.text == " ".join(t.lstrip("▁") for t in caption.tokens)
+        assert caption.weights.shape == (len(caption.tokens), 64)
+        np.testing.assert_allclose(caption.weights.sum(1), 1, rtol=0, atol=1e-5)
+        (alone,) = loaded.caption([picture], beam=3)
+        assert alone.tokens == caption.tokens
+        np.testing.assert_allclose(alone.weights, caption.weights, rtol=0, atol=1e-5)
+    floats = torch.stack([images.as_floats(picture) for picture in pictures])
+    assert [c.tokens for c in loaded.caption(floats, beam=3)] == [c.tokens for c in found]
+    assert loaded.caption([]) == []
+
+
+def test_the_card_says_how_its_pictures_were_made(shipped):
+    card = json.loads((shipped / "card.json").read_text())
+    assert (card["architecture"], card["languages"], card["pictures"]) == (
+        "captioner", ["en"], "scenes")  # fmt: skip
+    (made,) = card["data"].items()
+    assert made[0] == "attnlib.data.images.load('scenes')"
+    assert made[1].startswith("generated: attnlib ") and "train with seed 1" in made[1]
+    metrics = {"val.loss", "true_captions", "parses", "true_captions_held_out", "bleu", "linked"}
+    assert metrics <= card["metrics"].keys() == card["signatures"].keys()
+    assert card["signatures"]["true_captions"] == (
+        "beam 5, scenes test 0 to 4|interval:wilson")  # fmt: skip
+    assert card["config"] == dataclasses.asdict(TINY)
+
+
+def test_what_does_not_fit_a_model_is_refused(shipped):
+    loaded = pretrained.read(shipped)
+    good = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match="picture 2 has 64 x 32 pixels, this model wants 64 x 64"):
+        loaded.caption([good, good[:, :32]])
+    with pytest.raises(ValueError, match=r"picture 1: .* must be of bytes"):
+        loaded.caption([good / 255])
+    with pytest.raises(ValueError, match="64 x 64 pixels, got 32 x 32"):
+        loaded.caption(torch.zeros(1, 3, 32, 32))
+    with pytest.raises(ValueError, match="tiny is a captioner: this is for a translator"):
+        loaded.translate(["a red ring"])
+    with pytest.raises(ValueError, match="en-fr-fixed is a translator: this is for a captioner"):
+        pretrained.load("en-fr-fixed").caption([good])
+
+
+def test_captions_are_held_against_the_truth(shipped, monkeypatch):
+    """Of four captions two are true; one is false, one is no caption."""
+    loaded = pretrained.read(shipped)
+    test, held_out = scenes("test"), scenes("held_out")
+    said = {0: None, 1: None, 2: "four white stars", 3: "a red red ring"}
+    assert not test.grammar.check(said[2], test.sample(2).things).true
+
+    def caption(self, pictures, beam):
+        found = []
+        for i, picture in enumerate(pictures):
+            sample = test.sample(i)
+            if not np.array_equal(picture, sample.image):
+                sample = held_out.sample(i)
+                text = sample.captions[0].text
+            else:
+                text = said[i] or sample.captions[0].text
+            tokens = ["▁" + word for word in text.split()]
+            looked = np.zeros((len(tokens), 64))
+            looked[:, 0] = 1
+            link = test.grammar.link(text, sample.things)
+            for row, named in zip(looked, link.things if link else ()):
+                if named:  # at the first thing that is named, where most of it is
+                    mask = sample.masks[min(named)].reshape(8, 8, 8, 8).sum((1, 3)).ravel()
+                    row[:] = np.eye(64)[mask.argmax()]
+            found.append(pretrained.CaptionFound(text, tokens, looked, 0.0))
+        return found
+
+    monkeypatch.setattr(pretrained.Pretrained, "caption", caption)
+    found = pretrained.evaluate(loaded, limit=4)
+    scores = {name: score.value for name, score in found.scores.items()}
+    assert scores["true_captions"] == 0.5 and scores["parses"] == 0.75
+    assert scores["true_captions_held_out"] == 1
+    assert scores["linked"] == 0.5 and scores["pointing_game"] == 1
+    assert 0 < scores["pointing_game_uniform"] < 1
+    assert 0 < scores["attention_inside"] <= 1
+    assert found.references == [test.sample(i).captions[0].text for i in range(4)]
+    assert 0 < scores["bleu"] < 100
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        pretrained.evaluate(loaded, limit=0)
