@@ -390,10 +390,10 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
 
     ``parses`` and ``true_captions`` are the shares of captions that are of the grammar, and that
     are true; ``true_captions_held_out`` is that of pictures with a combination which training never
-    had, where the collection has such; ``bleu`` is against one true caption of several. Attention
-    is marked where the caption is true and says which thing each word names (``linked`` is the
-    share of those): ``pointing_game`` and ``attention_inside`` as `pointing` says, and the first
-    for attention that knows nothing, ``pointing_game_uniform`` and ``pointing_game_centre``.
+    had, where the collection has such; ``bleu`` is against one true caption of many. Attention is
+    marked where the caption is true, for only then do its words name things: ``pointing_game`` and
+    ``attention_inside`` as `pointing` says, and the first for attention that knows nothing,
+    ``pointing_game_uniform`` and ``pointing_game_centre``.
 
     Parameters
     ----------
@@ -420,7 +420,7 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
         scores["true_captions_held_out"] = _share(true, f"{name} held_out 0 to {number - 1}")
     scores["bleu"] = metrics.bleu(hypotheses, references)
     if pretrained.model.decoder.attention is not None:
-        scores |= _pointing(pretrained, test.grammar, samples, found, how)
+        scores |= _pointing(pretrained, test.grammar, samples, found)
     return Evaluation(
         f"{name} test", [str(i) for i in range(number)], hypotheses, references, scores
     )
@@ -432,21 +432,23 @@ def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tupl
     return samples, pretrained.caption([sample.image for sample in samples], beam)
 
 
-def _pointing(pretrained, grammar, samples, found, how) -> dict[str, metrics.Score]:
-    """The marks of attention, as `caption_scores` lists them."""
+def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Score]:
+    """The marks of attention, as `caption_scores` lists them; none where no caption is true."""
     records = []
     for sample, caption in zip(samples, found):
         link = grammar.link(caption.text, sample.things)
         if link is not None:
             looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
             records.append(pointing.Record.of(link.words, link.things, *looked))
-    scores = {"linked": _share([True] * len(records) + [False] * (len(found) - len(records)), how)}
-    if records:
-        scores["pointing_game"] = pointing.pointing_game(records)
-        scores["attention_inside"] = pointing.mass_inside(records)
-        for baseline in (pointing.uniform, pointing.centre):
-            name = f"pointing_game_{baseline.__name__}"
-            scores[name] = pointing.pointing_game([baseline(record) for record in records])
+    if not records:
+        return {}
+    scores = {
+        "pointing_game": pointing.pointing_game(records),
+        "attention_inside": pointing.mass_inside(records),
+    }
+    for baseline in (pointing.uniform, pointing.centre):
+        name = f"pointing_game_{baseline.__name__}"
+        scores[name] = pointing.pointing_game([baseline(record) for record in records])
     return scores
 
 

@@ -45,7 +45,7 @@ from attnlib.selection import Hard, StraightThroughGumbel
 
 CHECKPOINT = "checkpoint.pt"
 MANY = 20  # files that a card lists one by one
-FIRST = 200  # test sentences that are quick to translate again, for a test of the card
+FIRST = 200  # test sentences or pictures: few enough to try again, for a test of the card
 LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s", "seconds")
 
 
@@ -433,6 +433,8 @@ class Progress:
     averaged: int = 0  # snapshots in the average
     seconds: float = 0.0
     tokens: int = 0
+    device: str = ""  # what it was trained on, whoever reads the checkpoint
+    hardware: str = ""
 
 
 class Run:
@@ -510,6 +512,8 @@ class Run:
         A checkpoint is written every `checkpoint_seconds`, and when this returns or is stopped.
         """
         config, state = self.config, self.progress
+        if not self.finished:
+            state.device, state.hardware = self.device.type, hardware(self.device)
         started = saved = time.monotonic()
         before = state.seconds
         bar = tqdm(
@@ -925,11 +929,12 @@ def ship(run: Run, folder: Path | str) -> dict:
             if name
         ),
         "data": provenance(config),
+        **({"generated": generated(config)} if pictures else {}),
         "licence": LICENCES[config.data],
         "limits": LIMITS[config.data],
         "seed": config.seed,
-        "device": run.device.type,
-        "hardware": hardware(run.device),
+        "device": state.device or run.device.type,
+        "hardware": state.hardware or hardware(run.device),
         "seconds": round(state.seconds),
         "tokens_per_s": round(state.tokens / max(state.seconds, 1e-9)),
         "commit": commit(),
@@ -968,7 +973,7 @@ def ship(run: Run, folder: Path | str) -> dict:
 
 
 def provenance(config: RunConfig) -> dict[str, str]:
-    """What a run read, for its card: checksums of files; of generated pictures how to make them."""
+    """The checksums of the files that a run read; of many, that of their list."""
     sides = {config.source, config.target}
     read = {
         name: files.REGISTRY[name].sha256
@@ -979,10 +984,18 @@ def provenance(config: RunConfig) -> dict[str, str]:
         lines = "".join(f"{checksum}  {name}\n" for name, checksum in sorted(read.items()))
         whole = hashlib.sha256(lines.encode("utf-8")).hexdigest()
         read = {f"{len(read)} files, their list as sha256sum writes it": whole}
-    if config.data in images.COLLECTIONS:
-        made = f"attnlib {__version__}, train with seed {config.seed}, val and test with seed 0"
-        read[f"attnlib.data.images.load({config.data!r})"] = f"generated: {made}"
     return read
+
+
+def generated(config: RunConfig) -> dict[str, str]:
+    """How to make a run's pictures again, and the checksum by which to see that one has."""
+    test = images.load(config.data, "test")
+    captions = "".join(test.sample(i).captions[0].text + "\n" for i in range(FIRST))
+    return {
+        "by": f"attnlib.data.images.load({config.data!r}), attnlib {__version__}",
+        "seeds": f"train {config.seed}, val, test and held_out 0",
+        f"captions of test 0 to {FIRST - 1}": hashlib.sha256(captions.encode("utf-8")).hexdigest(),
+    }
 
 
 def trimmed(run: Run) -> tuple[nn.Module, Tokenizer]:

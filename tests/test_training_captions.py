@@ -273,6 +273,19 @@ def test_training_needs_neither_downloads_nor_figures():
 # Shipped --------------------------------------------------------------------------------------
 
 
+def test_a_card_names_the_machine_that_trained_and_not_the_one_that_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "TESTED", 2)
+    run = Run(TINY, tmp_path, DATA, "cpu", quiet=True)
+    run.run()
+    assert run.progress.device == "cpu" and "torch" in run.progress.hardware
+    run.progress.device, run.progress.hardware = "cuda", "a good one"
+    run._save()
+    again = Run(TINY, tmp_path, DATA, "cpu", quiet=True)
+    assert again.run()  # nothing left to do
+    card = training.ship(again, tmp_path / "model")
+    assert (card["device"], card["hardware"]) == ("cuda", "a good one")
+
+
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
     """A run of a few updates, shipped and measured on a few pictures; its folder."""
@@ -308,10 +321,11 @@ def test_the_card_says_how_its_pictures_were_made(shipped):
     card = json.loads((shipped / "card.json").read_text())
     assert (card["architecture"], card["languages"], card["pictures"]) == (
         "captioner", ["en"], "scenes")  # fmt: skip
-    (made,) = card["data"].items()
-    assert made[0] == "attnlib.data.images.load('scenes')"
-    assert made[1].startswith("generated: attnlib ") and "train with seed 1" in made[1]
-    metrics = {"val.loss", "true_captions", "parses", "true_captions_held_out", "bleu", "linked"}
+    assert card["data"] == {}  # no file was read
+    assert card["generated"] == training.generated(TINY)
+    assert card["generated"]["by"].startswith("attnlib.data.images.load('scenes'), attnlib ")
+    assert card["generated"]["seeds"].startswith("train 1, val")
+    metrics = {"val.loss", "true_captions", "parses", "true_captions_held_out", "bleu"}
     assert metrics <= card["metrics"].keys() == card["signatures"].keys()
     assert card["signatures"]["true_captions"] == (
         "beam 5, scenes test 0 to 4|interval:wilson")  # fmt: skip
@@ -365,7 +379,7 @@ def test_captions_are_held_against_the_truth(shipped, monkeypatch):
     scores = {name: score.value for name, score in found.scores.items()}
     assert scores["true_captions"] == 0.5 and scores["parses"] == 0.75
     assert scores["true_captions_held_out"] == 1
-    assert scores["linked"] == 0.5 and scores["pointing_game"] == 1
+    assert scores["pointing_game"] == 1 and "pictures:2" in found.scores["pointing_game"].signature
     assert 0 < scores["pointing_game_uniform"] < 1
     assert 0 < scores["attention_inside"] <= 1
     assert found.references == [test.sample(i).captions[0].text for i in range(4)]
