@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, starmap
-from math import hypot
+from math import hypot, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ MARGIN = 8.0  # pixels by which centres must differ before one thing is left of 
 VISIBLE = 0.5  # at least this share of a thing's pixels is in front of everything else
 MOST = 4  # things in a scene
 ALIKE = 0.35  # share of scenes of two or more with two things of one colour and noun
-CLOSE = 0.8  # centres of two things are at least this far apart, in sums of their radii
+CLOSE = 0.55  # centres are at least this far apart, in sums of what two things reach to
 TURN = 25.0  # degrees to either side that a shape may be turned
 
 COLOURS = {  # red, green, blue: chosen so that six stay apart for colour-blind readers too
@@ -38,7 +38,7 @@ COLOURS = {  # red, green, blue: chosen so that six stay apart for colour-blind 
     "green": (25, 190, 118),
     "blue": (30, 95, 250),
     "yellow": (248, 208, 48),
-    "purple": (156, 68, 160),
+    "purple": (166, 73, 170),
     "white": (245, 245, 245),
 }
 SIZES = {"small": (6.0, 7.0), "large": (11.0, 13.0)}  # radius in pixels, uniform between the two
@@ -48,7 +48,7 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 # Shapes: distances to an outline ----------------------------------------------------------------
 # Each takes coordinates u, v around the centre (v down) and a radius, and gives the distance of a
-# point to the outline, in pixels, negative inside. Areas are about equal at equal radius.
+# point to the outline, in pixels, negative inside. Areas are alike at equal radius: 2.3 to 3.2 r^2.
 
 
 def _circle(u, v, r):
@@ -139,8 +139,8 @@ def draw(
     Raises
     ------
     ValueError
-        If a thing has an unknown noun, colour or texture, a radius of 0 or less, a centre outside
-        the image, or a digit that is not the one in its photograph.
+        If a thing has an unknown noun, colour or texture, a radius that is not between 0 and SIZE,
+        a centre outside the image, or a digit that is not the one in its photograph.
 
     Examples
     --------
@@ -162,8 +162,10 @@ def _refuse(thing: Thing) -> None:
         raise ValueError(f"unknown colour {thing.colour!r}: one of {', '.join(COLOURS)}")
     if thing.texture and thing.texture not in TEXTURES:
         raise ValueError(f"unknown texture {thing.texture!r}: one of {', '.join(TEXTURES)}, or ''")
-    if not thing.radius > 0:
-        raise ValueError(f"radius must be positive, got {thing.radius}")
+    if not 0 < thing.radius <= SIZE:
+        raise ValueError(f"radius must be more than 0 and at most {SIZE}, got {thing.radius}")
+    if not isfinite(thing.angle):
+        raise ValueError(f"angle must be a number of degrees, got {thing.angle}")
     if not (0 <= thing.x <= SIZE and 0 <= thing.y <= SIZE):
         raise ValueError(f"centre ({thing.x}, {thing.y}) is outside the image, 0 to {SIZE}")
     if thing.noun in DIGITS:
@@ -198,15 +200,15 @@ def _cover(thing: Thing) -> _Cover:
     y = np.arange(rows.start, rows.stop)[:, None] + (0.5 - thing.y)
     if shape is None:
         ink = _digits()[0][thing.image]
-        alpha = _spread(y[:, 0], thing.radius) @ ink @ _spread(x, thing.radius).T
-        return _Cover(patch, _clip(2.5 * alpha - 0.6, 0, 1), np.ones_like(alpha))
+        ink = _spread(y[:, 0], thing.radius) @ ink @ _spread(x, thing.radius).T
+        return _Cover(patch, _clip(2.5 * ink - 0.5, 0, 1), _clip(1.5 * ink, 0.4, 1))
     cos, sin = np.cos(np.radians(thing.angle)), np.sin(np.radians(thing.angle))
     u, v = cos * x + sin * y, cos * y - sin * x
     distance = shape.distance(u, v, thing.radius)
     alpha = _clip(0.5 - distance, 0, 1)
     bright = _clip(-distance - 0.3, 0.6, 1)  # a dark rim sets equal colours apart
     if thing.texture:
-        bright = bright * _texture(thing.texture, u, v)
+        bright = np.minimum(bright, _texture(thing.texture, u, v))
     return _Cover(patch, alpha, bright)
 
 
@@ -230,7 +232,7 @@ def _draw(things, covers, rng) -> np.ndarray:
     image, noise = _background(rng), rng.integers(-9, 10, (SIZE, SIZE, 3), dtype=np.int8)
     for thing, cover in zip(things, covers):
         chance = rng.random(4, dtype=np.float32)
-        colour = _RGB[thing.colour] * (0.88 + 0.14 * chance[0] + 0.05 * chance[1:])
+        colour = _RGB[thing.colour] * (0.91 + 0.12 * chance[0] + 0.04 * chance[1:])
         below = image[cover.patch]
         below += cover.alpha[..., None] * (cover.bright[..., None] * colour - below)
     image += noise
@@ -454,7 +456,7 @@ class Scenes:
 
     def _placed(self, things: Sequence[Thing], rng: random.Random) -> tuple[Thing, ...]:
         """The things at places inside the image; none where there was no room for them all."""
-        placed: list[Thing] = []
+        placed: list[tuple[Thing, float]] = []
         for thing in things:
             radius = rng.uniform(*SIZES[thing.size])
             if self.style == "digits":
@@ -464,12 +466,12 @@ class Scenes:
             border = radius * _reach(thing.noun)
             for _ in range(20):
                 x, y = (rng.uniform(border, SIZE - border) for _ in "xy")
-                if all(hypot(x - t.x, y - t.y) > CLOSE * (radius + t.radius) for t in placed):
-                    placed.append(replace(thing, x=x, y=y, radius=radius, **where))
+                if all(hypot(x - t.x, y - t.y) > CLOSE * (border + b) for t, b in placed):
+                    placed.append((replace(thing, x=x, y=y, radius=radius, **where), border))
                     break
             else:
                 return ()
-        return tuple(placed)
+        return tuple(thing for thing, _ in placed)
 
 
 def _held_out(style: str) -> list[tuple[str, str]]:
