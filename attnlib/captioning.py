@@ -103,7 +103,7 @@ class Eye(nn.Module):
                     "stride must be even, and not negative"
                 )
             layers += [
-                nn.Conv2d(channels, wide, kernel, stride, beyond // 2, bias=False),
+                nn.Conv2d(channels, wide, kernel, stride, beyond // 2),
                 PlaceNorm(wide),
                 nn.ReLU(),
             ]
@@ -183,7 +183,8 @@ class Eye(nn.Module):
                 f"the learned positions are for images of {self.size} x {self.size} pixels, got "
                 f"{height} x {width}"
             )
-        maps = self.layers(images.contiguous(memory_format=torch.channels_last))  # (B, D, h, w)
+        centred = 4 * images - 2  # else brightness drowns colour, and learning hardly starts
+        maps = self.layers(centred.contiguous(memory_format=torch.channels_last))  # (B, D, h, w)
         annotations = maps.permute(0, 2, 3, 1).flatten(1, 2)
         return annotations if self.P is None else annotations + self.P
 

@@ -287,8 +287,8 @@ def doubly_stochastic(weights, target):
     return total
 
 
-def convolve(image, W, stride, beyond):
-    """One layer of an eye: image (C, H, W) with weights (C', C, K, K) gives (C', H', W').
+def convolve(image, W, b, stride, beyond):
+    """A convolution: image (C, H, W), weights (C', C, K, K) and biases (C',) give (C', H', W').
 
     `beyond` zeros are put around the image.
     """
@@ -299,6 +299,7 @@ def convolve(image, W, stride, beyond):
     for o in range(len(W)):
         for r in range(rows):
             for s in range(columns):
+                out[o, r, s] = b[o]
                 for i in range(K):
                     for j in range(K):
                         y, x = r * stride - beyond + i, s * stride - beyond + j

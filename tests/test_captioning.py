@@ -35,6 +35,8 @@ def captioner(choice="soft", seed=0, **dials):
     with torch.no_grad():
         for parameter in model.decoder.parameters():
             parameter.mul_(3)
+        model.bias.uniform_(-1, 1)
+        model.bias[2] = -2.0  # longer captions
         for norm in model.eye.modules():
             if isinstance(norm, nn.LayerNorm):  # or its gain and bias might as well be missing
                 norm.weight.uniform_(0.5, 2.0)
@@ -70,11 +72,12 @@ def cells(B, S=CELLS):
 def test_an_eye_matches_the_loops():
     model = captioner().eye
     image = images(1)
-    maps = image[0].numpy()
+    maps = 4 * image[0].numpy() - 2
     convolutions = [layer for layer in model.layers if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in model.layers if isinstance(layer, nn.LayerNorm)]
     for (K, stride), convolution, norm in zip(((2, 2), (3, 1), (3, 1)), convolutions, norms):
-        maps = reference.convolve(maps, convolution.weight.numpy(), stride, (K - stride) // 2)
+        W, b = convolution.weight.numpy(), convolution.bias.numpy()
+        maps = reference.convolve(maps, W, b, stride, (K - stride) // 2)
         for r, s in np.ndindex(maps.shape[1:]):
             place = reference.normalise(maps[:, r, s], norm.weight.numpy(), norm.bias.numpy())
             maps[:, r, s] = np.maximum(place, 0)
