@@ -131,7 +131,7 @@ def _shrink_all(names: Sequence[str]) -> np.ndarray:
     from tqdm import tqdm
 
     small = np.empty((len(names), KEPT, KEPT, 3), np.uint8)
-    progress = tqdm(total=len(names), desc="photographs", unit="", leave=False)
+    progress = tqdm(total=len(names), desc="photographs", unit="", leave=False, delay=5)
     with progress, ThreadPoolExecutor(CONNECTIONS) as pool:
         done = pool.map(lambda name: _shrunk(files.fetch(name)), names)
         for i in range(len(names)):
