@@ -197,7 +197,7 @@ def cells_on(masks, grid: tuple[int, int], rule: str = "half", tolerance: float 
     if rule == "centre":
         masks, grid = _masks(masks), _grid(grid)
         near = _near(grid, masks.shape[1:], tolerance)  # (cells, pixels)
-        return (masks.reshape(len(masks), -1) @ near.T > 0).reshape(len(masks), *grid)
+        return (masks.reshape(len(masks), near.shape[1]) @ near.T > 0).reshape(len(masks), *grid)
     covered = coverage(masks, grid)
     if rule == "touch":
         return covered > 0

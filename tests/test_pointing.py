@@ -139,6 +139,13 @@ def test_some_cell_lies_on_every_thing_and_half_is_stricter_than_touch(drawn):
 
 
 @pytest.mark.parametrize("rule, tolerance", RULES)
+def test_no_cell_lies_on_what_is_hidden(rule, tolerance):
+    hidden = np.zeros((1, 4, 4), dtype=bool)
+    assert not pointing.cells_on(hidden, (2, 2), rule, tolerance).any()
+    assert pointing.cells_on(hidden[:0], (2, 2), rule, tolerance).shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize("rule, tolerance", RULES)
 @given(drawn=records())
 def test_a_picture_and_its_mirror_image_get_the_same_marks(rule, tolerance, drawn):
     """No corner of a box or pixel is preferred."""
