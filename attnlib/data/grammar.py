@@ -487,7 +487,16 @@ class Grammar:
             return f"no {self._describe(pair[0])} {verb} {relation} {second}", "relation"
         first, plural = self._the(pair[0], firsts[0], things), self._is_many(pair[0])
         verb = "are" if plural else "is"
+        some = any(
+            self._holds((i,), relation, (j,), things)
+            for i in firsts[0]
+            for group in seconds
+            for j in group
+        )
         if len(seconds) > 1:
+            if some:
+                same = f"the same {self._describe(pair[1])}"
+                return f"{first} {verb} not all {relation} {same}", "relation"
             return f"{first} {verb} not {relation} {self._spoken(pair[1])}", "relation"
         second = self._the(pair[1], seconds[0], things)
         opposite = _OPPOSITE[relation]
@@ -495,11 +504,9 @@ class Grammar:
             if self._holds(firsts[0], instead, seconds[0], things):
                 it = "them" if self._is_many(pair[1]) else "it"
                 return f"{first} {verb} {instead} {second}, not {relation} {it}", "relation"
-        if any(self._holds((i,), relation, (j,), things) for i in firsts[0] for j in seconds[0]):
-            if len(firsts[0]) == 1:
-                return f"{first} {verb} not {relation} all {second}", "relation"
-            return f"{first} {verb} not all {relation} {second}", "relation"
-        return f"{first} {verb} not {relation} {second}", "relation"
+        if some and len(firsts[0]) == 1:
+            return f"{first} {verb} not {relation} all {second}", "relation"
+        return f"{first} {verb} not {'all ' if some else ''}{relation} {second}", "relation"
 
     def _at_odds(self, statement: Statement, groups, things) -> tuple[str, str]:
         first, *rest = statement.phrases
@@ -541,11 +548,11 @@ class Grammar:
         For each thing its colour is named and, by the toss of a coin each, its size and texture.
         All things that fit the same words are one group, spoken of with their number, so that "a"
         is said where there is just one. Of all relations that hold between two groups one is drawn,
-        each as likely; with probability `second` another of the first group follows. Things that
-        all fit the same words are counted without a relation ("two red rings"). Where the words
-        drawn leave no relation to say, they are drawn anew; then one of several equal things may
-        be named by its place ("a red ring left of a star", where another is right of it) if that
-        leaves one reading; the last resort is a phrase alone.
+        each as likely; with probability `second` the first group gets another, of another name.
+        Things that all fit the same words are counted without a relation ("two red rings"). Where
+        the words drawn leave no relation to say, they are drawn anew; then one of several equal
+        things may be named by its place ("a red ring left of a star", where another is right of it)
+        if that leaves one reading; the last resort is a phrase alone.
 
         Raises
         ------
@@ -606,7 +613,7 @@ class Grammar:
             (i, relation, j)
             for i in able
             for j in able
-            if i != j and set(groups[i]).isdisjoint(groups[j])
+            if i != j
             for relation in self.relations
             if self._holds(groups[i], relation, groups[j], things)
         ]
