@@ -180,11 +180,11 @@ def test_a_thing_in_front_leaves_all_other_pixels_as_they_were():
 
 
 def test_a_reader_may_hide_a_thing_or_mix_styles_or_draw_none():
-    photograph = next(i for i in range(1797) if scenes._digits()[1][i] == 4)
+    picture = next(i for i in range(1797) if scenes._digits()[1][i] == 4)
     things = [
         Thing("star", 30, 30, radius=6, colour="red"),
         Thing("circle", 30, 30, radius=12, colour="green"),
-        Thing("four", 30, 30, radius=9, colour="white", image=photograph),
+        Thing("four", 30, 30, radius=9, colour="white", image=picture),
     ]
     _, masks = draw(things)
     assert not masks[0].any() and masks[1].any() and masks[2].any()
@@ -408,7 +408,7 @@ def test_every_word_of_a_grammar_occurs():
 # Digits ---------------------------------------------------------------------------------------
 
 
-def test_photographs_of_train_val_and_test_are_apart():
+def test_pictures_of_train_val_and_test_are_apart():
     shown = {}
     for split in scenes.SPLITS:
         things = [t for sample in some(split, "digits") for t in sample.things]
@@ -421,20 +421,20 @@ def test_photographs_of_train_val_and_test_are_apart():
     assert len(shown["test"]) > 300 and len(shown["train"]) > 700  # of 360, of 1257
 
 
-def test_a_digit_is_the_photograph_the_right_way_round():
+def test_a_digit_is_the_picture_the_right_way_round():
     ink, target = scenes._digits()
-    photograph = int(np.flatnonzero(target == 7)[0])
-    thing = Thing("seven", 32, 32, radius=14, colour="white", image=photograph)
+    picture = int(np.flatnonzero(target == 7)[0])
+    thing = Thing("seven", 32, 32, radius=14, colour="white", image=picture)
     mask = draw([thing])[1][0]
     cells = mask[16:48, 16:48].reshape(8, 4, 8, 4).mean((1, 3))  # 3.5 / radius cells a pixel
-    assert np.corrcoef(cells.ravel(), ink[photograph].ravel())[0, 1] > 0.9
+    assert np.corrcoef(cells.ravel(), ink[picture].ravel())[0, 1] > 0.9
     assert mask.sum() == mask[16:48, 16:48].sum()
 
 
 def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     scenes._digits.cache_clear()
-    scenes._photographs.cache_clear()
+    scenes._pictures.cache_clear()
     with pytest.raises(ImportError, match="digits need scikit-learn"):
         Scenes("val", "digits").sample(0)
     assert Scenes("val").sample(0).captions  # shapes do not
@@ -468,9 +468,9 @@ def test_unknown_arguments_are_refused_by_name():
         ({"angle": float("inf")}, "angle must be a number of degrees, got inf"),
         ({"x": 64.5}, r"centre \(64.5, 20\) is outside the image, 0 to 64"),
         ({"y": float("nan")}, r"centre \(20, nan\) is outside"),
-        ({"noun": "four", "image": -1}, "photograph -1 does not show a four"),
-        ({"noun": "four", "image": 1797}, "photograph 1797 does not show a four"),
-        ({"noun": "four", "image": 0}, "photograph 0 does not show a four"),
+        ({"noun": "four", "image": -1}, "image -1 does not show a four"),
+        ({"noun": "four", "image": 1797}, "image 1797 does not show a four"),
+        ({"noun": "four", "image": 0}, "image 0 does not show a four"),
     ],
 )
 def test_things_that_cannot_be_drawn_are_refused(change, message):

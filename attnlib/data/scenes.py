@@ -2,9 +2,9 @@
 
 A photograph comes without the truth about which pixels a word speaks of; here it is known, so
 attention over an image can be marked right or wrong. A `Scenes` is an endless sequence: sample i is
-a function of split, style, seed and i, and of nothing else. It draws one to four things over a
-cluttered background, from back to front, so that they may hide each other in part, and takes its
-captions from `attnlib.data.grammar`.
+a function of split, style, seed and i, and of nothing else; only the rounding of a pixel may differ
+between machines. It draws one to four things over a cluttered background, from back to front, so
+that they may hide each other in part, and takes its captions from `attnlib.data.grammar`.
 
 Places are in pixels, x to the right and y down, and the image spans 0 to `SIZE` both ways: the
 centre of the pixel in row 0 and column 0 is at (0.5, 0.5). Angles are in degrees, clockwise.
@@ -29,11 +29,11 @@ STYLES = ("shapes", "digits")
 MARGIN = 8.0  # pixels by which centres must differ before one thing is left of or above another
 VISIBLE = 0.5  # at least this share of a thing's pixels is in front of everything else
 MOST = 4  # things in a scene
-ALIKE = 0.35  # share of scenes of two or more with two things of one colour and noun
+ALIKE = 0.35  # share of scenes of two or more that are given two of one colour and noun
 CLOSE = 0.55  # centres are at least this far apart, in sums of what two things reach to
 TURN = 25.0  # degrees to either side that a shape may be turned
 
-COLOURS = {  # red, green, blue: chosen so that six stay apart for colour-blind readers too
+COLOURS = {  # red, green, blue in 0 to 255; also apart for colour-blind readers
     "red": (200, 55, 42),
     "green": (25, 190, 118),
     "blue": (30, 95, 250),
@@ -140,7 +140,7 @@ def draw(
     ------
     ValueError
         If a thing has an unknown noun, colour or texture, a radius that is not between 0 and SIZE,
-        a centre outside the image, or a digit that is not the one in its photograph.
+        a centre outside the image, or a digit whose `image` shows another.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def _refuse(thing: Thing) -> None:
     if thing.noun in DIGITS:
         digit = DIGITS.index(thing.noun)
         if thing.image not in range(len(_digits()[1])) or _digits()[1][thing.image] != digit:
-            raise ValueError(f"photograph {thing.image} does not show a {thing.noun}")
+            raise ValueError(f"image {thing.image} does not show a {thing.noun}")
 
 
 def _clip(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -215,10 +215,9 @@ def _cover(thing: Thing) -> _Cover:
 def _texture(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Dark stripes or dots, the same width on small things and large; (h, w), 0.4 to 1."""
     if name == "striped":
-        wave = np.sin((u + v) * (2 * np.pi / 4.2 / np.sqrt(2)))
-        return _clip(0.8 + wave, 0.5, 1)
-    wave = np.cos(u * (2 * np.pi / 5)) + np.cos(v * (2 * np.pi / 5))
-    return _clip(1.6 - wave, 0.4, 1)
+        return _clip(0.9 + np.cos(v * (2 * np.pi / 4.2)), 0.45, 1)
+    wave = np.cos(u * (2 * np.pi / 4)) + np.cos(v * (2 * np.pi / 4))
+    return _clip(1.7 - wave, 0.4, 1)
 
 
 def _spread(offsets: np.ndarray, radius: float) -> np.ndarray:
@@ -274,7 +273,7 @@ def _background(rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-# Digits: scikit-learn's photographs -------------------------------------------------------------
+# Digits: scikit-learn's pictures -------------------------------------------------------------
 
 
 @cache
@@ -288,17 +287,18 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return data.images / 16, data.target
 
 
-# held_out shows the photographs of test: only the combination is new
-_PHOTOGRAPHS = {"train": (0, 1257), "val": (1257, 1437), "test": (1437, 1797)}
+# held_out shows the pictures of test: only the combination is new
+_PICTURES = {"train": (0, 1257), "val": (1257, 1437), "test": (1437, 1797)}
 
 
 @cache
-def _photographs(split: str) -> dict[str, tuple[int, ...]]:
-    """The photographs of each digit that a split may show.
+def _pictures(split: str) -> dict[str, tuple[int, ...]]:
+    """The pictures of each digit that a split may show.
 
-    The file is cut in its own order, in which writers follow one another: test writers are others.
+    The file is cut in its own order: what one person wrote stands together there, so most of it
+    falls on one side.
     """
-    first, last = _PHOTOGRAPHS["test" if split == "held_out" else split]
+    first, last = _PICTURES["test" if split == "held_out" else split]
     target = _digits()[1][first:last]
     return {
         noun: tuple(int(i) + first for i in np.flatnonzero(target == digit))
@@ -338,18 +338,17 @@ class Scenes:
     """Endless scenes with their captions, each a function of split, style, seed and number.
 
     One to four things; a scene of two or more has a pair whose centres are `MARGIN` apart along x
-    or y, and one in three has two things alike. At least half of each thing is visible, and none
-    crosses the border. Scenes of train, val and test differ in their draws and, for digits, in the
-    photographs, and never have a pair (colour, noun) of `HELD_OUT`; those of held_out have at least
-    one, on photographs of test.
+    or y. In three scenes of ten there are two things of one colour and noun, mostly alike in all.
+    At least half of each thing is visible, and none crosses the border. Scenes of train, val and
+    test differ in their draws and, for digits, in the pictures, and never have a pair (colour,
+    noun) of `HELD_OUT`; those of held_out have at least one, with the pictures of test.
 
     Parameters
     ----------
     split : str
         ``train``, ``val``, ``test`` or ``held_out``.
     style : str
-        ``shapes``, or ``digits`` for photographs of handwritten digits in colour, which need
-        scikit-learn.
+        ``shapes``, or ``digits`` for handwritten digits in colour, which need scikit-learn.
     seed : int
         Another seed, other scenes.
     captions : int
@@ -460,7 +459,7 @@ class Scenes:
         for thing in things:
             radius = rng.uniform(*SIZES[thing.size])
             if self.style == "digits":
-                where = {"image": rng.choice(_photographs(self.split)[thing.noun])}
+                where = {"image": rng.choice(_pictures(self.split)[thing.noun])}
             else:
                 where = {"angle": rng.uniform(-TURN, TURN)}
             border = radius * _reach(thing.noun)
