@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from statistics import NormalDist
 
 import numpy as np
@@ -54,14 +54,18 @@ class Score:
 
 
 def bleu(
-    hypotheses: Sequence[str], references: Sequence[str], resamples: int = 0, seed: int = 0
+    hypotheses: Sequence[str],
+    references: Sequence[str | Sequence[str]],
+    resamples: int = 0,
+    seed: int = 0,
 ) -> Score:
     """BLEU of detokenised, cased text (Papineni et al. 2002) as sacreBLEU has it (Post 2018).
 
     Parameters
     ----------
     hypotheses, references : sequences of str
-        Plain text, one sentence each, in the same order.
+        Plain text, one sentence each, in the same order. In place of a reference there may be a
+        sequence of them, each as good as the others, as for captions.
     resamples : int
         If positive, the interval is the middle 95 % of this many bootstrap samples of the
         sentences (Koehn 2004). 0 gives no interval.
@@ -87,6 +91,8 @@ def bleu(
     48.89
     >>> score.signature
     'nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:...'
+    >>> bleu(["A man in a red shirt."], [["A man in a blue shirt.", "One in a red shirt."]]).value
+    93.06...
     """
     return _bleu(hypotheses, references, resamples, seed)
 
@@ -639,7 +645,8 @@ def _bleu(hypotheses, references, resamples, seed, lowercase=False, tokenize="13
 
     _parallel(hypotheses, references)
     metric = BLEU(lowercase=lowercase, tokenize=tokenize, force=True)
-    value = metric.corpus_score(hypotheses, [list(references)]).score
+    several = [_several(reference) for reference in references]
+    value = metric.corpus_score(hypotheses, list(zip_longest(*several))).score  # None: one fewer
     score = Score(value, str(metric.get_signature()))
     if not resamples:
         return score
@@ -652,8 +659,12 @@ def _bleu_statistics(hypotheses, references, lowercase=False, tokenize="13a") ->
     from sacrebleu.metrics import BLEU
 
     metric = BLEU(lowercase=lowercase, tokenize=tokenize, force=True, effective_order=True)
-    scores = [metric.sentence_score(h, [r]) for h, r in zip(hypotheses, references)]
+    scores = [metric.sentence_score(h, _several(r)) for h, r in zip(hypotheses, references)]
     return np.array([[s.sys_len, s.ref_len, *s.counts, *s.totals] for s in scores])
+
+
+def _several(reference: str | Sequence[str]) -> list[str]:
+    return [reference] if isinstance(reference, str) else list(reference)
 
 
 def _bleu_formula(sums: np.ndarray) -> np.ndarray:

@@ -45,6 +45,7 @@ BATCH = 50  # sentences decoded together
 PICTURES = 100  # or pictures
 MAX_CAPTION = 60  # words; the longest true caption of a scene has a quarter
 TESTED = 2000  # pictures that `evaluate` captions
+REFERENCES = 5  # true captions of each, at most, that BLEU compares with
 HELD_OUT = ("scenes", "digits")  # collections with pictures of what training never had
 ARCHITECTURES = {"translator": Translator, "captioner": Captioner}
 
@@ -263,7 +264,7 @@ class Evaluation:
     test_set: str
     source: list[str]  # for pictures their numbers
     hypotheses: list[str]
-    references: list[str]
+    references: list[str] | list[list[str]]  # of a picture several
     scores: dict[str, metrics.Score]  # as in a card: "test_2016_flickr.bleu" and so on
 
 
@@ -390,8 +391,8 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
 
     ``parses`` and ``true_captions`` are the shares of captions that are of the grammar, and that
     are true; ``true_captions_held_out`` is that of pictures with a combination which training never
-    had, where the collection has such; ``bleu`` is against one true caption of many. Attention is
-    marked where the caption is true, for only then do its words name things: ``pointing_game`` and
+    had, where the collection has such; ``bleu`` is against five true captions. Attention is marked
+    where the caption is true, for only then do its words name things: ``pointing_game`` and
     ``attention_inside`` as `pointing` says, and the first for attention that knows nothing,
     ``pointing_game_uniform`` and ``pointing_game_centre``.
 
@@ -404,11 +405,11 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
     beam : int
     """
     name = pretrained.card["pictures"]
-    test = images.load(name, "test")
+    test = images.load(name, "test", captions=REFERENCES)
     samples, found = _captioned(pretrained, test, number, beam)
     verdicts = [test.grammar.check(c.text, s.things) for s, c in zip(samples, found)]
     hypotheses = [caption.text for caption in found]
-    references = [sample.captions[0].text for sample in samples]
+    references = [[caption.text for caption in sample.captions] for sample in samples]
     how = f"{name} test 0 to {number - 1}"
     scores = {
         "true_captions": _share([v.true for v in verdicts], how),

@@ -90,6 +90,19 @@ def test_bleu_equals_the_loops():
     assert metrics.bleu(h, r).value == pytest.approx(bleu_by_loops(h, r), rel=1e-12)
 
 
+def test_bleu_against_several_references_takes_what_any_of_them_has():
+    """By hand: 5 of 6 words, 3 of 5 pairs, 1 of 4, 0 of 3, smoothed to 1/2; the nearest length."""
+    score = metrics.bleu(["a b c d e f"], [["a b c x x x x x", "x x d e y", "q"]])
+    by_hand = 100 * (5 / 6 * 3 / 5 * 1 / 4 * (1 / 2) / 3) ** 0.25
+    assert score.value == pytest.approx(by_hand, rel=1e-12)  # 5 words are nearest: no penalty
+    assert "nrefs:var" in metrics.bleu(["a b", "c d"], [["a b"], ["c", "d"]]).signature
+    one = metrics.bleu(HYPOTHESES, REFERENCES, resamples=30)
+    several = metrics.bleu(HYPOTHESES, [[r] for r in REFERENCES], resamples=30)
+    assert several.value == one.value and several.interval == one.interval
+    more = [[h, r] for h, r in zip(HYPOTHESES, REFERENCES)]
+    assert metrics.bleu(HYPOTHESES, more, resamples=30).interval == pytest.approx((100, 100))
+
+
 def test_bleu_sees_case_and_bleu_lowercase_does_not():
     upper = [line.upper() for line in REFERENCES]
     assert metrics.bleu(upper, REFERENCES).value < 20
