@@ -361,6 +361,15 @@ def test_official_annotations_of_the_wrong_shape(copy, part, change, complaint):
         coco_of(copy)
 
 
+def test_an_official_image_without_captions(copy):
+    def apply(content):
+        content["annotations"] = [a for a in content["annotations"] if a["image_id"] != 11]
+
+    edit(copy / "annotations" / "captions_train2014.json", apply)
+    with pytest.raises(DataError, match=r"COCO_train2014_0+1\.jpg \(image 11\) has no captions"):
+        coco_of(copy)
+
+
 @pytest.mark.parametrize(
     "part, change, complaint",
     [
@@ -477,7 +486,7 @@ WHITE = "transparent parts laid on white"
         ("L", 100, "png", {"transparency": 100}, (255, 255, 255), (GREY, WHITE)),
         ("LA", (100, 0), "png", {}, (255, 255, 255), (GREY, WHITE)),
         ("LA", (100, 255), "png", {}, (100, 100, 100), (GREY, WHITE)),
-        ("I;16", 25700, "png", {}, (100, 100, 100), ("16 bits a channel made 8", GREY)),
+        ("I;16", 25800, "png", {}, (100, 100, 100), ("16 bits a channel made 8", GREY)),
         ("I;16", 65535, "tiff", {}, (255, 255, 255), ("16 bits a channel made 8", GREY)),
         ("RGB", (1, 2, 3), "png", {"transparency": (1, 2, 3)}, (255, 255, 255), (WHITE,)),
         ("RGBA", (10, 20, 30, 255), "png", {}, (10, 20, 30), (WHITE,)),
