@@ -333,7 +333,10 @@ class Translator(nn.Module):
         self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Teacher forcing up to the attentional vectors (B, T, E), and the weights (B, T, S)."""
-        memory = self.encode(source, lengths, draws)
+        return self.decode(self.encode(source, lengths, draws), target_in)
+
+    def decode(self, memory: Memory, target_in: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing on a source read: attentional vectors (B, T, E), weights (B, T, S)."""
         return self.decoder(self.dropout(self.embedding(target_in)), memory)
 
     def forward(

@@ -37,7 +37,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from attnlib import __version__, metrics, pretrained
-from attnlib.captioning import Eye, doubly_stochastic
+from attnlib.captioning import Eye, doubly_stochastic, missed_words
 from attnlib.data import corpora, files, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
@@ -100,6 +100,8 @@ class RunConfig:
     baseline_decay: float = 0.9  # hard selection: what the baseline keeps of itself, a batch
     doubly: float = 0.0  # weight of `captioning.doubly_stochastic`, in nats a caption
     doubly_target: str = "one"
+    words: float = 0.0  # weight of `captioning.missed_words`, in nats a caption
+    fast_eye: bool = False  # the eye's layers in bf16 while training, on a CPU as well
     clip: float = 1.0
     average: int = 10  # snapshots averaged, over the last fifth of the updates
     validate_every: int = 500
@@ -133,6 +135,7 @@ class RunConfig:
         arguments = {name: getattr(self, name) for name in (*names, *own[self.architecture])}
         if self.architecture == "captioner":
             arguments["size"] = images.load(self.data, "train").size
+            arguments["detector"] = self.words > 0
         return {"vocab_size": vocab_size, **arguments}
 
     def build(self, vocab_size: int) -> nn.Module:
@@ -274,6 +277,9 @@ class Objective(nn.Module):
         Weight of the doubly stochastic term; the paper's :math:`\lambda`.
     doubly_target : str
         ``one`` or ``steps/cells``.
+    words : float
+        Weight of `captioning.missed_words`, in the gradient alone as well; it needs a captioner
+        with a detector.
 
     Raises
     ------
@@ -290,13 +296,14 @@ class Objective(nn.Module):
         baseline_decay: float = 0.9,
         doubly: float = 0.0,
         doubly_target: str = "one",
+        words: float = 0.0,
     ):
         super().__init__()
         if not 0 <= baseline_decay < 1:
             raise ValueError(f"baseline_decay must be at least 0, below 1, got {baseline_decay}")
         self.model, self.smoothing = model, smoothing
         self.reward, self.entropy, self.baseline_decay = reward, entropy, baseline_decay
-        self.doubly, self.doubly_target = doubly, doubly_target
+        self.doubly, self.doubly_target, self.words = doubly, doubly_target, words
 
     def forward(self, source: Tensor, lengths: Tensor, given: Tensor, wanted: Tensor) -> Tensor:
         """Sum over the tokens `wanted` (B, T), each predicted from those `given` before it."""
@@ -305,7 +312,8 @@ class Objective(nn.Module):
         draws = None
         if self.model.training and chooses:
             draws = attention.selection.draw(self.model.bias.new_empty(len(given)), given.shape[1])
-        vectors, weights = self.model.hidden_forward(source, lengths, given, draws)
+        memory = self.model.encode(source, lengths, draws)
+        vectors, weights = self.model.decode(memory, given)
         real = wanted != PAD
         table, bias = self.model.embedding.weight, self.model.bias
         loss = SmoothedCrossEntropy.apply(vectors[real], table, bias, wanted[real], self.smoothing)
@@ -314,6 +322,9 @@ class Objective(nn.Module):
             loss = loss + (extra - extra.detach())
         if self.model.training and self.doubly:
             extra = self.doubly * doubly_stochastic(weights, real, self.doubly_target)
+            loss = loss + (extra - extra.detach())
+        if self.model.training and self.words:
+            extra = self.words * missed_words(self.model.detect(memory.annotations), wanted, PAD)
             loss = loss + (extra - extra.detach())
         return loss
 
@@ -478,6 +489,7 @@ class Run:
         self.data = prepare(config) if data is None else data
         torch.manual_seed(config.seed)
         self.model = config.build(len(self.data.tokenizer)).to(self.device)
+        self.model.fast_eye = config.fast_eye
         self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
         self.objective = Objective(
             self.model,
@@ -487,6 +499,7 @@ class Run:
             config.baseline_decay,
             config.doubly,
             config.doubly_target,
+            config.words,
         )
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective)
@@ -753,16 +766,21 @@ HANSARDS = dataclasses.replace(
     validate_every=400,
 )
 
-# 10,000 batches are 1.28 million scenes, none twice: nothing to overfit, so nothing is dropped.
+# 20,000 batches are 1.28 million scenes, none twice: nothing to overfit, so nothing is dropped.
 SCENES = RunConfig(
     "scenes-soft",
     data="scenes",
     width=128,
     hidden=192,
+    score_hidden=96,
     dropout=0.0,
     output_dropout=0.0,
     label_smoothing=0.0,
-    updates=10000,
+    words=1.0,
+    fast_eye=True,
+    updates=20000,
+    images=64,
+    lr=2e-3,
     warmup=500,
     validate_every=500,
 )
