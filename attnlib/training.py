@@ -766,7 +766,7 @@ HANSARDS = dataclasses.replace(
     validate_every=400,
 )
 
-# 20,000 batches are 1.28 million scenes, none twice: nothing to overfit, so nothing is dropped.
+# 15,000 batches are 960,000 scenes, none twice: nothing to overfit, so nothing is dropped.
 SCENES = RunConfig(
     "scenes-soft",
     data="scenes",
@@ -778,7 +778,7 @@ SCENES = RunConfig(
     label_smoothing=0.0,
     words=1.0,
     fast_eye=True,
-    updates=20000,
+    updates=15000,
     images=64,
     lr=2e-3,
     warmup=500,
