@@ -29,7 +29,9 @@ ask for what no cell can give, and `reachable` tells how often.
 Words of one picture are right or wrong together, so a thousand of them say less than a thousand
 pictures would. Intervals are Wilson's with the effective number of words p (1 - p) / v (Kish 1965),
 where v is the variance of the share p as it differs from picture to picture, or from word to word
-where that is more. Where every word hits, or none, the number of pictures counts.
+where that is more. Where every word hits, or none, the number of pictures counts. From some 150
+pictures on 95 % is what they hold (of independent words Wilson's holds 77 %, if half the words of a
+picture copy another); of 30 pictures that are nearly all right they are too narrow and hold 86 %.
 """
 
 from collections.abc import Callable, Collection, Hashable, Sequence
