@@ -11,14 +11,14 @@ from attnlib.captioning import Eye, check_images
 # Mean and standard deviation of ImageNet's red, green and blue, as torchvision's weights expect.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-PROBE = 224  # pixels a side of the image that tells the width and the stride
+PROBE = 224  # pixels a side of an image that a stride of 32 and all smaller powers of 2 divide
 
 
 class Backbone(nn.Module):
     """The last map of a torchvision network as annotations (Xu et al. 2015, section 3.1.1).
 
     Xu et al. take the 14 x 14 x 512 map before the last pooling of a VGG net, trained on ImageNet
-    and left as it is (section 4.3): ``Backbone("vgg19", "DEFAULT")`` on images of 224 x 224 pixels.
+    and left as it is (section 4.3): ``Backbone("vgg19", 224, "DEFAULT")``.
     Networks with ``features`` (VGG, MobileNet, DenseNet, EfficientNet, ConvNeXt) are taken to their
     end, less a last pooling, and residual networks to the end of their fourth stage.
 
@@ -30,6 +30,9 @@ class Backbone(nn.Module):
     ----------
     name : str
         As `torchvision.models.get_model` knows it, such as ``resnet18``.
+    size : int
+        Height and width of the images it is meant for, in pixels; others may be shown to it, if
+        they are cut into whole cells.
     weights : str, optional
         As torchvision names them: ``DEFAULT``, or ``IMAGENET1K_V1``; they are downloaded. None: the
         weights are random, and nothing is downloaded.
@@ -49,8 +52,8 @@ class Backbone(nn.Module):
     ImportError
         If torchvision is missing, or was made for another torch.
     ValueError
-        If the network is unknown, has no last map that we know how to find, or its cells do not
-        meet (AlexNet).
+        If the network is unknown, has no last map that we know how to find, or does not cut an
+        image of this size into whole cells (AlexNet's cells never meet).
 
     Examples
     --------
@@ -59,9 +62,15 @@ class Backbone(nn.Module):
     (torch.Size([2, 49, 512]), (7, 7))
     """
 
-    def __init__(self, name: str = "resnet18", weights: str | None = None, trainable: bool = False):
+    def __init__(
+        self,
+        name: str = "resnet18",
+        size: int = 224,
+        weights: str | None = None,
+        trainable: bool = False,
+    ):
         super().__init__()
-        self.name, self.trainable = name, trainable
+        self.size = size
         self.layers = _to_last_map(_models().get_model(name, weights=weights), name)
         for key, values in (("mean", MEAN), ("std", STD)):
             self.register_buffer(key, torch.tensor(values).view(3, 1, 1), persistent=False)
@@ -70,7 +79,8 @@ class Backbone(nn.Module):
             _, self.annotation_dim, rows, _ = self.layers(torch.zeros(1, 3, PROBE, PROBE)).shape
         self.stride = PROBE // rows
         if PROBE % rows:
-            raise ValueError(f"{name} does not cut an image into whole cells: {PROBE} into {rows}")
+            raise ValueError(f"{name} does not cut {PROBE} pixels into whole cells but into {rows}")
+        self.cells(size, size)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Remember the mode, but keep batch norms and dropout as they are in use."""

@@ -78,7 +78,7 @@ def asked(monkeypatch):
 def test_the_last_map_row_by_row(asked, name, width, stride):
     eye = Backbone(name, weights="SOME_V1")
     assert asked == [(name, "SOME_V1")]
-    assert (eye.annotation_dim, eye.stride) == (width, stride)
+    assert (eye.annotation_dim, eye.stride, eye.size) == (width, stride, 224)
     images = torch.rand(2, 3, 64, 96)
     rows, columns = eye.cells(64, 96)
     assert (rows, columns) == (64 // stride, 96 // stride)
@@ -131,7 +131,13 @@ def test_a_captioner_looks_through_it(asked):
 def test_what_is_refused(asked):
     with pytest.raises(ValueError, match="no last map known for 'headless'"):
         Backbone("headless")
-    with pytest.raises(ValueError, match="odd does not cut an image into whole cells: 224 into"):
+    with pytest.raises(
+        ValueError, match="multiples of 32 pixels, the side of a cell, got 100 x 100"
+    ):
+        Backbone("resnet_like", size=100)
+    with pytest.raises(
+        ValueError, match="odd does not cut 224 pixels into whole cells but into 110"
+    ):
         Backbone("odd")
     eye = Backbone("resnet_like")
     with pytest.raises(TypeError, match="images must be floating point"):

@@ -15,7 +15,7 @@ from attnlib import decoding
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.files import DataError
-from attnlib.data.photographs import Photographs, coco, flickr8k, read_image
+from attnlib.data.photographs import Photographs, coco, flickr8k, load, read_image
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.training import Objective
 
@@ -165,6 +165,22 @@ def test_karpathys_tokens(masters):
         assert texts[4] == "the discs colour is orange" and texts[0] == "a orange disc"
 
 
+def test_a_set_by_its_name(masters, monkeypatch):
+    monkeypatch.delenv("ATTNLIB_PHOTOGRAPHS", raising=False)
+    monkeypatch.delenv("ATTNLIB_ANNOTATIONS", raising=False)
+    with pytest.raises(DataError, match="coco is read from your own copy: set ATTNLIB_PHOTOGRAPHS"):
+        load("coco", "train")
+    monkeypatch.setenv("ATTNLIB_PHOTOGRAPHS", str(masters / "coco"))
+    with pytest.raises(DataError, match="set ATTNLIB_ANNOTATIONS to the folder of the official"):
+        load("coco", "train")
+    monkeypatch.setenv("ATTNLIB_ANNOTATIONS", str(masters / "dataset_coco.json"))
+    assert load("coco", "test", 64, "tokens") == coco_of(
+        masters, "test", karpathy=True, size=64, text="tokens"
+    )
+    with pytest.raises(DataError, match="dataset: expected 'flickr8k', got 'coco'"):
+        load("flickr8k", "train")
+
+
 def test_slices_and_iteration(masters):
     found = flickr(masters, size=20)
     assert len(found) == 4 and len(found[1:3]) == 2 and found[1:3].size == 20
@@ -227,16 +243,16 @@ def test_a_captioner_learns_to_say_the_colour_it_sees(masters):
 # What is refused
 
 
-@pytest.mark.parametrize("load", [flickr, coco_of])
-def test_unknown_settings(masters, load):
+@pytest.mark.parametrize("read", [flickr, coco_of])
+def test_unknown_settings(masters, read):
     with pytest.raises(ValueError, match="unknown split 'dev': one of train, val, test"):
-        load(masters, "dev")
+        read(masters, "dev")
     with pytest.raises(ValueError, match="unknown text 'words': one of raw, tokens"):
-        load(masters, text="words")
+        read(masters, text="words")
     with pytest.raises(ValueError, match="Karpathy's"):
-        load(masters, text="tokens")
+        read(masters, text="tokens")
     with pytest.raises(ValueError, match="size must be at least 1 pixel, got 0"):
-        load(masters, size=0)
+        read(masters, size=0)
 
 
 def test_coco_keeps_its_test_captions(masters):

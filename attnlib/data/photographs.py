@@ -3,6 +3,8 @@
 Neither set is downloaded for you: ask for Flickr8k (Hodosh et al. 2013) at its home, and get COCO
 (Lin et al. 2014; Chen et al. 2015) from cocodataset.org. Both are read in their official formats,
 or by the split of Karpathy and Fei-Fei (2015), one JSON file a set, that most papers report on.
+Where your copy lies is no part of a run's description: `load` takes it from two environment
+variables, ``ATTNLIB_PHOTOGRAPHS`` and ``ATTNLIB_ANNOTATIONS``.
 """
 
 import json
@@ -19,12 +21,16 @@ from attnlib.data.files import DataError
 from attnlib.data.grammar import Caption
 from attnlib.data.scenes import Sample
 
-SIZE = 224  # pixels a side: what Xu et al. (2015, section 5.2) cut their images to
+SIZE = 224  # pixels a side: 14 x 14 cells of 16, as Xu et al. (2015, section 4.3) have them
 SPLITS = ("train", "val", "test")
 TEXTS = ("raw", "tokens")
 TOKENS = "Flickr8k.token.txt"
 LISTS = {"train": "trainImages", "val": "devImages", "test": "testImages"}
 YEARS = ("2014", "2017")
+PLACES = {
+    "ATTNLIB_PHOTOGRAPHS": "the folder of the photographs",
+    "ATTNLIB_ANNOTATIONS": "the folder of the official annotations, or to Karpathy's JSON file",
+}
 RESTVAL = "restval"  # COCO's validation photographs that Karpathy gives back to training
 
 Rows = list[tuple[str, tuple[str, ...]]]  # where a photograph lies in its folder, and its captions
@@ -164,6 +170,36 @@ def coco(
     else:
         rows = _karpathy(annotations, "coco", split, text)
     return _photographs(rows, Path(images).expanduser(), annotations, split, size)
+
+
+SETS = {"flickr8k": flickr8k, "coco": coco}
+
+
+def load(name: str, split: str, size: int = SIZE, text: str = "raw") -> Photographs:
+    """A set by its name, from where two environment variables say that it lies.
+
+    ``ATTNLIB_PHOTOGRAPHS`` and ``ATTNLIB_ANNOTATIONS`` are the first two arguments of the set's own
+    function; the others are its too.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    DataError
+        If a variable is not set. As the set's function for the rest.
+
+    Examples
+    --------
+    >>> load("flickr30k", "train")
+    Traceback (most recent call last):
+    ValueError: unknown photographs 'flickr30k': one of flickr8k, coco
+    """
+    if name not in SETS:
+        raise ValueError(f"unknown photographs {name!r}: one of {', '.join(SETS)}")
+    for variable, what in PLACES.items():
+        if not os.environ.get(variable):
+            raise DataError(f"{name} is read from your own copy: set {variable} to {what}")
+    return SETS[name](*(os.environ[variable] for variable in PLACES), split, size, text)
 
 
 def read_image(
