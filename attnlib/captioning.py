@@ -25,26 +25,20 @@ RARE = -2.0  # where the detector's logits begin: most words are not in a captio
 RANGE_SLACK = 1e-3  # resizing may step over 1 by a rounding
 
 
-class PlaceNorm(nn.LayerNorm):
-    """Normalise the channels at each place of (B, C, h, w) on their own (Ba et al. 2016)."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """The same shape; no place hears of another."""
-        return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
 class Eye(nn.Module):
     r"""A small convolutional network from an image to a grid of annotations.
 
     Xu et al. (2015, section 3.1.1) take the 14 x 14 cells of the last but one block of a VGG net
-    trained on ImageNet. This one has five layers, each a convolution, a norm and a rectifier, and
-    is trained with the rest. Four things differ, so that it can be said what a cell has seen:
+    trained on ImageNet. This one has five layers, each a convolution and a rectifier with weights
+    drawn as He et al. (2015, eq. 10) draw them, and is trained with the rest. So that it can be
+    said what a cell has seen:
 
     * Every layer is centred: what cell (row, column) sees lies evenly around its own square of
       `stride` x `stride` pixels. (A stride of 2 with a kernel of 3 would move it by half a pixel
       a layer.)
-    * The norm takes each place by itself. Batch norm would depend on the other images, and group
-      norm on the whole image: through its mean and variance every annotation would see every pixel.
+    * Nothing is normalised. Batch norm would depend on the other images, and group norm on the
+      whole image: through its mean and variance every annotation would see every pixel. A norm of
+      each place by itself sees no more than its place, but learns more slowly than none.
     * The receptive field is an argument. A field wider than the cell is needed, for a cell is
       smaller than a thing; but the wider it is, the less a weight on a cell says where it looked.
     * Each cell has a learned vector added that says where it is. Xu's annotations have none, yet
@@ -106,11 +100,13 @@ class Eye(nn.Module):
                 )
             layers += [
                 nn.Conv2d(channels, wide, kernel, stride, beyond // 2),
-                PlaceNorm(wide),
                 nn.ReLU(),
             ]
             channels = wide
         self.layers = nn.Sequential(*layers)
+        for layer in self._convolutions():
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
         rows, columns = self.cells(size, size)
         self.P = None
         if positions:

@@ -306,10 +306,3 @@ def convolve(image, W, b, stride, beyond):
                         if 0 <= y < height and 0 <= x < width:
                             out[o, r, s] += dot_score(W[o, :, i, j], image[:, y, x])
     return out
-
-
-def normalise(x, gain, bias, eps=1e-5):
-    """gain (x - mean) / sqrt(variance + eps) + bias over the numbers of x (Ba et al. 2016)."""
-    mean = sum(x) / len(x)
-    variance = sum((x_i - mean) ** 2 for x_i in x) / len(x)
-    return gain * (x - mean) / np.sqrt(variance + eps) + bias
