@@ -136,7 +136,7 @@ def test_what_is_refused(asked):
     ):
         Backbone("resnet_like", size=100)
     with pytest.raises(
-        ValueError, match="odd does not cut 224 pixels into whole cells but into 110"
+        ValueError, match="odd does not cut 224 pixels into whole cells but into 109"
     ):
         Backbone("odd")
     eye = Backbone("resnet_like")
