@@ -396,6 +396,11 @@ def test_a_word_may_be_a_number_and_a_noun_or_a_colour_and_a_noun():
     assert fruit.parse("an orange orange").phrases == (Phrase(0, "orange", colour="orange"),)
     assert fruit.parse("two red onions").phrases == (Phrase(2, "red onion"),)
     assert fruit.parse("a red red onion").phrases == (Phrase(0, "red onion", colour="red"),)
+    table = Grammar({"salad": "salads", "salad bowl": "salad bowls"})
+    assert table.parse("a salad bowl above a salad").phrases == (
+        Phrase(0, "salad bowl"),
+        Phrase(0, "salad"),
+    )
 
 
 # Faults are real ------------------------------------------------------------------------------
