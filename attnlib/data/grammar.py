@@ -137,7 +137,7 @@ class Grammar:
     relations : sequence of str
         Those of `RELATIONS` that captions use.
     margin : float
-        How far apart, in pixels, two centres must be, at the least, for a relation to hold.
+        Two centres must be more than this many pixels apart for a relation to hold.
     numbers : sequence of str
         Words for two, three and so on; larger groups are not spoken of.
     second : float
