@@ -20,6 +20,7 @@ from attnlib.seq2seq import Memory, make_attention
 
 BODY = ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2))  # channels, kernel, stride of each layer
 FIELDS = {"near": 1, "far": 3}  # the kernel of the last layer
+FEEDINGS = ("context", "none")
 TARGETS = ("one", "steps/cells")
 RARE = -2.0  # where the detector's logits begin: most words are not in a caption
 RANGE_SLACK = 1e-3  # resizing may step over 1 by a rounding
@@ -28,10 +29,10 @@ RANGE_SLACK = 1e-3  # resizing may step over 1 by a rounding
 class Eye(nn.Module):
     r"""A small convolutional network from an image to a grid of annotations.
 
-    Xu et al. (2015, section 3.1.1) take the 14 x 14 cells of the last but one block of a VGG net
-    trained on ImageNet. This one has five layers, each a convolution and a rectifier with weights
-    drawn as He et al. (2015, eq. 10) draw them, and is trained with the rest. So that it can be
-    said what a cell has seen:
+    Xu et al. (2015, section 3.1.1) take the 14 x 14 cells that a VGG net trained on ImageNet has
+    before its last pooling. This one has five layers, each a convolution and a rectifier with
+    weights drawn as He et al. (2015, eq. 10) draw them, and is trained with the rest. So that it
+    can be said what a cell has seen:
 
     * Every layer is centred: what cell (row, column) sees lies evenly around its own square of
       `stride` x `stride` pixels. (A stride of 2 with a kernel of 3 would move it by half a pixel
@@ -247,6 +248,9 @@ class CaptionDecoder(nn.Module):
         None: the context is the mean annotation at every step.
     gate : bool
         Without it :math:`\beta_t` is 1.
+    feeding : str
+        ``context``, as above, or ``none``: the LSTM sees the words alone, so that what was looked
+        at is written at once or lost.
     output_dropout : float
         On the sum in the deep output.
     """
@@ -258,14 +262,17 @@ class CaptionDecoder(nn.Module):
         annotation_dim: int,
         attention: Attention | None,
         gate: bool = True,
+        feeding: str = "context",
         output_dropout: float = 0.0,
     ):
         super().__init__()
-        self.attention = attention
+        if feeding not in FEEDINGS:
+            raise ValueError(f"unknown feeding {feeding!r}: one of {', '.join(FEEDINGS)}")
+        self.attention, self.feeding = attention, feeding
         self.init_h = nn.Linear(annotation_dim, hidden)
         self.init_c = nn.Linear(annotation_dim, hidden)
         self.f_beta = nn.Linear(hidden, 1) if gate else None
-        self.cell = nn.LSTMCell(width + annotation_dim, hidden)
+        self.cell = nn.LSTMCell(width + (annotation_dim if feeding == "context" else 0), hidden)
         self.L_h = nn.Linear(hidden, width, bias=False)
         self.L_z = nn.Linear(annotation_dim, width, bias=False)
         self.L_o = nn.Linear(width, width, bias=False)
@@ -305,7 +312,8 @@ class CaptionDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor, State]:
         """One step on the previous word (B, E): context z (B, D), weights (B, S), new state."""
         z, weights = self.attend(state.hidden, memory, position)
-        hidden, cell = self.cell(torch.cat([embedded, z], -1), (state.hidden, state.cell))
+        fed = torch.cat([embedded, z], -1) if self.feeding == "context" else embedded
+        hidden, cell = self.cell(fed, (state.hidden, state.cell))
         return z, weights, State(hidden, cell, state.position + 1)
 
     def deep_output(self, embedded: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
@@ -358,7 +366,7 @@ class Captioner(nn.Module):
         A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
     window, selection : str
         Names of `attnlib.windows.WINDOWS` and `attnlib.selection.SELECTIONS`.
-    gate : bool
+    gate, feeding
         See `CaptionDecoder`.
     detector : bool
         Whether to have the layer of `detect`, which helps an eye that was not trained before.
@@ -422,6 +430,7 @@ class Captioner(nn.Module):
         window: str = "everywhere",
         selection: str = "soft",
         gate: bool = True,
+        feeding: str = "context",
         detector: bool = False,
         score_hidden: int | None = None,
         max_source: int = 200,
@@ -459,7 +468,9 @@ class Captioner(nn.Module):
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         nn.init.zeros_(self.embedding.weight[pad].detach())
         self.eye = eye
-        self.decoder = CaptionDecoder(width, hidden, known, attention, gate, output_dropout)
+        self.decoder = CaptionDecoder(
+            width, hidden, known, attention, gate, feeding, output_dropout
+        )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.detector = nn.Linear(known, vocab_size) if detector else None
         if detector:

@@ -37,6 +37,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from attnlib import __version__, metrics, pretrained
+from attnlib.backbones import Backbone
 from attnlib.captioning import Eye, doubly_stochastic, missed_words
 from attnlib.data import corpora, files, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
@@ -81,6 +82,9 @@ class RunConfig:
     temperature: float = 1.0
     final_temperature: float = 0.5
     annotation_dim: int | None = None  # from here to `gate`: a captioner's own
+    eye: str | None = None  # a network that `backbones.Backbone` knows; None: `captioning.Eye`
+    eye_weights: str | None = "DEFAULT"  # those that it begins with
+    eye_learns: bool = False  # whether it is trained with the rest
     field: str = "near"
     positions: bool = True
     gate: bool = True
@@ -121,11 +125,18 @@ class RunConfig:
         ValueError
             If the model would not have one of the settings: it is not to be changed in vain.
         """
-        names = ("width", "hidden", "score", "window", "selection", "score_hidden", "reach")
-        names += ("expectation", "temperature", "final_temperature", "dropout", "output_dropout")
+        names = ("width", "hidden", "score", "window", "selection", "feeding", "score_hidden")
+        names += (
+            "reach",
+            "expectation",
+            "temperature",
+            "final_temperature",
+            "dropout",
+            "output_dropout",
+        )
         own = {
-            "translator": ("decoder_hidden", "timing", "feeding", "fixed"),
-            "captioner": ("annotation_dim", "field", "positions", "gate"),
+            "translator": ("decoder_hidden", "timing", "fixed"),
+            "captioner": ("annotation_dim", "eye", "field", "positions", "gate"),
         }
         for architecture, settings in own.items():
             for name in settings:
@@ -134,13 +145,14 @@ class RunConfig:
                     raise ValueError(f"a {self.architecture} has no {name}, got {value!r}")
         arguments = {name: getattr(self, name) for name in (*names, *own[self.architecture])}
         if self.architecture == "captioner":
-            arguments["size"] = images.load(self.data, "train").size
+            arguments["size"] = images.size(self.data)
             arguments["detector"] = self.words > 0
         return {"vocab_size": vocab_size, **arguments}
 
     def build(self, vocab_size: int) -> nn.Module:
         """This run's model, not trained."""
-        return pretrained.ARCHITECTURES[self.architecture](**self.model(vocab_size))
+        eye = (self.eye_weights, self.eye_learns)
+        return pretrained.build(self.architecture, self.model(vocab_size), *eye)
 
     def differences(self, written: dict) -> list[str]:
         """How the settings in a checkpoint or a card differ from these, in words; none: the same.
@@ -346,11 +358,15 @@ class Objective(nn.Module):
 def prepare(config: RunConfig) -> Prepared | Pictured:
     """Load a run's data and turn it into ids; the vocabulary sees the training split only."""
     if config.data in images.COLLECTIONS:
-        train = images.load(config.data, "train", config.seed)
+        train, val = images.load(config.data, "train", config.seed), images.load(config.data, "val")
         with torch.device("meta"):  # it need not see anything
-            cells = math.prod(Eye(size=train.size).cells(train.size, train.size))
-        val = images.load(config.data, "val")
-        return Pictured(images.tokenizer(train.grammar.words), train, val, cells)
+            eye = Backbone(config.eye, train.size) if config.eye else Eye(size=train.size)
+        if config.data in images.GENERATED:
+            tokenizer = images.tokenizer(train.grammar.words)
+        else:
+            texts = [text for _, texts in train[: config.sentences] for text in texts]
+            tokenizer = Tokenizer.train(texts, config.vocab_size)
+        return Pictured(tokenizer, train, val, math.prod(eye.cells(train.size, train.size)))
     if config.data in toy.TASKS:
         vocabulary = toy.vocabulary(config.data)
         train, val = (
@@ -797,6 +813,27 @@ MOSAICS = dataclasses.replace(
     updates=9000,
     lr=1.5e-3,
 )
+# Photographs that are not downloaded are trained on by name only, where your own copy is. The eye
+# is trained before, and left as it is (Xu et al. 2015, section 4.3).
+FLICKR8K = RunConfig(
+    "flickr8k-soft",
+    data="flickr8k",
+    vocab_size=4000,
+    eye="resnet18",
+    width=256,
+    hidden=384,
+    dropout=0.3,
+    output_dropout=0.5,
+    doubly=1.0,
+    updates=4000,
+    images=64,
+    lr=5e-4,
+    validate_every=200,
+)
+COCO = dataclasses.replace(
+    FLICKR8K, name="coco-soft", data="coco", vocab_size=8000, updates=40000, validate_every=2000
+)
+PHOTOGRAPHS = {config.name: config for config in (FLICKR8K, COCO)}
 HANSARDS_FIXED = dataclasses.replace(HANSARDS, name="hansards-fixed", score=None, hidden=272)
 
 
@@ -884,6 +921,8 @@ LICENCES = {
     "scenes": "MIT, as attnlib, which draws the scenes",
     "digits": "MIT, as attnlib; the digits, in scikit-learn, are CC BY 4.0 (Alpaydin, Kaynak 1998)",
     "mosaics": "MIT, as the photographs are (Klasson et al. 2019)",
+    "flickr8k": "for research and teaching only, as Flickr8k is",
+    "coco": "captions CC BY 4.0; the photographs under the terms of Flickr (COCO)",
 }
 FOLDERS = {"mosaics": "grocery-store"}  # where files are not under the name of the data
 LIMITS = {
@@ -898,6 +937,9 @@ LIMITS = {
     "Anything else comes out as digits.",
     "mosaics": "Trained on mosaics of two to four photographs of fruit and vegetables. Anything "
     "else comes out as groceries.",
+    "flickr8k": "Trained on 6,000 photographs of people and dogs. Anything else comes out as these.",
+    "coco": "Trained on photographs of 80 kinds of everyday things. Anything else comes out as "
+    "these.",
 }
 
 
@@ -958,7 +1000,7 @@ def ship(run: Run, folder: Path | str) -> dict:
             if name
         ),
         "data": provenance(config),
-        **({"generated": generated(config)} if pictures else {}),
+        **({"generated": generated(config)} if config.data in images.GENERATED else {}),
         "licence": LICENCES[config.data],
         "limits": LIMITS[config.data],
         "seed": config.seed,
@@ -973,7 +1015,7 @@ def ship(run: Run, folder: Path | str) -> dict:
     pretrained.save(folder, model, tokenizer, card)
     shipped = pretrained.read(folder)
     if pictures:
-        val = run.data.validation()
+        val = dataclasses.replace(run.data, tokenizer=tokenizer).validation()
     else:
         corpus = load_corpus(config, "val")
         pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
@@ -985,7 +1027,7 @@ def ship(run: Run, folder: Path | str) -> dict:
         loss = mean_loss(shipped.model, val)
     finally:
         torch.set_float32_matmul_precision(allowed)
-    unit = "word" if pictures else "subword"
+    unit = "word" if config.data in images.GENERATED else "subword"
     card["metrics"] = {"val.loss": round(loss, 4)}
     card["signatures"] = {"val.loss": f"cross-entropy on gold prefixes, nats a {unit}"}
     scores = found.scores
@@ -1030,14 +1072,20 @@ def generated(config: RunConfig) -> dict[str, str]:
 def trimmed(run: Run) -> tuple[nn.Module, Tokenizer]:
     """A run's averaged model and its tokenizer, without the subwords that training never saw."""
     model = run.averaged_model()
-    if run.config.data in images.COLLECTIONS:
+    if run.config.data in images.GENERATED:
         return model, run.data.tokenizer  # it has no others
-    train = load_corpus(run.config, "train")
-    tokenizer, kept = run.data.tokenizer.trimmed([*train.source, *train.target])
+    if run.config.data in images.PHOTOGRAPHS:
+        train = run.data.train[: run.config.sentences]
+        texts = [text for _, texts in train for text in texts]
+    else:
+        train = load_corpus(run.config, "train")
+        texts = [*train.source, *train.target]
+    tokenizer, kept = run.data.tokenizer.trimmed(texts)
     small = run.config.build(len(tokenizer))
     state = model.state_dict()
-    for name in ("embedding.weight", "bias"):
-        state[name] = state[name][kept]
+    for name in ("embedding.weight", "bias", "detector.weight", "detector.bias"):
+        if name in state:
+            state[name] = state[name][kept]
     small.load_state_dict(state)
     return small.eval(), tokenizer
 
@@ -1088,10 +1136,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         for config in QUEUE.values():
             print(f"{config.name:32} {config.updates:6} updates")
+        for config in PHOTOGRAPHS.values():
+            print(f"{config.name:32} {config.updates:6} updates, by --run: needs your own copy")
         return 0
-    if options.run and options.run not in QUEUE:
-        parser.error(f"unknown run {options.run!r}: one of {', '.join(QUEUE)}")
-    configs = [QUEUE[options.run]] if options.run else list(QUEUE.values())
+    known = QUEUE | PHOTOGRAPHS
+    if options.run and options.run not in known:
+        parser.error(f"unknown run {options.run!r}: one of {', '.join(known)}")
+    configs = [known[options.run]] if options.run else list(QUEUE.values())
     for config in configs:
         check_shippable(config)  # now, not after hours of training
     torch.set_num_threads(options.threads)

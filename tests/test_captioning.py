@@ -1,5 +1,6 @@
 """The captioner against the loops; the eye against the gradient; the errors."""
 
+import math
 from functools import partial
 from itertools import product
 
@@ -9,7 +10,14 @@ import torch
 from torch import nn
 
 from attnlib import reference, selection
-from attnlib.captioning import TARGETS, Captioner, Eye, check_images, doubly_stochastic
+from attnlib.captioning import (
+    TARGETS,
+    Captioner,
+    Eye,
+    check_images,
+    doubly_stochastic,
+    missed_words,
+)
 from attnlib.decoding import beam_search, greedy
 from attnlib.seq2seq import Sampled
 from attnlib.training import Objective
@@ -244,6 +252,7 @@ def loops(model, annotations, words, draws=None):
         gate,
         lambda x, h, c: reference.lstm_step(x, h, c, *lstm),
         partial(reference.deep_output, **deep),
+        model.decoder.feeding == "context",
     )
     return np.array([reference.times(E, vector) + p["bias"] for vector in vectors]), weights
 
@@ -272,6 +281,70 @@ def test_a_whole_captioner_matches_the_loops(choice, gate):
         )
         np.testing.assert_allclose(logits[b, :T], want[0], **EXACT)
         np.testing.assert_allclose(weights[b, :T], want[1], **EXACT)
+
+
+@torch.no_grad()
+def test_a_captioner_that_is_fed_words_alone_matches_the_loops():
+    model, looked, (given, _, lengths) = captioner(feeding="none"), images(), captions()
+    logits, weights = model(looked, cells(3), given)
+    for b, T in enumerate(lengths):
+        annotations = model.eye(looked[b : b + 1])[0].numpy()
+        want = loops(model, annotations, given[b, :T].tolist(), None)
+        np.testing.assert_allclose(logits[b, :T], want[0], **EXACT)
+        np.testing.assert_allclose(weights[b, :T], want[1], **EXACT)
+
+
+def test_an_unknown_feeding_is_refused():
+    with pytest.raises(ValueError, match="unknown feeding 'input': one of context, none"):
+        captioner(feeding="input")
+
+
+@torch.no_grad()
+def test_a_word_is_detected_in_the_cell_that_is_surest():
+    model, looked = captioner(detector=True), images()
+    memory = model.encode(looked, cells(3))
+    W, b = model.detector.weight.numpy(), model.detector.bias.numpy()
+    got = model.detect(memory.annotations)
+    for image, annotations in zip(got, memory.annotations.numpy()):
+        want = [max(reference.dot_score(w, cell) for cell in annotations) for w in W]
+        np.testing.assert_allclose(image, np.array(want) + b, **EXACT)
+    with pytest.raises(ValueError, match="no detector"):
+        captioner().detect(memory.annotations)
+
+
+def test_missed_words_are_counted_once_and_padding_never():
+    logits = torch.randn(2, V, generator=generator(2), dtype=torch.float64)
+    wanted = torch.tensor([[3, 3, 2, 0], [5, 6, 7, 2]])
+    total = 0.0
+    for row, there in zip(logits.tolist(), ({3, 2}, {5, 6, 7, 2})):
+        for word, z in enumerate(row):
+            p = 1 / (1 + math.exp(-z))
+            total -= math.log(p if word in there else 1 - p)
+    assert missed_words(logits, wanted).item() == pytest.approx(total, rel=1e-12)
+
+
+def test_the_detector_teaches_the_eye_without_changing_the_loss():
+    model, looked, (given, wanted, _) = captioner(detector=True).train(), images(), captions()
+    losses, gradients = [], []
+    for weight in (0.0, 1.0):
+        model.zero_grad()
+        loss = Objective(model, words=weight)(looked, cells(3), given, wanted)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(model.eye.layers[0].weight.grad.clone())
+    assert losses[0] == losses[1]
+    assert not torch.allclose(*gradients)
+    assert model.detector.weight.grad.any()
+
+
+def test_a_fast_eye_is_fast_in_training_only():
+    model, looked = captioner().float(), images(dtype=torch.float32)
+    exact = model.encode(looked, cells(3)).annotations
+    model.fast_eye = True
+    assert (model.encode(looked, cells(3)).annotations == exact).all()
+    rough = model.train().encode(looked, cells(3)).annotations
+    assert rough.dtype == torch.float32 and not (rough == exact).all()
+    torch.testing.assert_close(rough, exact, rtol=0.1, atol=0.1)  # bf16 has 8 bits
 
 
 @torch.no_grad()
