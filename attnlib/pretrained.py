@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import metrics, pointing
+from attnlib.backbones import Backbone
 from attnlib.captioning import Captioner
 from attnlib.data import corpora, hansards, images
 from attnlib.data.batches import collate, pad
@@ -207,10 +208,10 @@ class Pretrained:
             is no picture's (its number is said); if the model is no captioner.
         """
         self._must_be("captioner")
-        pixels = pictures if isinstance(pictures, Tensor) else self._stacked(pictures)
-        results = []
-        for start in range(0, len(pixels), PICTURES):
-            some = pixels[start : start + PICTURES].to(next(self.model.parameters()).device)
+        device, results = next(self.model.parameters()).device, []
+        for start in range(0, len(pictures), PICTURES):
+            some = pictures[start : start + PICTURES]
+            some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
             lengths = torch.full((len(some),), math.prod(self.model.eye.cells(*some.shape[-2:])))
             for best in beam_search(self.model, some, lengths, MAX_CAPTION, BOS, EOS, beam):
                 ids = best[0].ids
@@ -219,15 +220,20 @@ class Pretrained:
         return results
 
     @property
+    def side(self) -> int:
+        """Pixels a side of the pictures that a captioner was made for."""
+        self._must_be("captioner")
+        return self.model.eye.size
+
+    @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the cells that a captioner divides its pictures into."""
-        self._must_be("captioner")
-        return self.model.eye.cells(self.model.eye.size, self.model.eye.size)
+        return self.model.eye.cells(self.side, self.side)
 
-    def _stacked(self, pictures) -> Tensor:
-        """Arrays as one tensor (B, 3, H, W)."""
-        side, found = self.model.eye.size, []
-        for number, picture in enumerate(pictures, start=1):
+    def _stacked(self, pictures, before: int) -> Tensor:
+        """Arrays as one tensor (B, 3, H, W); so many came before them."""
+        side, found = self.side, []
+        for number, picture in enumerate(pictures, start=before + 1):
             try:
                 found.append(images.as_floats(picture))
             except ValueError as error:
@@ -238,7 +244,7 @@ class Pretrained:
                     f"picture {number} has {height} x {width} pixels, this model wants "
                     f"{side} x {side}"
                 )
-        return torch.stack(found) if found else torch.zeros(0, 3, side, side)
+        return torch.stack(found)
 
     def _must_be(self, architecture: str) -> None:
         kind = ARCHITECTURES[architecture]
@@ -326,11 +332,31 @@ def read(folder: Path | str) -> Pretrained:
                 f"{_remedy(path)}"
             )
     with torch.random.fork_rng(devices=[]):
-        model = ARCHITECTURES[card.get("architecture", "translator")](**card["model"])
+        model = build(card.get("architecture", "translator"), card["model"])
     tokenizer = Tokenizer.load(folder / TOKENIZER, card["model"]["vocab_size"])
     weights = safetensors.torch.load_file(folder / MODEL)
     model.load_state_dict({key: value.float() for key, value in weights.items()})
     return Pretrained(card["name"], model.eval(), tokenizer, card)
+
+
+def build(
+    architecture: str, arguments: dict, eye_weights: str | None = None, eye_learns: bool = False
+) -> nn.Module:
+    """The model that a card describes, not trained.
+
+    Parameters
+    ----------
+    architecture : str
+        One of `ARCHITECTURES`.
+    arguments : dict
+        Of its class; in place of an ``eye`` the name of a network of `backbones.Backbone`.
+    eye_weights, eye_learns
+        Of that network.
+    """
+    if arguments.get("eye"):
+        eye = Backbone(arguments["eye"], arguments["size"], eye_weights, eye_learns)
+        arguments = {**arguments, "eye": eye}
+    return ARCHITECTURES[architecture](**arguments)
 
 
 def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) -> Evaluation:
@@ -394,22 +420,29 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
     had, where the collection has such; ``bleu`` is against five true captions. Attention is marked
     where the caption is true, for only then do its words name things: ``pointing_game`` and
     ``attention_inside`` as `pointing` says, and the first for attention that knows nothing,
-    ``pointing_game_uniform`` and ``pointing_game_centre``.
+    ``pointing_game_uniform`` and ``pointing_game_centre``. Of photographs nothing but ``bleu`` is
+    known, against all of their captions.
 
     Parameters
     ----------
     pretrained : Pretrained
         A captioner whose card names its ``pictures``.
     number : int
-        How many pictures of each split, from the first.
+        How many pictures of each split, from the first; all of them where there are fewer.
     beam : int
     """
     name = pretrained.card["pictures"]
     test = images.load(name, "test", captions=REFERENCES)
+    if name in images.PHOTOGRAPHS:
+        number = min(number, len(test))
     samples, found = _captioned(pretrained, test, number, beam)
-    verdicts = [test.grammar.check(c.text, s.things) for s, c in zip(samples, found)]
     hypotheses = [caption.text for caption in found]
     references = [[caption.text for caption in sample.captions] for sample in samples]
+    numbers = [str(i) for i in range(number)]
+    bleu = metrics.bleu(hypotheses, references)
+    if name in images.PHOTOGRAPHS:
+        return Evaluation(f"{name} test", numbers, hypotheses, references, {"bleu": bleu})
+    verdicts = [test.grammar.check(c.text, s.things) for s, c in zip(samples, found)]
     how = f"{name} test 0 to {number - 1}"
     scores = {
         "true_captions": _share([v.true for v in verdicts], how),
@@ -419,12 +452,10 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
         held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
         true = [test.grammar.check(c.text, s.things).true for s, c in zip(*held_out)]
         scores["true_captions_held_out"] = _share(true, f"{name} held_out 0 to {number - 1}")
-    scores["bleu"] = metrics.bleu(hypotheses, references)
+    scores["bleu"] = bleu
     if pretrained.model.decoder.attention is not None:
         scores |= _pointing(pretrained, test.grammar, samples, found)
-    return Evaluation(
-        f"{name} test", [str(i) for i in range(number)], hypotheses, references, scores
-    )
+    return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
 
 
 def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tuple[list, list]:

@@ -937,9 +937,9 @@ LIMITS = {
     "Anything else comes out as digits.",
     "mosaics": "Trained on mosaics of two to four photographs of fruit and vegetables. Anything "
     "else comes out as groceries.",
-    "flickr8k": "Trained on 6,000 photographs of people and dogs. Anything else comes out as these.",
+    "flickr8k": "Trained on 6,000 photographs of people and dogs. Anything else comes out as such.",
     "coco": "Trained on photographs of 80 kinds of everyday things. Anything else comes out as "
-    "these.",
+    "such.",
 }
 
 

@@ -10,12 +10,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import nn
 
 from attnlib import captioning, pretrained, training
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.batches import Batch
-from attnlib.data.tokenizer import EOS, SPECIALS
+from attnlib.data.files import DataError
+from attnlib.data.tokenizer import EOS, PAD, SPECIALS
 from attnlib.training import Objective, Run, RunConfig
 
 TINY = RunConfig(
@@ -187,61 +190,92 @@ def test_a_run_learns_what_pictures_show(tmp_path):
     assert training.mean_loss(run.model, [other]) > 2 * words
 
 
-def gradients(model, objective, batch):
-    model.zero_grad()
+def gradients(model, loss):
+    """By the names of the parameters; zeros where the loss does not depend on one."""
+    parameters = dict(model.named_parameters())
+    found = torch.autograd.grad(loss, parameters.values(), allow_unused=True)
+    return {
+        name: torch.zeros_like(parameter) if gradient is None else gradient
+        for (name, parameter), gradient in zip(parameters.items(), found)
+    }
+
+
+def loss_of(objective, batch):
+    """As `Run` has it: a token."""
     total = objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
-    (total / batch.target_tokens).backward()
-    return total.item(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    return total / batch.target_tokens
 
 
-@pytest.mark.parametrize("target", captioning.TARGETS)
-def test_the_objective_asks_for_attention_to_every_cell(target):
-    torch.manual_seed(0)
-    model = Captioner(len(DATA.tokenizer), 8, 8, 8).double()
-    batch = next(DATA.epoch(TINY, 0))
-    assert len(set(batch.target_lengths.tolist())) > 1  # there is padding
-    plain, without = gradients(model, Objective(model), batch)
-    value, got = gradients(model, Objective(model, doubly=0.5, doubly_target=target), batch)
-    assert value == plain  # in the gradient alone
-    model.zero_grad()
-    weights = model(batch.source, batch.source_lengths, batch.target_in)[1]
+def looked_at(model, batch, target):
+    """Equation 14 by its definition."""
     extra = 0.0
-    for row, length in zip(weights, batch.target_lengths):  # eq. 14 by its definition
+    weights = model(batch.source, batch.source_lengths, batch.target_in)[1]
+    for row, length in zip(weights, batch.target_lengths):
         aim = 1.0 if target == "one" else length / weights.shape[2]
         extra += ((aim - row[:length].sum(0)) ** 2).sum()
-    (0.5 * extra / batch.target_tokens).backward()
-    found = [p.grad for p in model.parameters() if p.grad is not None]
-    moved = 0.0
-    for ours, base, parameter in zip(got, without, model.parameters()):
-        want = torch.zeros_like(base) if parameter.grad is None else parameter.grad
-        torch.testing.assert_close(ours - base, want, rtol=0, atol=1e-6)
-        moved = max(moved, want.abs().max().item())
-    assert found and moved > 1e-4  # more than the tolerance
-    model.eval()
-    assert Objective(model, doubly=0.5)(
-        batch.source, batch.source_lengths, batch.target_in, batch.target_out
-    ).item() == pytest.approx(plain, rel=1e-9)
+    return extra
+
+
+def missed(model, batch):
+    """Whether each word is in the caption, asked of the cell that is surest: a cross-entropy."""
+    extra = 0.0
+    annotations = model.encode(batch.source, batch.source_lengths).annotations
+    for row, wanted in zip(model.detect(annotations).sigmoid(), batch.target_out.tolist()):
+        for word, share in enumerate(row):
+            extra -= (share if word in wanted and word != PAD else 1 - share).log()
+    return extra
+
+
+TERMS = {
+    "one": ({"doubly": 0.5}, lambda *known: looked_at(*known, "one")),
+    "steps/cells": (
+        {"doubly": 0.5, "doubly_target": "steps/cells"},
+        lambda *known: looked_at(*known, "steps/cells"),
+    ),
+    "words": ({"words": 0.5}, missed),
+}
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_term_of_the_objective_is_in_its_gradient_alone(term):
+    settings, by_definition = TERMS[term]
+    torch.manual_seed(0)
+    model = Captioner(len(DATA.tokenizer), 8, 8, 8, detector=True).double()
+    batch = next(DATA.epoch(TINY, 0))
+    assert len(set(batch.target_lengths.tolist())) > 1  # there is padding
+    plain, loss = loss_of(Objective(model), batch), loss_of(Objective(model, **settings), batch)
+    assert loss.item() == plain.item()
+    without, got = gradients(model, plain), gradients(model, loss)
+    want = gradients(model, 0.5 * by_definition(model, batch) / batch.target_tokens)
+    for name in want:
+        torch.testing.assert_close(got[name] - without[name], want[name], rtol=0, atol=1e-9)
+    assert want["eye.layers.0.weight"].abs().max() > 1e-5  # far more than the tolerance
+    loss = loss_of(Objective(model.eval(), **settings), batch)
+    assert gradients(model, loss)["detector.weight"].abs().max() == 0  # in training only
 
 
 @pytest.mark.parametrize("selection", ["soft", "hard"])
-def test_the_weight_of_the_term_does_not_depend_on_the_batch_size(selection):
+def test_the_weight_of_a_term_does_not_depend_on_the_batch_size(selection):
     """The same captions twice: the same gradient."""
     torch.manual_seed(0)
-    model = Captioner(len(DATA.tokenizer), 8, 8, 8, selection=selection, expectation=1.0).double()
+    dials = {"selection": selection, "expectation": 1.0, "detector": True}
+    model = Captioner(len(DATA.tokenizer), 8, 8, 8, **dials).double()
     once = next(DATA.epoch(TINY, 0))
     twice = Batch(*(torch.cat([getattr(once, f.name)] * 2) for f in dataclasses.fields(Batch)))
-    objective = Objective(model, doubly=1.0)
-    for ours, theirs in zip(
-        gradients(model, objective, once)[1], gradients(model, objective, twice)[1], strict=True
-    ):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    objective = Objective(model, doubly=1.0, words=1.0)
+    ours, theirs = (gradients(model, loss_of(objective, batch)) for batch in (once, twice))
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-9)
 
 
 def test_a_run_passes_its_settings_on(tmp_path):
     config = dataclasses.replace(
         TINY, doubly=0.25, doubly_target="steps/cells", gate=False, field="far", positions=False
     )
+    config = dataclasses.replace(config, words=0.75, fast_eye=True)
     run = Run(config, tmp_path, DATA, "cpu", quiet=True)
+    assert run.objective.words == 0.75 and run.model.fast_eye
+    assert run.model.detector is not None and Run(TINY, tmp_path / "2", DATA).model.detector is None
     assert (run.objective.doubly, run.objective.doubly_target) == (0.25, "steps/cells")
     assert run.model.decoder.f_beta is None and run.model.eye.P is None
     assert run.model.eye.receptive_field > Captioner(9).eye.receptive_field
@@ -269,6 +303,77 @@ def test_training_needs_neither_downloads_nor_figures():
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import attnlib.training"
     code += "; attnlib.training.prepare(attnlib.training.SCENES)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# Photographs ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flickr8k(tmp_path, monkeypatch):
+    """Four, one and one drawings of one colour each, in the official format."""
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "annotations").mkdir()
+    lines, colours = [], ("red", "green", "blue", "white", "red", "green")
+    for number, colour in enumerate(colours):
+        Image.new("RGB", (90, 70), colour).save(tmp_path / "photographs" / f"{number}.png")
+        for n in range(2):
+            lines.append(f"{number}.png#{n}\t{('A', 'One')[n]} {colour} wall with nothing on it .")
+    (tmp_path / "annotations" / "Flickr8k.token.txt").write_text("\n".join(lines))
+    for name, numbers in (("train", range(4)), ("dev", [4]), ("test", [5])):
+        chosen = "".join(f"{number}.png\n" for number in numbers)
+        (tmp_path / "annotations" / f"Flickr_8k.{name}Images.txt").write_text(chosen)
+    for variable, folder in (("PHOTOGRAPHS", "photographs"), ("ANNOTATIONS", "annotations")):
+        monkeypatch.setenv(f"ATTNLIB_{variable}", str(tmp_path / folder))
+    return tmp_path
+
+
+class Squares(nn.Module):
+    """Stands for a network of torchvision: the mean colour of each of 7 x 7 squares."""
+
+    annotation_dim, size, asked = 3, 224, []
+    cells = captioning.Eye.cells
+    stride = 32
+
+    def __init__(self, *settings):
+        super().__init__()
+        self.asked.append(settings)
+
+    def forward(self, pictures):
+        return nn.functional.adaptive_avg_pool2d(pictures, 7).flatten(2).transpose(1, 2)
+
+
+def test_photographs_are_trained_on_by_one_command(flickr8k, monkeypatch, capsys):
+    for module in (training, pretrained):
+        monkeypatch.setattr(module, "Backbone", Squares)
+    config = dataclasses.replace(
+        training.FLICKR8K, width=8, hidden=8, images=3, updates=4, vocab_size=60, words=1.0
+    )
+    monkeypatch.setitem(training.PHOTOGRAPHS, config.name, config)
+    folder = flickr8k / "runs"
+    assert (
+        training.main(["--run", "flickr8k-soft", "--folder", str(folder), "--device", "cpu"]) == 0
+    )
+    assert ("resnet18", 224, "DEFAULT", False) in Squares.asked
+    loaded = pretrained.read(folder / "flickr8k-soft" / "model")
+    assert Squares.asked[-1] == ("resnet18", 224, None, False)  # nothing is downloaded again
+    card = loaded.card
+    assert card["pictures"] == "flickr8k" and "generated" not in card
+    assert card["model"]["eye"] == "resnet18" and card["metrics"].keys() == {"val.loss", "bleu"}
+    assert "nrefs:2" in card["signatures"]["bleu"]
+    assert card["model"]["vocab_size"] == len(loaded.tokenizer) <= 60
+    (caption,) = loaded.caption([np.zeros((224, 224, 3), np.uint8)])
+    assert caption.weights.shape == (len(caption.tokens), 49)
+    batches = list(training.prepare(config).epoch(config, 0))
+    assert [len(batch.source) for batch in batches] == [3, 1]  # an epoch ends
+
+
+def test_photographs_are_not_in_the_queue_and_must_be_yours(monkeypatch, capsys):
+    assert not training.PHOTOGRAPHS.keys() & training.QUEUE.keys()
+    training.main(["--list"])
+    assert "flickr8k-soft" in capsys.readouterr().out
+    monkeypatch.delenv("ATTNLIB_PHOTOGRAPHS", raising=False)
+    with pytest.raises(DataError, match="read from your own copy: set ATTNLIB_PHOTOGRAPHS"):
+        training.prepare(training.FLICKR8K)
 
 
 # Shipped --------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Pictures with captions, made into batches: by worker processes if wanted, the same ones always.
 
-Where pictures come from is known by name (`load`). Such a collection has a ``size``, a ``grammar``,
-and ``sample(i)`` for any i from 0, a function of i alone, whose image and captions are used here.
+Where pictures come from is known by name (`load`). Such a collection has a ``size`` and
+``sample(i)``, a function of i alone, whose image and captions are used here. Those that are
+generated never end, and have a ``grammar``; photographs have a length.
 """
 
 import math
@@ -18,7 +19,9 @@ from attnlib.data import scenes
 from attnlib.data.batches import Batch, collate
 from attnlib.data.tokenizer import Tokenizer
 
-COLLECTIONS = ("scenes", "digits", "mosaics")
+GENERATED = ("scenes", "digits", "mosaics")
+PHOTOGRAPHS = ("flickr8k", "coco")
+COLLECTIONS = (*GENERATED, *PHOTOGRAPHS)
 EPOCH = 500  # batches of an epoch, where there are new pictures for ever
 
 
@@ -37,13 +40,14 @@ def load(name: str, split: str, seed: int = 0, captions: int = 1):
     ----------
     name : str
         ``scenes`` and ``digits`` are the two styles of `attnlib.data.scenes`; ``mosaics`` are made
-        of photographs, which are downloaded.
+        of photographs, which are downloaded; ``flickr8k`` and ``coco`` are read from your own copy,
+        see `photographs.load`.
     split : str
         ``train``, ``val`` or ``test``, and what else the collection has.
     seed : int
-        Another seed, other pictures.
+        Another seed, other pictures, where they are generated.
     captions : int
-        How many of a picture's true captions a sample has, at most.
+        How many true captions a sample has, at most; photographs have all of theirs.
 
     Raises
     ------
@@ -62,6 +66,10 @@ def load(name: str, split: str, seed: int = 0, captions: int = 1):
         from attnlib.data import mosaics  # reads photographs
 
         return mosaics.Mosaics(split, seed, captions)
+    if name in PHOTOGRAPHS:
+        from attnlib.data import photographs  # reads them
+
+        return photographs.load(name, split)
     raise ValueError(f"unknown pictures {name!r}: one of {', '.join(COLLECTIONS)}")
 
 
@@ -76,6 +84,19 @@ def tokenizer(texts: Sequence[str]) -> Tokenizer:
     letters = sum(len(text) + 1 for text in texts)  # more than enough
     whole, _ = Tokenizer.train(texts, 4 + 2 * letters).trimmed(texts)
     return whole
+
+
+def size(name: str) -> int:
+    """Pixels a side of a collection's pictures, without reading any.
+
+    >>> size("scenes"), size("mosaics")
+    (64, 96)
+    """
+    if name in PHOTOGRAPHS:
+        from attnlib.data import photographs
+
+        return photographs.SIZE
+    return load(name, "train").size
 
 
 def as_floats(image: np.ndarray) -> Tensor:
@@ -114,6 +135,8 @@ class Batches(Dataset):
         self.pictures, self.tokenizer, self.cells = pictures, tokenizer, cells
         self.images, self.seed, self.number = images, seed, number
         self.order = None  # new pictures for ever
+        if hasattr(pictures, "__len__"):
+            limit = min(len(pictures), limit or len(pictures))
         if limit is not None:
             self.order = list(range(limit))
             random.Random(f"{seed} {number}").shuffle(self.order)
@@ -168,8 +191,9 @@ def epoch(
     first : int
         The batch to begin with.
     limit : int, optional
-        Each epoch has the first so many pictures, in another order. Unless given, no epoch shows a
-        picture of another: it has the next 500 (`EPOCH`) batches.
+        Each epoch has the first so many pictures, in another order. Unless given, it has all of a
+        collection that ends; of one that does not it has the next 500 (`EPOCH`) batches, so that no
+        epoch shows a picture of another.
     workers : int
         Processes that make them ahead of time; with 0 they are made when they are asked for. The
         batches are the same whatever the number.
