@@ -397,6 +397,17 @@ def test_a_cache_that_cannot_be_written_is_a_warning(shop, tmp_path):
         assert len(mosaics._small("test")) == 5
 
 
+def test_copies_that_cannot_be_finished_leave_nothing(shop, tmp_path, monkeypatch):
+    def full(file, **_):
+        file.write(b"the beginning")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mosaics.np, "savez", full)
+    with pytest.warns(UserWarning, match=r"cannot be written \(No space left on device\)"):
+        assert len(mosaics._small("test")) == 5
+    assert not list((tmp_path / "cache").rglob("*.*"))
+
+
 def test_a_download_that_broke_off_goes_on(shop, tmp_path, monkeypatch):
     bodies = {path.name: path.read_bytes() for path in sorted(shop.iterdir())}
     asked, closed = Counter(), {"Shelf_4.jpg"}

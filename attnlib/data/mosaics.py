@@ -28,7 +28,10 @@ from attnlib.data import files
 from attnlib.data.grammar import Grammar, Thing
 from attnlib.data.scenes import Sample
 
-TILE = 48  # pixels a side of one photograph
+# Pixels a side of one photograph. Tried on single test photographs with a network of four
+# convolutions, 40 epochs, one seed: 65 % of the kinds named at 32 pixels, 68 % at 48, the kinds
+# weighing alike. Hardly a difference, but 96 pixels are what we allow, and people see more at 48.
+TILE = 48
 SIZE = 2 * TILE
 KEPT = 64  # pixels a side of the cached copies: a crop of three quarters still fills a tile
 SPLITS = ("train", "val", "test")
