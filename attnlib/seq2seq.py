@@ -29,12 +29,12 @@ FIXED = ("every_step", "first_state")
 
 
 class Memory(NamedTuple):
-    """What the decoder knows of a source batch; computed once a sentence."""
+    """What the decoder knows of a source batch; computed once a sentence, or an image."""
 
-    annotations: Tensor  # (B, S, 2H), keys and values
+    annotations: Tensor  # (B, S, D), keys and values; D is 2H for sentences
     prepared: Tensor  # the keys, prepared for the score
     mask: Tensor  # (B, S), True at real positions
-    summary: Tensor  # (B, 2H), the encoder's two final states
+    summary: Tensor  # (B, D), the encoder's two final states, or an image's mean annotation
     draws: Tensor | None = None  # (B, T), what chance decides at each step (`selection.Hard`)
 
 
@@ -362,7 +362,7 @@ class Sampled(nn.Module):
 
     Parameters
     ----------
-    model : Translator
+    model : Translator or captioning.Captioner
     generator : torch.Generator, optional
         On the CPU, wherever the model is; torch's own unless given. The same seed draws the same.
     steps : int
