@@ -1,0 +1,118 @@
+"""Show, attend and tell with one part changed at a time, on scenes: what the parts are good for.
+
+Run from the root of the repository::
+
+    OMP_NUM_THREADS=1 python book/results/captioning.py
+
+Each variant is `scenes-soft` of the training queue with a fifth of its updates, one seed, and is
+marked on the same test scenes as `attnlib.pretrained.caption_scores` does. Pointing is also marked
+on captions of the data, which every model is made to write: they are the same for all, whatever a
+model would have said itself. The script trains what ``captioning.json`` does not hold yet, so a
+stopped run goes on.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import math
+import tempfile
+from pathlib import Path
+
+import torch
+
+from attnlib import pointing, pretrained
+from attnlib.data.batches import collate
+from attnlib.training import QUEUE, Run, RunConfig, hardware
+
+RESULTS = Path(__file__).with_suffix(".json")
+COMMAND = "OMP_NUM_THREADS=1 python book/results/captioning.py"
+BASE = dataclasses.replace(QUEUE["scenes-soft"], updates=3000, warmup=300, average=5)
+VARIANTS = {
+    "soft": {},
+    "no attention": {"score": None},
+    "no gate": {"gate": False},
+    "nothing fed": {"feeding": "none"},
+    "doubly stochastic": {"doubly": 1.0},
+    "hard": {"selection": "hard"},
+    "gumbel": {"selection": "gumbel"},
+    "wide field": {"field": "far"},
+    "no detector": {"words": 0.0},
+}
+TESTED = 1000  # scenes
+REFERENCE = 300  # of them for the captions of the data
+
+
+def measure(name: str, config: RunConfig) -> dict:
+    """Train one variant, and mark it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Run(config, Path(scratch), quiet=True)
+        torch.set_float32_matmul_precision("medium")  # for the training; it is marked in float32
+        run.run(checkpoint_seconds=math.inf)
+        torch.set_float32_matmul_precision("highest")
+    card = {"architecture": "captioner", "pictures": config.data, "model": {}}
+    model = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, card)
+    scores = pretrained.caption_scores(model, TESTED).scores
+    found = {
+        key: [round(score.value, 4), *(round(float(x), 4) for x in score.interval or ())]
+        for key, score in scores.items()
+    }
+    if config.score is not None:
+        given = forced(model, run.data.val, REFERENCE)
+        found["given_pointing_game"] = round(pointing.pointing_game(given).value, 4)
+        found["given_attention_inside"] = round(pointing.mass_inside(given).value, 4)
+    return {
+        "name": name,
+        "changed": VARIANTS[name],
+        "parameters": sum(p.numel() for p in model.model.parameters()),
+        "seconds": round(run.progress.seconds),
+        **found,
+    }
+
+
+def forced(model: pretrained.Pretrained, pictures, number: int) -> list[pointing.Record]:
+    """Where a model looks while it is made to write the first captions of a collection."""
+    records = []
+    for i in range(number):
+        sample = pictures.sample(i)
+        caption = sample.captions[0]
+        ids = model.tokenizer.encode(caption.text)
+        image = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float() / 255
+        lengths = torch.tensor([math.prod(model.grid)])
+        with torch.no_grad():
+            _, weights = model.model(image, lengths, collate([([], ids)]).target_in)
+        looked = (weights[0, : len(ids)].numpy(), sample.masks, model.grid)
+        records.append(
+            pointing.Record.of(
+                caption.words, caption.things, *looked, model.tokenizer.tokens(ids), True
+            )
+        )
+    return records
+
+
+def main() -> None:
+    """Do what is left, and write the file after each variant."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), help="some of the variants")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    scale = {"updates": BASE.updates, "images": BASE.images, "tested": TESTED, "seed": BASE.seed}
+    content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if content.get("scale") != scale:
+        content = {"scale": scale, "runs": []}
+    for name in options.only:
+        if name in {run["name"] for run in content["runs"]}:
+            continue
+        found = measure(name, dataclasses.replace(BASE, name=name, **VARIANTS[name]))
+        content["runs"].append(found)
+        print(found, flush=True)
+        about = {
+            "command": COMMAND,
+            "hardware": hardware("cuda" if torch.cuda.is_available() else "cpu"),
+            "date": datetime.date.today().isoformat(),
+        }
+        RESULTS.write_text(json.dumps(about | content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
