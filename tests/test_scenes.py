@@ -388,6 +388,7 @@ def test_numbers_and_relations_have_something_to_speak_of(split, style):
 @EVERY
 def test_every_caption_is_true_and_names_its_things(split, style):
     grammar = Scenes(split, style).grammar
+    assert grammar.margin == scenes.MARGIN > 0
     for sample in some(split, style):
         assert sample.captions
         for caption in sample.captions:
