@@ -21,7 +21,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from attnlib.backbones import Backbone
 from attnlib.captioning import Captioner
 from attnlib.data import corpora, hansards, images
 from attnlib.data.batches import collate, pad
+from attnlib.data.grammar import Verdict
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
 from attnlib.seq2seq import Translator
@@ -417,11 +418,14 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
 
     ``parses`` and ``true_captions`` are the shares of captions that are of the grammar, and that
     are true; ``true_captions_held_out`` is that of pictures with a combination which training never
-    had, where the collection has such; ``bleu`` is against five true captions. Attention is marked
-    where the caption is true, for only then do its words name things: ``pointing_game`` and
-    ``attention_inside`` as `pointing` says, and the first for attention that knows nothing,
-    ``pointing_game_uniform`` and ``pointing_game_centre``. Of photographs nothing but ``bleu`` is
-    known, against all of their captions.
+    had, where the collection has such; ``bleu`` is against five true captions.
+
+    Attention is marked where the caption is true, for only then do its words name things:
+    ``pointing_game`` and ``attention_inside`` of nouns and adjectives, as `pointing` says; the
+    first also of each class of words, numbers among them; and both of attention that knows nothing
+    (``_uniform``, ``_centre``) or everything (``_best``, as much as cells allow).
+
+    Of photographs nothing but ``bleu`` is known, against all of their captions.
 
     Parameters
     ----------
@@ -441,20 +445,21 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
     numbers = [str(i) for i in range(number)]
     bleu = metrics.bleu(hypotheses, references)
     if name in images.PHOTOGRAPHS:
-        return Evaluation(f"{name} test", numbers, hypotheses, references, {"bleu": bleu})
-    verdicts = [test.grammar.check(c.text, s.things) for s, c in zip(samples, found)]
-    how = f"{name} test 0 to {number - 1}"
+        scores = {"bleu": _on(bleu, f"{name} test", number)}
+        return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
+    verdicts = _judged(test.grammar, samples, found)
     scores = {
-        "true_captions": _share([v.true for v in verdicts], how),
-        "parses": _share([v.parses for v in verdicts], how),
+        "true_captions": pointing.true_captions(verdicts),
+        "parses": pointing.parsed_captions(verdicts),
     }
-    if name in HELD_OUT:
-        held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
-        true = [test.grammar.check(c.text, s.things).true for s, c in zip(*held_out)]
-        scores["true_captions_held_out"] = _share(true, f"{name} held_out 0 to {number - 1}")
     scores["bleu"] = bleu
     if pretrained.model.decoder.attention is not None:
         scores |= _pointing(pretrained, test.grammar, samples, found)
+    scores = {key: _on(score, f"{name} test", number) for key, score in scores.items()}
+    if name in HELD_OUT:
+        held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
+        true = pointing.true_captions(_judged(test.grammar, *held_out))
+        scores["true_captions_held_out"] = _on(true, f"{name} held_out", number)
     return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
 
 
@@ -462,6 +467,16 @@ def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tupl
     """The first samples of a collection, and what the model says of each."""
     samples = [pictures.sample(i) for i in range(number)]
     return samples, pretrained.caption([sample.image for sample in samples], beam)
+
+
+def _on(score: metrics.Score, pictures: str, number: int) -> metrics.Score:
+    """The score, its signature with what was captioned."""
+    return replace(score, signature=f"{score.signature}|on:{pictures} 0-{number - 1}")
+
+
+def _judged(grammar, samples, found) -> list[Verdict]:
+    """Whether each caption is true of its picture."""
+    return [grammar.check(c.text, s.things) for s, c in zip(samples, found, strict=True)]
 
 
 def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Score]:
@@ -474,20 +489,20 @@ def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Score]:
             records.append(pointing.Record.of(link.words, link.things, *looked))
     if not records:
         return {}
-    scores = {
-        "pointing_game": pointing.pointing_game(records),
-        "attention_inside": pointing.mass_inside(records),
+    by_class = pointing.by_class(pointing.pointing_game, records, grammar)
+    classes = [pointing.word_classes(grammar, record.words) for record in records]
+    marked = [  # nouns and adjectives
+        record.only([name != "number" for name in its]) for record, its in zip(records, classes)
+    ]
+    return {
+        "pointing_game": pointing.pointing_game(marked),
+        **{f"pointing_game_{name}": score for name, score in by_class.items()},
+        "pointing_game_uniform": pointing.pointing_game(list(map(pointing.uniform, marked))),
+        "pointing_game_centre": pointing.pointing_game(list(map(pointing.centre, marked))),
+        "attention_inside": pointing.mass_inside(marked),
+        "attention_inside_best": pointing.mass_inside(list(map(pointing.best, marked))),
+        "attention_inside_uniform": pointing.mass_inside(list(map(pointing.uniform, marked))),
     }
-    for baseline in (pointing.uniform, pointing.centre):
-        name = f"pointing_game_{baseline.__name__}"
-        scores[name] = pointing.pointing_game([baseline(record) for record in records])
-    return scores
-
-
-def _share(hits: Sequence[bool], how: str) -> metrics.Score:
-    """A share of pictures, with its interval."""
-    interval = metrics.wilson_interval(sum(hits), len(hits))
-    return metrics.Score(sum(hits) / len(hits), f"{how}|interval:wilson", interval)
 
 
 def alignment_error(

@@ -305,7 +305,10 @@ def test_all_of_the_queue_can_be_shipped():
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(tmp_path):
+@pytest.mark.parametrize(
+    "kind", ["data='copy', sentences=200, max_length=5, tokens=100", "data='scenes', images=7"]
+)
+def test_two_processes_learn_what_one_does(tmp_path, kind):
     """Gradients of two gloo processes add up to those of one, so losses and weights agree."""
     script = tmp_path / "two.py"
     script.write_text(
@@ -314,8 +317,8 @@ def test_two_processes_learn_what_one_does(tmp_path):
             import dataclasses, json, sys, torch
             from attnlib.training import Run, RunConfig
             torch.set_num_threads(1)
-            config = RunConfig("two", data="copy", sentences=200, max_length=5, width=8, hidden=8,
-                               updates=6, tokens=100, average=1, validate_every=3,
+            config = RunConfig("two", KIND, width=8, hidden=8,
+                               updates=6, average=1, validate_every=3,
                                dropout=0.0, output_dropout=0.0)
             run = Run(config, sys.argv[1], device="cpu", quiet=True)
             losses = []
@@ -330,7 +333,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
                 weights = [p.detach().double().sum().item() for p in run.model.parameters()]
                 print("RESULT", json.dumps({"losses": losses, "weights": weights}))
             """
-        )
+        ).replace("KIND", kind)
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     results = []

@@ -433,8 +433,10 @@ def test_the_card_says_how_its_pictures_were_made(shipped):
     assert card["generated"]["seeds"].startswith("train 1, val")
     metrics = {"val.loss", "true_captions", "parses", "true_captions_held_out", "bleu"}
     assert metrics <= card["metrics"].keys() == card["signatures"].keys()
-    assert card["signatures"]["true_captions"] == (
-        "beam 5, scenes test 0 to 4|interval:wilson")  # fmt: skip
+    for name, split in (("true_captions", "test"), ("true_captions_held_out", "held_out")):
+        signature = card["signatures"][name]
+        assert signature.startswith("beam 5, true captions|")
+        assert signature.endswith(f"|on:scenes {split} 0-4")
     assert card["config"] == dataclasses.asdict(TINY)
 
 
@@ -486,8 +488,10 @@ def test_captions_are_held_against_the_truth(shipped, monkeypatch):
     assert scores["true_captions"] == 0.5 and scores["parses"] == 0.75
     assert scores["true_captions_held_out"] == 1
     assert scores["pointing_game"] == 1 and "pictures:2" in found.scores["pointing_game"].signature
-    assert 0 < scores["pointing_game_uniform"] < 1
-    assert 0 < scores["attention_inside"] <= 1
+    assert scores["pointing_game_noun"] == scores["pointing_game_colour"] == 1
+    assert 0 < scores["pointing_game_uniform"] < 1 and 0 <= scores["pointing_game_centre"] < 1
+    low, got, high = (scores[f"attention_inside{of}"] for of in ("_uniform", "", "_best"))
+    assert 0 < low < got <= high <= 1
     assert [r[0] for r in found.references] == [test.sample(i).captions[0].text for i in range(4)]
     assert max(map(len, found.references)) == 5 and 0 < scores["bleu"] < 100
     with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
