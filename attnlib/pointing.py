@@ -215,9 +215,18 @@ def hits(record: Record, rule: str = "half", tolerance: float = 0) -> list[float
     on = cells_on(record.masks, record.grid, rule, tolerance).reshape(len(record.masks), -1)
     found = []
     for named, row in zip(record.things, record.weights, strict=True):
-        most = row >= row.max() * AS_MUCH
+        most = most_attended(row)
         found.append(float(on[sorted(named)].any(axis=0)[most].mean()) if named else None)
     return found
+
+
+def most_attended(row: np.ndarray) -> np.ndarray:
+    """Which cells of a row of weights share the most attention, as bools.
+
+    >>> most_attended(np.array([0.25, 0.5, 0.25])).tolist()
+    [False, True, False]
+    """
+    return row >= row.max() * AS_MUCH
 
 
 def inside(record: Record) -> list[float | None]:

@@ -15,6 +15,8 @@ import torch
 from attnlib import reference
 from attnlib.explore import (
     AlignmentFigure,
+    Captioned,
+    CaptionSteps,
     FigureError,
     FiveDials,
     LocalWindows,
@@ -26,6 +28,7 @@ from attnlib.explore import example as tiny
 from attnlib.explore.example_numbers import NUMBERS
 from attnlib.explore.figure import rounded
 from attnlib.explore.five_dials import PAPERS, SETTINGS
+from attnlib.pointing import Record
 from attnlib.selection import Hard
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
@@ -38,7 +41,9 @@ PAIR = (
 
 def figures():
     alignment, soft_hard = AlignmentFigure([PAIR]), SoftHard(samples=10)
-    return [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard]
+    record = Record.of(["dot"], [{0}], [[0.75, 0.25]], np.eye(2, dtype=bool)[None], (1, 2))
+    captions = CaptionSteps([Captioned(np.full((2, 2, 3), 99, np.uint8), record)])
+    return [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard, captions]
 
 
 every_figure = pytest.mark.parametrize("which", range(len(figures())))

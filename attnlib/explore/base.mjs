@@ -250,11 +250,11 @@ export const scroller = (label, ...children) =>
   h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, children);
 
 /** The numbers behind a picture, folded away until asked for; `say` writes that of a row and column. */
-export function dataTable({ caption, corner, columns, rows, weights, open = false, say = (a) => fixed(a) }) {
+export function dataTable({ caption, corner, columns, rows, weights, open = false, say = (a) => fixed(a), summary = "Data as a table" }) {
   return h(
     "details",
     { class: "data", open },
-    h("summary", {}, "Data as a table"),
+    h("summary", {}, summary),
     scroller(
       caption,
       h(

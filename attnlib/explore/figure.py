@@ -27,7 +27,7 @@ def modules() -> dict[str, str]:
     the figures share takes the place of the line that imports it.
 
     >>> sorted(modules())
-    ['alignment', 'five_dials', 'local_windows', 'soft_hard', 'softmax_lookup']
+    ['alignment', 'caption_steps', 'five_dials', 'local_windows', 'soft_hard', 'softmax_lookup']
     """
     base = (HERE / BASE).read_text("utf-8")
     sources = {}
