@@ -1,4 +1,4 @@
-"""The command line: ``attnlib translate | evaluate | train | info``.
+"""The command line: ``attnlib translate | caption | evaluate | train | info``.
 
 What goes wrong is said in one line on standard error, with exit code 2. Heavy modules are imported
 by the command that needs them, so that ``attnlib --help`` is quick.
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from attnlib import __version__
 
-DEFAULT = "en-fr-bahdanau"
+TRANSLATOR, CAPTIONER = "en-fr-bahdanau", "scenes-soft"  # unless --model says another
+DOES = {"translator": "translate", "captioner": "caption"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,10 +54,10 @@ def translate(arguments: argparse.Namespace) -> None:
     """Print translations, one a line, or each with its alignment."""
     sentences = arguments.text or _stdin()
     if arguments.plot:
-        _can_plot(arguments.plot, len(sentences))
-    loaded = _load(arguments.model)
-    if (arguments.alignment or arguments.plot) and loaded.card["model"].get("score", 1) is None:
-        raise ValueError(f"{loaded.name} has no attention, so it has no alignment")
+        _can_plot(arguments.plot, len(sentences), "sentence")
+    loaded = _load(arguments.model, "translator")
+    if arguments.alignment or arguments.plot:
+        _must_attend(loaded, "so it has no alignment")
     for found in loaded.translate(sentences, arguments.beam):
         print(found.text)
         if arguments.alignment:
@@ -66,18 +67,48 @@ def translate(arguments: argparse.Namespace) -> None:
             _plot(found, arguments.plot)
 
 
+def caption(arguments: argparse.Namespace) -> None:
+    """Print captions of image files, one a line, or each with where the model looked."""
+    from attnlib.data import photographs
+
+    if arguments.plot:
+        _can_plot(arguments.plot, len(arguments.image), "image")
+    loaded = _load(arguments.model, "captioner")
+    if arguments.words or arguments.plot:
+        _must_attend(loaded, "so it looks at no cell")
+    pictures = []
+    for path in arguments.image:
+        try:
+            pixels, done = photographs.read_image(path, loaded.side, arguments.resize)
+        except ValueError as error:  # of another size
+            advice = "--resize takes the largest square in its middle, and fits that"
+            raise ValueError(f"{error}; {advice}") from error
+        pictures.append(pixels)
+        if done:
+            print(f"{path}: {', '.join(done)}", file=sys.stderr)
+    for pixels, found in zip(pictures, loaded.caption(pictures, arguments.beam), strict=True):
+        print(found.text)
+        if arguments.words:
+            print()
+            print(looks_text(*_looks(found), loaded.grid, loaded.side), end="\n\n")
+        if arguments.plot:
+            _plot_looks(pixels, found, loaded.grid, arguments.plot)
+
+
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Print BLEU three ways and chrF of a model's test set, each with its signature."""
+    """Print how well a model does on its test set, each number with its signature."""
     from attnlib import pretrained
 
     loaded = _load(arguments.model)
     if arguments.output and not arguments.output.resolve().parent.is_dir():
         raise ValueError(f"no folder {arguments.output.parent} to write to")
     found = pretrained.evaluate(loaded, arguments.limit, arguments.beam)
-    print(f"{loaded.name} on {len(found.hypotheses)} sentences of {found.test_set}, "
+    tests = "pictures" if "pictures" in loaded.card else "sentences"
+    print(f"{loaded.name} on {len(found.hypotheses)} {tests} of {found.test_set}, "
           f"beam {arguments.beam}")  # fmt: skip
     for key, score in found.scores.items():
-        print(f"  {key:32} {score:6.2f}  {score.signature}")
+        digits = 2 if _percent(key) else 4
+        print(f"  {key:32} {score:6.{digits}f}  {score.signature}")
     if arguments.output:
         text = "".join(line + "\n" for line in found.hypotheses)
         arguments.output.write_text(text, encoding="utf-8")
@@ -93,9 +124,14 @@ def info(arguments: argparse.Namespace) -> None:
         return
     for name in pretrained.names():
         card = pretrained.card(name)
-        bleu = {key: value for key, value in card.get("metrics", {}).items() if "bleu" in key}
-        best = next((f"{key} {value:.1f}" for key, value in bleu.items()), "not evaluated")
-        print(f"{name:20} {' to '.join(card['languages']):10} {best}")
+        sides = [card["pictures"]] if "pictures" in card else []
+        measured = card.get("metrics", {})
+        best = "not evaluated"
+        for key in measured:
+            if "bleu" in key or key == "true_captions":
+                best = f"{key} {measured[key]:.{1 if _percent(key) else 3}f}"
+                break
+        print(f"{name:20} {' to '.join([*sides, *card['languages']]):14} {best}")
 
 
 def alignment_text(weights, source: list[str], target: list[str], width: int | None = None) -> str:
@@ -129,6 +165,33 @@ def alignment_text(weights, source: list[str], target: list[str], width: int | N
     return "\n".join(lines)
 
 
+def looks_text(weights, words: list[str], grid: tuple[int, int], side: int) -> str:
+    """Where a caption's words looked: for each the cell with most weight, and what pixels it has.
+
+    `weights` (T, S) are the attention of T words over the cells of `grid` (rows, columns), row by
+    row; the picture has `side` pixels each way. Rows, columns and pixels count from 0.
+
+    >>> print(looks_text([[0.1, 0.2, 0.3, 0.4], [0, 0.75, 0.25, 0]], ["a", "ring"], (2, 2), 64))
+    a     0.40  row 1, column 1: pixels 32 to 63 across, 32 to 63 down
+    ring  0.75  row 0, column 1: pixels 32 to 63 across, 0 to 31 down
+    """
+    rows, columns = grid
+    first = max(map(_width, words), default=0)
+    lines = []
+    for word, row in zip(words, weights, strict=True):
+        weight, cell = max((float(weight), -i) for i, weight in enumerate(row))
+        down, across = divmod(-cell, columns)
+        spans = (
+            f"{side * place // number} to {side * (place + 1) // number - 1}"
+            for place, number in ((across, columns), (down, rows))
+        )
+        lines.append(
+            f"{_fill(word, first)}  {weight:.2f}  row {down}, column {across}: "
+            "pixels {} across, {} down".format(*spans)
+        )
+    return "\n".join(lines)
+
+
 def card_text(card: dict) -> str:
     """A card for people: one entry a line, nested ones indented, metrics beside their signatures.
 
@@ -151,7 +214,8 @@ def card_text(card: dict) -> str:
         lines.append(f"{key}:")
         for name, entry in value.items():
             if key == "metrics":
-                entry = f"{entry:.2f}  ({card.get('signatures', {}).get(name, '')})"
+                digits = 2 if _percent(name) else 4
+                entry = f"{entry:.{digits}f}  ({card.get('signatures', {}).get(name, '')})"
             lines.append(f"  {name}: {entry}")
     return "\n".join(lines)
 
@@ -169,7 +233,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Translate sentences given as arguments, or the lines of standard input.",
     )
     command.add_argument("text", nargs="*", metavar="SENTENCE")
-    command.add_argument("--model", default=DEFAULT, help="name or folder (default: %(default)s)")
+    command.add_argument(
+        "--model", default=TRANSLATOR, help="name or folder (default: %(default)s)"
+    )
     command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
     command.add_argument("--alignment", action="store_true", help="show where the model looked")
     command.add_argument(
@@ -178,14 +244,35 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=translate)
 
     command = commands.add_parser(
+        "caption",
+        help="say what images show",
+        description="Caption image files, in any format that Pillow reads. What is grey, has "
+        "transparent parts or a palette is converted, and that is said.",
+    )
+    command.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
+    command.add_argument("--model", default=CAPTIONER, help="name or folder (default: %(default)s)")
+    command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
+    command.add_argument(
+        "--resize", action="store_true", help="fit images of another size: their middle square"
+    )
+    command.add_argument(
+        "--words", action="store_true", help="show the cell that each word looked at most"
+    )
+    command.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw each word's attention: .svg, .png or .pdf"
+    )
+    command.set_defaults(command=caption)
+
+    command = commands.add_parser(
         "evaluate",
         help="score a model on its test set",
-        description="BLEU three ways and chrF of a model on its test set.",
+        description="BLEU three ways and chrF of a translator on its test set; of a captioner, "
+        "how many captions are true, and whether it looks at what it names.",
     )
     command.add_argument("model", metavar="MODEL", help="name or folder")
-    command.add_argument("--limit", type=int, metavar="N", help="only the first N sentences")
+    command.add_argument("--limit", type=int, metavar="N", help="only the first N")
     command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
-    command.add_argument("--output", type=Path, metavar="FILE", help="write the translations")
+    command.add_argument("--output", type=Path, metavar="FILE", help="write its sentences")
     command.set_defaults(command=evaluate)
 
     commands.add_parser("train", help="train a model (see attnlib train --help)", add_help=False)
@@ -200,11 +287,41 @@ def _is_folder(name: str) -> bool:
     return (Path(name) / "card.json").is_file()
 
 
-def _load(name: str):
-    """A shipped model by its name, or one of the user's by its folder."""
+def _load(name: str, architecture: str | None = None):
+    """A shipped model by its name, or one of the user's by its folder; of one kind, if it matters.
+
+    Raises
+    ------
+    ValueError
+        If the model is of the other kind: the message lists those that are right.
+    """
     from attnlib import pretrained
 
-    return pretrained.read(name) if _is_folder(name) else pretrained.load(name)
+    loaded = pretrained.read(name) if _is_folder(name) else pretrained.load(name)
+    kind = _kind(loaded.card)
+    if architecture not in (None, kind):
+        right = [
+            other for other in pretrained.names() if _kind(pretrained.card(other)) == architecture
+        ]
+        raise ValueError(
+            f"{loaded.name} is a {kind} and does not {DOES[architecture]}; "
+            f"{architecture}s: {', '.join(right) or 'none'}"
+        )
+    return loaded
+
+
+def _kind(card: dict) -> str:
+    return card.get("architecture", "translator")
+
+
+def _must_attend(loaded, consequence: str) -> None:
+    if loaded.card["model"].get("score", 1) is None:
+        raise ValueError(f"{loaded.name} has no attention, {consequence}")
+
+
+def _percent(metric: str) -> bool:
+    """Whether a metric is out of 100, as BLEU and chrF are by custom; the others are out of 1."""
+    return "bleu" in metric or metric.endswith(".chrf")
 
 
 def _card(name: str) -> dict:
@@ -220,10 +337,10 @@ def _stdin() -> list[str]:
         raise ValueError(f"standard input is not {error.encoding} text") from error
 
 
-def _can_plot(path: Path, sentences: int) -> None:
+def _can_plot(path: Path, number: int, what: str) -> None:
     """Refuse what cannot be drawn, before the work."""
-    if sentences != 1:
-        raise ValueError(f"--plot draws one sentence, got {sentences}")
+    if number != 1:
+        raise ValueError(f"--plot draws one {what}, got {number}")
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise ValueError(f"--plot writes .svg, .png or .pdf, got {str(path)!r}")
     if not path.resolve().parent.is_dir():
@@ -231,16 +348,32 @@ def _can_plot(path: Path, sentences: int) -> None:
 
 
 def _plot(found, path: Path) -> None:
+    plotting = _plotting()
+    weights, source, target = _words(found)
+    if not target:
+        raise ValueError("the translation is empty: nothing to draw")
+    _save(plotting.alignment(weights, source, target).figure, path)
+
+
+def _plot_looks(pixels, found, grid: tuple[int, int], path: Path) -> None:
+    plotting = _plotting()
+    weights, words = _looks(found)
+    if not words:
+        raise ValueError("the caption is empty: nothing to draw")
+    _save(plotting.looks(pixels, weights, words, grid)[0].figure, path)
+
+
+def _plotting():
     import matplotlib
 
     matplotlib.use("Agg")
     from attnlib import plotting
 
-    weights, source, target = _words(found)
-    if not target:
-        raise ValueError("the translation is empty: nothing to draw")
-    axes = plotting.alignment(weights, source, target)
-    axes.figure.savefig(path, bbox_inches="tight")
+    return plotting
+
+
+def _save(figure, path: Path) -> None:
+    figure.savefig(path, bbox_inches="tight")
     print(f"wrote {path}", file=sys.stderr)
 
 
@@ -248,15 +381,29 @@ def _words(found):
     """The weights between words of a translation, the source words and the target words."""
     from attnlib import metrics
 
-    sides = []
-    for tokens in (found.source_tokens, found.target_tokens):
-        words = {}
-        for token, word in zip(tokens, metrics.word_indices(tokens)):
-            if word is not None:
-                words[word] = words.get(word, "") + token
-        sides.append([word.replace(metrics.WORD_START, "") for word in words.values()])
-    indices = (metrics.word_indices(t) for t in (found.source_tokens, found.target_tokens))
-    return metrics.word_weights(found.weights, *indices), *sides
+    source, source_indices = _joined(found.source_tokens)
+    target, target_indices = _joined(found.target_tokens)
+    weights = metrics.word_weights(found.weights, source_indices, target_indices)
+    return weights, source, target
+
+
+def _looks(found):
+    """The weights of a caption's words (words, cells), and the words."""
+    from attnlib import metrics
+
+    words, indices = _joined(found.tokens)
+    return metrics.word_weights(found.weights, target_words=indices), words
+
+
+def _joined(tokens: list[str]) -> tuple[list[str], list[int | None]]:
+    """The words that subwords spell, and the word of each subword."""
+    from attnlib import metrics
+
+    indices, words = metrics.word_indices(tokens), {}
+    for token, word in zip(tokens, indices):
+        if word is not None:
+            words[word] = words.get(word, "") + token
+    return [word.replace(metrics.WORD_START, "") for word in words.values()], indices
 
 
 def _width(text: str) -> int:

@@ -44,6 +44,92 @@ def test_alignment_refuses_what_is_not_weights():
         plotting.alignment(2 * WEIGHTS, "abc", "xy")
 
 
+IMAGE = np.zeros((4, 6, 3), dtype=np.uint8)
+IMAGE[:2] = 255, 0, 0
+CELLS = np.array([0.1, 0.0, 0.0, 0.0, 0.7, 0.2])  # of 2 x 3, each 2 x 2 pixels
+
+
+def frame(ax):
+    """Left, top, width and height of the one frame."""
+    (square,) = ax.patches
+    return *square.get_xy(), square.get_width(), square.get_height()
+
+
+def test_look_tints_a_grey_image_on_a_fixed_scale_and_frames_the_cell_with_most():
+    ax = plotting.look(IMAGE, CELLS, (2, 3), "ring")
+    image, tint = ax.images
+    grey = np.where(np.arange(4)[:, None] < 2, 0.4 + 0.6 * 0.299, 0.4) * np.ones((4, 6))
+    np.testing.assert_allclose(image.get_array(), grey)
+    np.testing.assert_array_equal(tint.get_array(), [[0.1, 0, 0], [0, 0.7, 0.2]])  # row by row
+    assert tint.get_clim() == (0, 1) and tint.get_cmap().name == "viridis"
+    assert image.get_extent() == tint.get_extent() == [0, 6, 4, 0]  # over each other, y down
+    assert {part.get_interpolation() for part in ax.images} == {"nearest"}
+    assert frame(ax) == (2, 2, 2, 2)
+    assert (ax.get_title(), ax.get_xlabel()) == ("ring", "0.70")
+    assert ax.figure.axes[1].get_ylabel() == "attention weight"
+
+
+def test_look_frames_no_cell_where_several_share_the_most():
+    for weights in (np.zeros(6), np.full(6, 1 / 6)):
+        assert not plotting.look(IMAGE, weights, (2, 3)).patches
+
+
+def test_look_draws_a_line_around_the_thing():
+    mask = np.zeros((4, 6), dtype=bool)
+    mask[0:2, 3:6] = True  # at the border too
+    ax = plotting.look(IMAGE / 255, CELLS, (2, 3), outline=mask)
+    (lines,) = ax.collections
+    (path,) = lines.get_paths()
+    low, high = path.vertices.min(axis=0), path.vertices.max(axis=0)
+    np.testing.assert_allclose([*low, *high], [3, 0, 6, 2])  # across, down: the edges of its pixels
+    assert ax.get_xlim() == (0, 6) and ax.get_ylim() == (4, 0)
+
+
+def test_looks_shows_the_image_then_each_word_with_one_scale():
+    weights, words = np.eye(6)[[4, 0, 5]], ["a", "red", "ring"]
+    mask = IMAGE[..., 0] > 0
+    axes = plotting.looks(IMAGE, weights, words, (2, 3), [None, mask, None])
+    assert [ax.get_title() for ax in axes] == ["", *words]
+    np.testing.assert_array_equal(axes[0].images[0].get_array(), IMAGE / 255)
+    assert [frame(ax)[:2] for ax in axes[1:]] == [(2, 2), (0, 0), (4, 2)]
+    assert [len(ax.collections) for ax in axes] == [0, 0, 1, 0]
+    figure = axes[0].figure
+    assert [ax.get_ylabel() for ax in figure.axes if ax not in axes] == ["attention weight"]
+
+
+def test_looks_begins_a_new_row_and_leaves_no_empty_frame():
+    axes = plotting.looks(IMAGE, np.eye(6)[[0] * 9], "abcdefghi", (2, 3))
+    assert len(axes) == 10 and len(axes[0].figure.axes) == 11  # and the scale
+    assert len({round(ax.get_subplotspec().rowspan.start) for ax in axes}) == 2
+    assert len(plotting.looks(IMAGE, np.zeros((0, 6)), [], (2, 3))) == 1
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"image": IMAGE[..., 0]}, r"must be \(H, W, 3\), got \(4, 6\)"),
+        ({"weights": CELLS[:5]}, r"weights \(5,\) for 2 x 3 cells"),
+        ({"weights": CELLS.reshape(2, 3)}, r"weights \(2, 3\) for 2 x 3 cells"),
+        ({"weights": 2 * CELLS}, r"to 1.4, not in \[0, 1\]"),
+        ({"weights": np.nan * CELLS}, r"not in \[0, 1\]"),
+        ({"outline": np.ones((6, 4), dtype=bool)}, r"must be bool \(4, 6\), got bool \(6, 4\)"),
+        ({"outline": np.ones((4, 6))}, r"must be bool \(4, 6\), got float64"),
+    ],
+)
+def test_look_refuses_what_does_not_fit(change, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.look(**{"image": IMAGE, "weights": CELLS, "grid": (2, 3), **change})
+
+
+def test_looks_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match=r"weights \(6,\) for 1 words"):
+        plotting.looks(IMAGE, CELLS, ["a"], (2, 3))
+    with pytest.raises(ValueError, match=r"weights \(1, 6\) for 2 words"):
+        plotting.looks(IMAGE, [CELLS], ["a", "b"], (2, 3))
+    with pytest.raises(ValueError, match="2 outlines for 1 words"):
+        plotting.looks(IMAGE, [CELLS], ["a"], (2, 3), [None, None])
+
+
 def test_curves_show_their_bands():
     lines = {"with": ([3, 2], [2, 1], [4, 3]), "without": ([1, 0], [1, 0], [1, 0])}
     ax = plotting.curves([10, 20], lines, "words", "BLEU")
