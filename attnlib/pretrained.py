@@ -220,6 +220,43 @@ class Pretrained:
                 results.append(CaptionFound(text, tokens, best[0].weights, best[0].score))
         return results
 
+    def look(
+        self, pictures: Sequence[np.ndarray] | Tensor, captions: Sequence[str]
+    ) -> list[CaptionFound]:
+        """Where the model looks while it is made to write given captions (forced decoding).
+
+        As `align` for a translator; `score` is the caption's log-probability, </s> counted, in
+        nats. The captions of other people can be marked for every picture, its own only where they
+        are true.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many captions as pictures, or a caption is empty; as `caption`.
+        """
+        self._must_be("captioner")
+        if len(pictures) != len(captions):
+            raise ValueError(f"{len(pictures)} pictures but {len(captions)} captions")
+        encoded = [self.tokenizer.encode(text) for text in captions]
+        for number, ids in enumerate(encoded, start=1):
+            if not ids:
+                raise ValueError(f"caption {number} is empty")
+        device, results = next(self.model.parameters()).device, []
+        for start in range(0, len(pictures), PICTURES):
+            rows = slice(start, start + PICTURES)
+            some = pictures[rows]
+            some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
+            lengths = torch.full((len(some),), math.prod(self.model.eye.cells(*some.shape[-2:])))
+            words = collate([([], ids) for ids in encoded[rows]]).to(device)
+            with torch.no_grad():
+                logits, weights = self.model(some, lengths, words.target_in)
+                chosen = logits.log_softmax(-1).gather(-1, words.target_out[..., None])[..., 0]
+            for row, (text, ids) in enumerate(zip(captions[rows], encoded[rows], strict=True)):
+                T = len(ids)
+                looked, score = weights[row, :T].cpu().numpy(), float(chosen[row, : T + 1].sum())
+                results.append(CaptionFound(text, self.tokenizer.tokens(ids), looked, score))
+        return results
+
     @property
     def side(self) -> int:
         """Pixels a side of the pictures that a captioner was made for."""

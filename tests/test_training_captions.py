@@ -293,8 +293,9 @@ def test_the_defaults_of_a_run_are_those_of_the_captioner():
 def test_a_setting_of_the_other_kind_of_model_is_refused():
     with pytest.raises(ValueError, match="a captioner has no timing, got 'after'"):
         dataclasses.replace(TINY, timing="after").model(9)
-    with pytest.raises(ValueError, match="a translator has no gate, got False"):
-        RunConfig("any", gate=False).model(9)
+    for name, value in (("gate", False), ("words", 1.0), ("fast_eye", True)):
+        with pytest.raises(ValueError, match=f"a translator has no {name}, got {value}"):
+            RunConfig("any", **{name: value}).model(9)
 
 
 @pytest.mark.slow
@@ -421,6 +422,27 @@ def test_a_shipped_captioner_comes_back_and_captions(shipped, monkeypatch):
     floats = torch.stack([images.as_floats(picture) for picture in pictures])
     assert [c.tokens for c in loaded.caption(floats, beam=3)] == [c.tokens for c in found]
     assert loaded.caption([]) == []
+
+
+def test_a_captioner_is_made_to_write_given_captions(shipped):
+    """One by one, against the model's own logits."""
+    model = pretrained.read(shipped)
+    samples = [scenes("test").sample(i) for i in range(3)]
+    pictures, texts = [s.image for s in samples], [s.captions[0].text for s in samples]
+    for picture, text, found in zip(pictures, texts, model.look(pictures, texts), strict=True):
+        ids = model.tokenizer.encode(text)
+        pixels = images.as_floats(picture)[None]
+        with torch.no_grad():
+            logits, weights = model.model(pixels, torch.tensor([64]), torch.tensor([[1, *ids]]))
+        log_p = logits[0].log_softmax(-1)
+        score = sum(float(log_p[t, word]) for t, word in enumerate([*ids, 2]))
+        assert (found.text, found.tokens) == (text, model.tokenizer.tokens(ids))
+        assert found.score == pytest.approx(score, abs=1e-4)
+        np.testing.assert_allclose(found.weights, weights[0, : len(ids)], atol=1e-6)
+    with pytest.raises(ValueError, match="3 pictures but 2 captions"):
+        model.look(pictures, texts[:2])
+    with pytest.raises(ValueError, match="caption 2 is empty"):
+        model.look(pictures, [texts[0], "", texts[2]])
 
 
 def test_the_card_says_how_its_pictures_were_made(shipped):

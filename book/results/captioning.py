@@ -22,7 +22,6 @@ from pathlib import Path
 import torch
 
 from attnlib import pointing, pretrained
-from attnlib.data.batches import collate
 from attnlib.training import QUEUE, Run, RunConfig, hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -72,22 +71,13 @@ def measure(name: str, config: RunConfig) -> dict:
 
 def forced(model: pretrained.Pretrained, pictures, number: int) -> list[pointing.Record]:
     """Where a model looks while it is made to write the first captions of a collection."""
-    records = []
-    for i in range(number):
-        sample = pictures.sample(i)
-        caption = sample.captions[0]
-        ids = model.tokenizer.encode(caption.text)
-        image = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float() / 255
-        lengths = torch.tensor([math.prod(model.grid)])
-        with torch.no_grad():
-            _, weights = model.model(image, lengths, collate([([], ids)]).target_in)
-        looked = (weights[0, : len(ids)].numpy(), sample.masks, model.grid)
-        records.append(
-            pointing.Record.of(
-                caption.words, caption.things, *looked, model.tokenizer.tokens(ids), True
-            )
-        )
-    return records
+    samples = [pictures.sample(i) for i in range(number)]
+    given = [sample.captions[0] for sample in samples]
+    looked = model.look([sample.image for sample in samples], [each.text for each in given])
+    return [
+        pointing.Record.of(c.words, c.things, x.weights, s.masks, model.grid, x.tokens, True)
+        for s, c, x in zip(samples, given, looked, strict=True)
+    ]
 
 
 def main() -> None:
