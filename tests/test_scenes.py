@@ -18,7 +18,7 @@ from matplotlib.path import Path as Polygon
 
 from attnlib.data import scenes
 from attnlib.data.grammar import Thing
-from attnlib.data.scenes import COLOURS, DIGITS, HELD_OUT, SIZE, Scenes, draw
+from attnlib.data.scenes import COLOURS, DIGITS, HELD_OUT, SIZE, Scenes, draw, put
 
 SHAPES = ("circle", "ring", "square", "triangle", "cross", "star")
 BOTH = pytest.mark.parametrize("style", scenes.STYLES)
@@ -442,6 +442,46 @@ def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
 
 
 # Errors ---------------------------------------------------------------------------------------
+
+
+def test_a_thing_in_words_is_as_large_as_they_say():
+    ring = put("a small dotted red ring", 20, 30.5, angle=10)
+    assert ring == Thing("ring", 20, 30.5, 6.5, "red", "small", "dotted", 10)
+    assert put("A large white star.", 0, 64).radius == 12
+    seven = put("a large blue seven", 32, 32)
+    assert (seven.noun, seven.colour, seven.size, seven.texture) == ("seven", "blue", "large", "")
+    assert scenes._digits()[1][seven.image] == 7 and seven.image >= 1437  # of test
+    things = [ring, replace(ring, y=50.0), seven]
+    _, masks = draw(things)
+    assert masks.any(axis=(1, 2)).all()
+    for style, text in (("shapes", "two small red rings"), ("digits", "a large seven")):
+        ours = [t for t in things if (t.noun in DIGITS) == (style == "digits")]
+        assert Scenes("test", style).grammar.check(text, ours).true
+
+
+def test_every_thing_of_a_caption_can_be_drawn_from_its_words():
+    for style in ("shapes", "digits"):
+        grammar = Scenes("test", style).grammar
+        for noun, colour in product(grammar.nouns, COLOURS):
+            text = f"a small {colour} {noun}"
+            assert grammar.check(text, [put(text, 30, 30)]).true
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("two small red rings", "'two small red rings' is more than one thing: draw them one by"),
+        ("a small red ring above a small blue star", "is more than one thing"),
+        ("a red ring", "'a red ring' says no size: one of small, large"),
+        ("a small ring", "'a small ring' says no colour: one of red, green, blue"),
+        ("a small red rign", '"rign" is no word of the grammar; near it: "ring"'),
+        ("a small dotted red seven", '"dotted" is no word of the grammar'),
+        ("", "empty caption"),
+    ],
+)
+def test_what_is_not_one_thing_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        put(text, 32, 32)
 
 
 def test_unknown_arguments_are_refused_by_name():

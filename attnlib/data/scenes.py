@@ -154,6 +154,54 @@ def draw(
     return _draw(things, covers, np.random.default_rng(rng)), _visible(covers)
 
 
+def put(text: str, x: float, y: float, angle: float = 0.0) -> Thing:
+    """A thing at a place, from what a caption would call it, of the size that it says.
+
+    Its radius is the middle one of its size (a large thing with the radius of a small one would
+    make false captions true). A digit is the first picture of it in the test split.
+
+    Parameters
+    ----------
+    text : str
+        One thing with size and colour, and texture if it has one: "a small dotted red ring".
+    x, y : float
+        Its centre in pixels, y down.
+    angle : float
+        In degrees, clockwise; digits are not turned.
+
+    Raises
+    ------
+    ValueError
+        If the text is not of the grammar, says more than one thing, or no size or colour.
+
+    Examples
+    --------
+    >>> ring = put("a small dotted red ring", x=20, y=30)
+    >>> ring.noun, ring.radius
+    ('ring', 6.5)
+    >>> image, masks = draw([ring, put("a large white star", x=44, y=30)])
+    """
+    style = "digits" if text.lower().rstrip(". ").endswith(DIGITS) else "shapes"
+    statement = _grammar(style).parse(text)
+    phrase = statement.phrases[0]
+    if statement.relations or phrase.number:
+        raise ValueError(f"{text!r} is more than one thing: draw them one by one")
+    for kind, known in (("size", SIZES), ("colour", COLOURS)):
+        if not getattr(phrase, kind):
+            raise ValueError(f"{text!r} says no {kind}: one of {', '.join(known)}")
+    return Thing(
+        phrase.noun,
+        x,
+        y,
+        radius=sum(SIZES[phrase.size]) / 2,
+        colour=phrase.colour,
+        size=phrase.size,
+        texture=phrase.texture,
+        angle=angle,
+        image=_pictures("test")[phrase.noun][0] if style == "digits" else -1,
+    )
+
+
 def _refuse(thing: Thing) -> None:
     """Raise a ValueError for a thing that cannot be drawn."""
     if thing.noun not in _SHAPES and thing.noun not in DIGITS:
