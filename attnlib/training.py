@@ -126,23 +126,20 @@ class RunConfig:
             If the model would not have one of the settings: it is not to be changed in vain.
         """
         names = ("width", "hidden", "score", "window", "selection", "feeding", "score_hidden")
-        names += (
-            "reach",
-            "expectation",
-            "temperature",
-            "final_temperature",
-            "dropout",
-            "output_dropout",
-        )
+        names += ("reach", "expectation", "temperature", "final_temperature")
+        names += ("dropout", "output_dropout")
         own = {
             "translator": ("decoder_hidden", "timing", "fixed"),
             "captioner": ("annotation_dim", "eye", "field", "positions", "gate"),
         }
-        for architecture, settings in own.items():
-            for name in settings:
-                value, default = getattr(self, name), getattr(RunConfig, name)
-                if architecture != self.architecture and value != default:
-                    raise ValueError(f"a {self.architecture} has no {name}, got {value!r}")
+        if self.architecture == "captioner":
+            foreign = own["translator"]
+        else:
+            foreign = (*own["captioner"], "eye_weights", "eye_learns", "words", "fast_eye")
+        for name in foreign:
+            value = getattr(self, name)
+            if value != getattr(RunConfig, name):
+                raise ValueError(f"a {self.architecture} has no {name}, got {value!r}")
         arguments = {name: getattr(self, name) for name in (*names, *own[self.architecture])}
         if self.architecture == "captioner":
             arguments["size"] = images.size(self.data)
