@@ -1,11 +1,16 @@
 """What the README shows is what the code does (its Python examples are doctests)."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from attnlib import cli, pretrained
+from attnlib.data.scenes import Scenes
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -33,6 +38,22 @@ def test_the_figures_shown_are_those_of_the_card(name):
         f"{card['seconds'] / 60:.0f}",
     ]
     assert [cell.strip() for cell in row.strip("|").split("|")][1:] == want
+
+
+def test_the_scene_shown_is_saved_and_captioned(tmp_path, monkeypatch, capsys):
+    shown = re.search(
+        r"```console\n\$ python -c \"(.*?)\"\n\$ attnlib (caption .*?)\n(.*?)```", README, re.S
+    )
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-c", shown[1]], check=True)
+    number = int(re.search(r"sample\((\d+)\)", shown[1])[1])
+    np.testing.assert_array_equal(Image.open("scene.png"), Scenes("test").sample(number).image)
+    if cli.CAPTIONER not in pretrained.names():
+        pytest.skip(f"{cli.CAPTIONER} is not here yet")
+    assert cli.main(shown[2].split()) == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == shown[3].strip()
+    assert err == "wrote looks.svg\n" and (tmp_path / "looks.svg").exists()
 
 
 def test_every_path_named_exists():
