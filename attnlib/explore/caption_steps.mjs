@@ -57,7 +57,7 @@ function truth({ true: is, wrong }) {
 const STYLE = `
 .attn-captions { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
 .attn-captions .gallery .pills { gap: 0.45rem; }
-.attn-captions .gallery .pill > span { padding: 3px; border-radius: 9px; position: relative; }
+.attn-captions .gallery .pill > span { padding: 3px; border-radius: 9px; }
 .attn-captions .gallery .pill input:checked + span { background: none; border-color: var(--query); box-shadow: 0 0 0 2px var(--query); color: inherit; }
 .attn-captions .thumb { display: block; width: 62px; height: 62px; border-radius: 6px; image-rendering: pixelated; margin: 0; }
 .attn-captions .pill .badge {
@@ -121,7 +121,7 @@ function render({ model, el }) {
         [
           h("img", { class: "thumb", src: scene.image, alt: `${i + 1}: ${scene.title}` }),
           sign && h("span", { class: `badge ${kind}`, "aria-hidden": "true" }, sign),
-          h("span", { class: "unseen" }, `, ${spoken}`),
+          h("span", { class: "unseen" }, ` (${spoken})`),
         ],
       ];
     }),

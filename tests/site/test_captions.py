@@ -1,0 +1,377 @@
+"""Captions word by word in a real browser: stepped through by hand, its numbers are attnlib's."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from site_map import CHAPTERS, DESKTOP, PHONE, ROOT
+
+from attnlib import pointing
+from attnlib.data.scenes import Scenes
+from attnlib.explore import Captioned, CaptionSteps, modules
+from attnlib.explore.caption_steps import described
+from attnlib.pointing import Record
+
+LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
+ATTENTION = {"rtol": 0, "atol": 0.0005 + 1e-9}  # three decimals on the page
+CHAPTER = "book/07_show_attend_tell"
+
+
+def items(number=4):
+    """Scenes with a true caption and attention by chance, the first words of some on the thing."""
+    scenes, rng = Scenes("test"), np.random.default_rng(1)
+    made = []
+    for i in range(number):
+        sample = scenes.sample(i)
+        caption = sample.captions[0]
+        weights = rng.dirichlet(np.full(64, 0.05), len(caption.words))
+        things = caption.things
+        if i % 3 == 2:  # false, and nobody knows what it means
+            things = [()] * len(things)
+        record = Record.of(caption.words, things, weights, sample.masks, (8, 8), true=i % 3 < 2)
+        if i % 2:
+            record = pointing.best(record)
+        wrong = ("there is no <b>such</b> thing",) if i % 3 == 2 else ()
+        made.append(Captioned(sample.image, record, wrong, described(sample.things)))
+    return made
+
+
+def alike():
+    """Cells that share the most attention, a word without any, a caption nobody checked."""
+    masks = np.zeros((2, 32, 64), bool)
+    masks[0, :, :17] = masks[1, 5:9, 40:50] = True
+    weights = [[0.4, 0.4, 0.1, 0.1], [0.25] * 4, [0] * 4, [0, 0, 1, 0]]
+    named = [{0}, {0}, (), {0, 1}]
+    record = Record.of(["one", "two", "of", "three"], named, weights, masks, (1, 4))
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[masks.any(axis=0)] = 230, 90, 60
+    return Captioned(image, record, title="Two boxes")
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+def compare(page, figure, made):
+    """Everything that the page shows of the chosen word against attnlib's."""
+
+    def text(selector):
+        return page.locator(selector).text_content()
+
+    record, t = made[figure.scene].record, figure.word
+    hits, inside = pointing.hits(record), pointing.inside(record)
+    blind = pointing.uniform(record)
+    best = int(record.weights[t].argmax())
+    columns = record.grid[1]
+
+    chosen = page.locator(".word[aria-selected='true']")
+    assert chosen.count() == 1 and chosen.locator("span").first.text_content() == record.words[t]
+    assert text(".count") == f"word {t + 1} of {len(record.words)}"
+    assert page.locator(".gallery input:checked").get_attribute("value") == str(figure.scene)
+    assert text("dd.cell") == f"row {best // columns + 1}, column {best % columns + 1}"
+    assert number(text("dd.largest")) == pytest.approx(record.weights[t].max(), abs=0.00051)
+    if hits[t] is None:
+        assert {text("dd.hit"), text("dd.inside"), text("dd.uniform-hit")} == {"–"}
+        assert "names nothing" in text(".saying")
+    else:
+        assert text("dd.hit") == ("yes" if hits[t] == 1 else "no")
+        assert number(text("dd.inside")) == pytest.approx(inside[t], abs=0.00056)
+        for selector, want in (
+            ("dd.uniform-hit", pointing.hits(blind)[t]),
+            ("dd.uniform-inside", pointing.inside(blind)[t]),
+        ):
+            assert number(text(selector)) == pytest.approx(want, abs=0.00056)
+        assert ("cell is on the thing" in text(".saying")) == (hits[t] == 1)
+    marks = [hit for hit in hits if hit is not None]
+    assert text("dd.mean-hit") == f"{sum(marks):g} of {len(marks)}"
+    if marks:
+        mean = pointing.mass_inside([record]).value
+        assert number(text("dd.mean-inside")) == pytest.approx(mean, abs=0.00056)
+    signs = page.locator(".word .sign").all_text_contents()
+    assert signs == ["" if hit is None else "✓" if hit == 1 else "✗" for hit in hits]
+    told = "This caption is true." if record.true else "This caption is false: "
+    assert told in text(".whether")
+    assert all(wrong in text(".whether") for wrong in made[figure.scene].wrong)
+
+    # what is drawn
+    cells = page.locator(".scenery rect.cell")
+    most = page.locator(".scenery rect.over.most")
+    dims = page.locator(".scenery .dim")
+    outlines = page.locator(".scenery path.over")
+    assert outlines.count() == (0 if figure.view == "picture" else len(record.things[t]))
+    assert dims.count() == (figure.view == "thing")
+    if figure.view == "weights":
+        boxes = cells.evaluate_all(
+            "all => all.map(e => ['x', 'y', 'width', 'height'].map(n => e[n].baseVal.value))"
+        )
+        weights = np.zeros(record.grid)
+        size = np.divide(record.masks.shape[1:], record.grid)[::-1]  # width, height
+        for x, y, width, height in boxes:
+            column, row = int((x + width / 2) // size[0]), int((y + height / 2) // size[1])
+            weights[row, column] = width * height / np.prod(size)  # an area is a weight
+        np.testing.assert_allclose(weights.ravel(), record.weights[t], **ATTENTION)
+        corner = most.evaluate_all("all => all.map(e => [e.x.baseVal.value, e.y.baseVal.value])")
+        assert corner == [[best % columns * size[0], best // columns * size[1]]]
+    else:
+        assert cells.count() == most.count() == 0
+    if figure.view == "thing":
+        on = pointing.cells_on(record.masks, record.grid)[sorted(record.things[t])].any(axis=0)
+        assert page.locator("rect.on").count() == on.sum()
+
+    # the tables
+    rows = page.locator(".data").nth(1).locator("tbody tr").evaluate_all(CELLS)
+    shown = np.array([[number(text) for text in row] for row in rows]).ravel()
+    np.testing.assert_allclose(shown, record.weights[t], **ATTENTION)
+    rows = page.locator(".data").first.locator("tbody tr").evaluate_all(CELLS)
+    assert len(rows) == len(record.words)
+    for row, hit, share in zip(rows, hits, inside, strict=True):
+        for shown, want in ((row[3], hit), (row[4], share)):
+            assert (shown == "–") if want is None else abs(number(shown) - want) < 0.00056
+
+
+CELLS = "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"
+
+
+@pytest.mark.parametrize("size, scheme", LOOKS, ids=["wide", "wide-dark", "phone", "phone-dark"])
+def test_figure_is_sound(draw, serious, size, scheme):
+    figures = [CaptionSteps(items(8), word=1), CaptionSteps([alike()], view="thing")]
+    page = draw(*figures, size=size, scheme=scheme)
+    for fold in page.locator("summary").all():
+        fold.click()
+    width, room = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert width <= room, f"{width} pixels of content in {room}"
+    assert serious(page) == []
+    alts = page.locator(".thumb").evaluate_all("all => all.map(e => [e.alt, e.naturalWidth])")
+    assert alts == [[f"{i + 1}: {item.title}", 64] for i, item in enumerate(items(8))]
+
+
+def test_every_word_of_every_caption(draw):
+    made = items()
+    figure = CaptionSteps(made)
+    page = draw(figure)
+    for scene, item in enumerate(made):
+        told = "true" if item.record.true else "false"
+        name = re.compile(rf"^{scene + 1}: {item.title} \(caption {told}\)$")
+        page.get_by_role("radio", name=name).check()
+        figure.word, figure.scene = 0, scene
+        for word in range(len(item.record.words)):
+            page.locator(".word").nth(word).click()
+            figure.word = word
+            compare(page, figure, made)
+    assert page.locator("attn-fig b").count() == 0  # what is false is text and never markup
+
+
+def test_figure_follows_its_buttons(draw):
+    made = items()
+    figure = CaptionSteps(made, scene=1)
+    page = draw(figure)
+    back, on = (page.get_by_role("button", name=name) for name in ("Word before", "Next word"))
+    last = len(made[1].record.words) - 1
+    assert (back.get_attribute("aria-disabled"), on.get_attribute("aria-disabled")) == (
+        "true",
+        "false",
+    )
+    back.click(force=True)  # and no further
+    compare(page, figure, made)
+    for figure.word in range(1, last + 1):
+        on.click()
+        compare(page, figure, made)
+    on.press("Enter")
+    compare(page, figure, made)
+    assert on.get_attribute("aria-disabled") == "true"
+    assert on.evaluate("e => e === document.activeElement")
+    back.click()
+    figure.word = last - 1
+    compare(page, figure, made)
+    for label, view in ("what the word names", "thing"), ("nothing", "picture"):
+        page.get_by_label(label, exact=True).check()
+        figure.view = view
+        compare(page, figure, made)
+    page.get_by_label("attention", exact=True).check()
+    figure.view = "weights"
+    compare(page, figure, made)
+
+
+def test_figure_follows_the_keyboard(draw):
+    made = items()
+    figure = CaptionSteps(made, scene=3)
+    last = len(made[3].record.words) - 1
+    page = draw(figure)
+    page.locator(".gallery input:checked").focus()
+    page.keyboard.press("Tab")
+    keys = [("ArrowRight", 1), ("ArrowDown", 2), ("ArrowLeft", 1), ("End", last)]
+    keys += [("ArrowRight", last), ("ArrowUp", last - 1), ("Home", 0), ("ArrowLeft", 0)]
+    for key, word in keys:
+        page.keyboard.press(key)
+        figure.word = word
+        compare(page, figure, made)
+        assert page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
+    page.keyboard.press("ArrowRight")
+    word, named = made[3].record.words[1], len(made[3].record.things[1])
+    it = "the thing it names" if named == 1 else "the things it names"
+    page.wait_for_function(
+        "text => document.querySelector('[aria-live]').textContent.startsWith(text)",
+        arg=f"{word}, word 2 of {last + 1}: the most attended cell is on {it}, ",
+    )
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowLeft")  # another picture
+    figure.word, figure.scene = 0, 2
+    compare(page, figure, made)
+
+
+def test_figure_follows_a_finger(draw):
+    made = items()
+    figure = CaptionSteps(made)
+    page = draw(figure, size=PHONE, touch=True)
+    page.locator(".gallery .pill").nth(1).tap()
+    page.locator(".word").nth(1).tap()
+    figure.scene, figure.word = 1, 1
+    compare(page, figure, made)
+
+
+def test_cells_that_share_the_most(draw):
+    page = draw(CaptionSteps([alike()]))
+    shown = {
+        0: ("2 alike", "0.400", "0.500", "1 of the 2 cells that share the most attention are on"),
+        1: ("4 alike", "0.250", "0.250", "1 of the 4 cells that share the most attention are on"),
+        2: ("none", "0.000", "–", "names nothing"),
+        3: ("row 1, column 3", "1.000", "yes", "names 2 things; the most attended cell is on the"),
+    }
+    for word, (cell, largest, hit, saying) in shown.items():
+        page.locator(".word").nth(word).click()
+        found = [page.locator(f"dd.{name}").text_content() for name in ("cell", "largest", "hit")]
+        assert found == [cell, largest, hit]
+        assert saying in page.locator(".saying").text_content()
+        assert page.locator("rect.over.most").count() == [2, 4, 0, 1][word]
+    assert page.locator("dd.mean-hit").text_content() == "1.75 of 3"
+    assert "Nobody checked" in page.locator(".whether").text_content()
+    assert page.locator(".gallery").count() == 0  # one picture is no choice
+
+
+def test_module_reads_the_masks(draw):
+    figure = CaptionSteps(items())
+    page = draw(figure)
+    got = page.evaluate(
+        """async ([source, scenes]) => {
+            const blob = new Blob([source], { type: "text/javascript" });
+            const { pixels } = await import(URL.createObjectURL(blob));
+            return scenes.map(({ masks }) => masks.map((mask) => pixels(mask).map(Number)));
+        }""",
+        [modules()["caption_steps"], figure.state()["scenes"]],
+    )
+    for item, masks in zip(items(), got, strict=True):
+        np.testing.assert_array_equal(np.reshape(masks, item.record.masks.shape), item.record.masks)
+
+
+def test_colours_have_one_scale(draw):
+    """The colour of a cell tells its weight, whatever the other weights are."""
+    masks = np.ones((1, 8, 24), bool)
+    weights = [[0.001, 0.5, 0.499], [0, 0, 1]]
+    record = Record.of(["a", "b"], [{0}] * 2, weights, masks, (1, 3))
+    page = draw(CaptionSteps([Captioned(np.zeros((8, 24, 3), np.uint8), record)]))
+    fills = "all => all.map(e => getComputedStyle(e).fill)"
+    low, middle = page.locator("rect.cell").evaluate_all(fills)[:2]
+    assert (low, middle) == ("rgb(68, 1, 84)", "rgb(33, 145, 140)")
+    page.locator(".word").nth(1).click()
+    assert page.locator("rect.cell").evaluate_all(fills) == ["rgb(253, 231, 37)"]
+
+
+def test_pixels_stay_pixels(draw):
+    """An enlarged image has the colours of its pixels, not of blends."""
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0, 0] = image[1, 1] = 255
+    record = Record.of(["dot"], [{0}], [[1.0]], np.ones((1, 2, 2), bool), (1, 1))
+    page = draw(CaptionSteps([Captioned(image, record)], view="picture"))
+    with Image.open(io.BytesIO(page.locator(".scenery").screenshot())) as shot:
+        pixels = np.asarray(shot.convert("L"))
+    inner = pixels[20:-20, 20:-20]  # its corners are round
+    assert np.isin(inner, (0, 255)).mean() > 0.99
+    assert inner[0, 0] == inner[-1, -1] == 255 and inner[0, -1] == inner[-1, 0] == 0
+
+
+def test_kernel_may_change_everything_at_once(draw):
+    """As a notebook does: all values are set before the first event, and a view leaves nothing."""
+    figure = CaptionSteps(items())
+    page = draw(figure)
+    told = page.evaluate(
+        """async ([source, state, next]) => {
+            const blob = new Blob([source], { type: "text/javascript" });
+            const { default: widget } = await import(URL.createObjectURL(blob));
+            const handlers = {};
+            let saved = 0;
+            const fire = (name) => (handlers[`change:${name}`] ?? []).forEach((f) => f());
+            const model = {
+                get: (name) => state[name],
+                set: (name, value) => {
+                    state[name] = value;
+                    fire(name);
+                },
+                on: (event, handler) => (handlers[event] ??= []).push(handler),
+                off: (event, handler) => {
+                    handlers[event] = handlers[event].filter((f) => f !== handler);
+                },
+                save_changes: () => (saved += 1),
+            };
+            const el = document.createElement("div");
+            document.body.append(el);
+            const leave = await widget.render({ model, el });
+            Object.assign(state, next);
+            Object.keys(next).forEach(fire);
+            const shown = el.querySelector(".count").textContent;
+            const dim = el.querySelectorAll(".dim").length;
+            el.querySelectorAll(".turns button")[1].click();
+            const sent = [state.scene, state.word, saved];
+            leave();
+            return [shown, dim, sent, Object.values(handlers).flat().length];
+        }""",
+        [modules()["caption_steps"], figure.state(), {"scene": 1, "word": 3, "view": "thing"}],
+    )
+    words = len(items()[1].record.words)
+    assert told == [f"word 4 of {words}", 1, [1, 4, 1], 0]
+    figure.set_state({"scene": 1, "word": words - 1})  # as a browser sends it
+    assert figure.numbers()["things"] == sorted(items()[1].record.things[-1])
+
+
+def test_figures_do_not_disturb_each_other(draw):
+    made = items()
+    page = draw(CaptionSteps(made), CaptionSteps(made))
+    first, second = page.locator(".attn-captions").all()
+    first.locator(".gallery input").nth(2).check()
+    first.get_by_label("nothing", exact=True).check()
+    first.get_by_role("button", name="Next word").click()
+    assert second.locator(".count").text_content().startswith("word 1 of")
+    assert second.locator(".gallery input").first.is_checked()
+    assert second.get_by_label("attention", exact=True).is_checked()
+
+
+@pytest.mark.skipif(CHAPTER not in CHAPTERS, reason="the chapter is not written yet")
+@pytest.mark.parametrize("size, scheme", LOOKS, ids=["wide", "wide-dark", "phone", "phone-dark"])
+def test_the_chapter_shows_it(open_page, size, scheme):
+    """What the notebook stored is what a reader of the page steps through."""
+    notebook = json.loads((ROOT / f"{CHAPTER}.ipynb").read_text("utf-8"))
+    stored = "".join(
+        "".join(output["data"].get("text/html", ""))
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
+    states = re.findall(r'data-module="caption_steps"><script[^>]*>(.*?)</script>', stored)
+    page = open_page(f"{CHAPTER}.html", size, scheme)
+    figures = page.locator(".attn-captions").all()
+    assert len(figures) == len(states) >= 1
+    for figure, state in zip(figures, map(json.loads, states), strict=True):
+        for index, scene in enumerate(state["scenes"]):
+            if len(state["scenes"]) > 1:
+                figure.locator(".gallery input").nth(index).check()
+            words = figure.locator(".word > span:first-child").all_text_contents()
+            assert words == scene["words"]
+            for t in range(len(words)):
+                figure.locator(".word").nth(t).click()
+                shown = figure.locator("dd.inside").text_content()
+                want = scene["inside"][t]
+                assert (shown == "–") if want is None else abs(number(shown) - want) < 0.00056
