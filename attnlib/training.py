@@ -797,7 +797,16 @@ SCENES = RunConfig(
     warmup=500,
     validate_every=500,
 )
-SCENES_HARD = dataclasses.replace(SCENES, name="scenes-hard", selection="hard")
+# A choice learns slowly from nothing, so it begins where the average has ended.
+SCENES_HARD = dataclasses.replace(
+    SCENES,
+    name="scenes-hard",
+    selection="hard",
+    start_from=SCENES.name,
+    updates=5000,
+    lr=5e-4,
+    warmup=200,
+)
 # 735 photographs are soon known by heart: dropout, and a field as wide as a photograph.
 MOSAICS = dataclasses.replace(
     SCENES,
