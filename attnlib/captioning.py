@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from attnlib.attention import Attention
-from attnlib.seq2seq import Memory, make_attention
+from attnlib.seq2seq import TIMINGS, Memory, make_attention
 
 BODY = ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2))  # channels, kernel, stride of each layer
 FIELDS = {"near": 1, "far": 3}  # the kernel of the last layer
@@ -220,6 +220,7 @@ class State(NamedTuple):
 
     hidden: Tensor  # (B, H)
     cell: Tensor  # (B, H), the LSTM's memory
+    fed: Tensor  # (B, D) or (B, 0), the context that the next step is fed, if it asks after it
     position: Tensor  # (B,), the number of steps taken
 
 
@@ -248,6 +249,9 @@ class CaptionDecoder(nn.Module):
         None: the context is the mean annotation at every step.
     gate : bool
         Without it :math:`\beta_t` is 1.
+    timing : str
+        ``before``, the paper's: the state asks that has not read the last word yet. ``after``: the
+        new state asks, and the LSTM is fed the context of the step before (Luong et al. 2015).
     feeding : str
         ``context``, as above, or ``none``: the LSTM sees the words alone, so that what was looked
         at is written at once or lost.
@@ -262,17 +266,23 @@ class CaptionDecoder(nn.Module):
         annotation_dim: int,
         attention: Attention | None,
         gate: bool = True,
+        timing: str = "before",
         feeding: str = "context",
         output_dropout: float = 0.0,
     ):
         super().__init__()
-        if feeding not in FEEDINGS:
-            raise ValueError(f"unknown feeding {feeding!r}: one of {', '.join(FEEDINGS)}")
-        self.attention, self.feeding = attention, feeding
+        for dial, setting, settings in (
+            ("timing", timing, TIMINGS),
+            ("feeding", feeding, FEEDINGS),
+        ):
+            if setting not in settings:
+                raise ValueError(f"unknown {dial} {setting!r}: one of {', '.join(settings)}")
+        self.attention, self.timing, self.feeding = attention, timing, feeding
         self.init_h = nn.Linear(annotation_dim, hidden)
         self.init_c = nn.Linear(annotation_dim, hidden)
         self.f_beta = nn.Linear(hidden, 1) if gate else None
-        self.cell = nn.LSTMCell(width + (annotation_dim if feeding == "context" else 0), hidden)
+        self.fed_dim = {"context": annotation_dim, "none": 0}[feeding]
+        self.cell = nn.LSTMCell(width + self.fed_dim, hidden)
         self.L_h = nn.Linear(hidden, width, bias=False)
         self.L_z = nn.Linear(annotation_dim, width, bias=False)
         self.L_o = nn.Linear(width, width, bias=False)
@@ -281,7 +291,9 @@ class CaptionDecoder(nn.Module):
     def start(self, memory: Memory) -> State:
         """State and memory before the first step, of the mean annotation."""
         hidden, cell = self.init_h(memory.summary).tanh(), self.init_c(memory.summary).tanh()
-        return State(hidden, cell, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device))
+        fed = hidden.new_zeros(len(hidden), self.fed_dim)
+        position = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+        return State(hidden, cell, fed, position)
 
     def beta(self, hidden: Tensor) -> Tensor:
         """The gate (B, 1) that a state (B, H) opens: between 0 and 1, or 1 without a gate."""
@@ -311,10 +323,14 @@ class CaptionDecoder(nn.Module):
         self, embedded: Tensor, state: State, memory: Memory, position: int
     ) -> tuple[Tensor, Tensor, State]:
         """One step on the previous word (B, E): context z (B, D), weights (B, S), new state."""
-        z, weights = self.attend(state.hidden, memory, position)
-        fed = torch.cat([embedded, z], -1) if self.feeding == "context" else embedded
-        hidden, cell = self.cell(fed, (state.hidden, state.cell))
-        return z, weights, State(hidden, cell, state.position + 1)
+        fed = state.fed
+        if self.timing == "before":
+            z, weights = self.attend(state.hidden, memory, position)
+            fed = z[:, : self.fed_dim]  # all of it, or nothing
+        hidden, cell = self.cell(torch.cat([embedded, fed], -1), (state.hidden, state.cell))
+        if self.timing == "after":
+            z, weights = self.attend(hidden, memory, position)
+        return z, weights, State(hidden, cell, z[:, : self.fed_dim], state.position + 1)
 
     def deep_output(self, embedded: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
         """What the tied embedding turns into logits (..., E), of eq. 7."""
@@ -366,7 +382,7 @@ class Captioner(nn.Module):
         A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
     window, selection : str
         Names of `attnlib.windows.WINDOWS` and `attnlib.selection.SELECTIONS`.
-    gate, feeding
+    gate, timing, feeding
         See `CaptionDecoder`.
     detector : bool
         Whether to have the layer of `detect`, which helps an eye that was not trained before.
@@ -430,6 +446,7 @@ class Captioner(nn.Module):
         window: str = "everywhere",
         selection: str = "soft",
         gate: bool = True,
+        timing: str = "before",
         feeding: str = "context",
         detector: bool = False,
         score_hidden: int | None = None,
@@ -469,7 +486,7 @@ class Captioner(nn.Module):
         nn.init.zeros_(self.embedding.weight[pad].detach())
         self.eye = eye
         self.decoder = CaptionDecoder(
-            width, hidden, known, attention, gate, feeding, output_dropout
+            width, hidden, known, attention, gate, timing, feeding, output_dropout
         )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.detector = nn.Linear(known, vocab_size) if detector else None

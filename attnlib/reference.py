@@ -253,22 +253,26 @@ def deep_output(y, h, z, L_o, L_h, L_z):
     return times(L_o, y + times(L_h, h) + times(L_z, z))
 
 
-def caption(words, annotations, first, ask, gate, cell, output, fed=True):
+def caption(words, annotations, first, ask, gate, cell, output, fed=True, after=False):
     """A whole captioner on given words (T, E): output vectors (T, E) and weights (T, S).
 
     Xu et al. (2015, section 3.1.2), one image with annotations (S, D). The parts are functions:
     ``first(mean)`` the state and memory before the first step, of the mean annotation,
     ``ask(query, t)`` a context and weights, ``gate(h)`` the number beta of section 4.2.1,
     ``cell(input, h, c)`` a state and memory, ``output(y, h, z)`` the vector of a step. If the
-    context is not `fed`, the cell sees the word alone.
+    context is not `fed`, the cell sees the word alone. `after`: the new state asks, and
+    what is fed is the context of the step before, zero at first.
     """
     S = len(annotations)
     h, c = first(average([1 / S] * S, annotations))
-    vectors, weights = [], []
+    vectors, weights, z = [], [], np.zeros(len(annotations[0]))
     for t, y in enumerate(words):
+        if after:
+            h, c = cell(np.concatenate([y, z]) if fed else y, h, c)
         context, a = ask(h, t)
         z = gate(h) * context
-        h, c = cell(np.concatenate([y, z]) if fed else y, h, c)
+        if not after:
+            h, c = cell(np.concatenate([y, z]) if fed else y, h, c)
         vectors.append(output(y, h, z))
         weights.append(a)
     return np.array(vectors), np.array(weights)

@@ -125,11 +125,11 @@ class RunConfig:
         ValueError
             If the model would not have one of the settings: it is not to be changed in vain.
         """
-        names = ("width", "hidden", "score", "window", "selection", "feeding", "score_hidden")
-        names += ("reach", "expectation", "temperature", "final_temperature")
+        names = ("width", "hidden", "score", "window", "selection", "timing", "feeding")
+        names += ("score_hidden", "reach", "expectation", "temperature", "final_temperature")
         names += ("dropout", "output_dropout")
         own = {
-            "translator": ("decoder_hidden", "timing", "fixed"),
+            "translator": ("decoder_hidden", "fixed"),
             "captioner": ("annotation_dim", "eye", "field", "positions", "gate"),
         }
         if self.architecture == "captioner":

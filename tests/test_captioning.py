@@ -253,6 +253,7 @@ def loops(model, annotations, words, draws=None):
         lambda x, h, c: reference.lstm_step(x, h, c, *lstm),
         partial(reference.deep_output, **deep),
         model.decoder.feeding == "context",
+        model.decoder.timing == "after",
     )
     return np.array([reference.times(E, vector) + p["bias"] for vector in vectors]), weights
 
@@ -283,9 +284,14 @@ def test_a_whole_captioner_matches_the_loops(choice, gate):
         np.testing.assert_allclose(weights[b, :T], want[1], **EXACT)
 
 
+DIALS = [("before", "none"), ("after", "context"), ("after", "none")]
+
+
 @torch.no_grad()
-def test_a_captioner_that_is_fed_words_alone_matches_the_loops():
-    model, looked, (given, _, lengths) = captioner(feeding="none"), images(), captions()
+@pytest.mark.parametrize("timing, feeding", DIALS)
+def test_timing_and_feeding_match_the_loops(timing, feeding):
+    model = captioner(timing=timing, feeding=feeding)
+    looked, (given, _, lengths) = images(), captions()
     logits, weights = model(looked, cells(3), given)
     for b, T in enumerate(lengths):
         annotations = model.eye(looked[b : b + 1])[0].numpy()
@@ -294,9 +300,24 @@ def test_a_captioner_that_is_fed_words_alone_matches_the_loops():
         np.testing.assert_allclose(weights[b, :T], want[1], **EXACT)
 
 
-def test_an_unknown_feeding_is_refused():
+@torch.no_grad()
+@pytest.mark.parametrize("timing, feeding", DIALS)
+def test_timing_and_feeding_step_as_they_were_taught(timing, feeding):
+    model, looked = captioner(timing=timing, feeding=feeding), images()
+    given, _, _ = captions()
+    logits, _ = model(looked, cells(3), given)
+    memory = model.encode(looked, cells(3))
+    state = model.start(memory)
+    for t in range(given.shape[1]):
+        step_logits, _, state = model.step(given[:, t], state, memory)
+        torch.testing.assert_close(step_logits, logits[:, t], **EXACT)
+
+
+def test_an_unknown_timing_or_feeding_is_refused():
     with pytest.raises(ValueError, match="unknown feeding 'input': one of context, none"):
         captioner(feeding="input")
+    with pytest.raises(ValueError, match="unknown timing 'late': one of before, after"):
+        captioner(timing="late")
 
 
 @torch.no_grad()

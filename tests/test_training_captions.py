@@ -291,8 +291,8 @@ def test_the_defaults_of_a_run_are_those_of_the_captioner():
 
 
 def test_a_setting_of_the_other_kind_of_model_is_refused():
-    with pytest.raises(ValueError, match="a captioner has no timing, got 'after'"):
-        dataclasses.replace(TINY, timing="after").model(9)
+    with pytest.raises(ValueError, match="a captioner has no fixed, got 'first_state'"):
+        dataclasses.replace(TINY, fixed="first_state").model(9)
     for name, value in (("gate", False), ("words", 1.0), ("fast_eye", True)):
         with pytest.raises(ValueError, match=f"a translator has no {name}, got {value}"):
             RunConfig("any", **{name: value}).model(9)

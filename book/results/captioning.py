@@ -31,6 +31,7 @@ VARIANTS = {
     "soft": {},
     "no attention": {"score": None},
     "no gate": {"gate": False},
+    "asked after": {"timing": "after"},
     "nothing fed": {"feeding": "none"},
     "doubly stochastic": {"doubly": 1.0},
     "hard": {"selection": "hard"},
