@@ -19,6 +19,7 @@ import sweep
 from attnlib import ibm1
 from attnlib.data import hansards
 from attnlib.data.corpora import multi30k, tatoeba
+from attnlib.training import hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/reordering.py"
@@ -63,7 +64,8 @@ def row(name: str, kind: str, lengths: list[int], links: list[set]) -> dict:
 def main() -> None:
     """Count, and write the file."""
     rows = [row(*each) for each in corpora()]
-    content = {"command": COMMAND, "date": datetime.date.today().isoformat(), "rows": rows}
+    content = {"command": COMMAND, "hardware": hardware()}
+    content |= {"date": datetime.date.today().isoformat(), "rows": rows}
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for each in rows:
         print(each)
