@@ -33,18 +33,18 @@ function shapes(mask, [H, W]) {
   return { area: area.join(""), edge: edge.join("") };
 }
 
-const counted = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 const short = (x) => String(Number(x.toFixed(3)));
 const said = { null: "–", 0: "no", 1: "yes" }; // of a mark; between the two it is a share
 const say = (mark) => (mark === null ? "–" : fixed(mark));
 
 /** What a word's most attended cells say: [sign, class, words]. */
-function judged({ words, things, most, hit }, t) {
-  const it = things[t].length > 1 ? "the things it names" : "the thing it names";
-  if (hit[t] === null) return ["", "silent", "names nothing: no cell is right or wrong"];
-  if (hit[t] === 1) return ["✓", "right", most[t].length > 1 ? `the ${most[t].length} most attended cells are on ${it}` : `the most attended cell is on ${it}`];
-  if (hit[t] === 0) return ["✗", "miss", most[t].length > 1 ? `none of the ${most[t].length} most attended cells is on ${it}` : `the most attended cell is not on ${it}`];
-  return ["~", "miss", `${Math.round(hit[t] * most[t].length)} of the ${most[t].length} cells that share the most attention are on ${it}`];
+function judged({ things, most, hit }, t) {
+  const known = things.some((named) => named.length > 0);
+  if (hit[t] === null) return ["", "silent", known ? "names nothing: no cell is right or wrong" : "is not marked: it is not known what it names"];
+  const n = most[t].length;
+  if (hit[t] === 1) return ["✓", "right", n > 1 ? `all ${n} cells that share the most attention are on what it names` : "the most attended cell is on what it names"];
+  if (hit[t] === 0) return ["✗", "miss", n > 1 ? `none of the ${n} cells that share the most attention is on what it names` : "the most attended cell is not on what it names"];
+  return ["~", "miss", `${Math.round(hit[t] * n)} of the ${n} cells that share the most attention ${Math.round(hit[t] * n) === 1 ? "is" : "are"} on what it names`];
 }
 
 /** Whether the caption is true: [sign, class, words]. */
@@ -96,6 +96,7 @@ const STYLE = `
 .attn-captions dt.by { padding-left: 0.9rem; }
 .attn-captions dd { margin: 0; text-align: right; font-weight: 600; }
 .attn-captions dd.blind { font-weight: 400; }
+.attn-captions .data td { white-space: nowrap; }
 .attn-captions .whole { border-top: 1px solid var(--line); padding-top: 0.8rem; display: grid; gap: 0.5rem; }
 `;
 
@@ -157,10 +158,10 @@ function render({ model, el }) {
   const scale = legend();
   const saying = h("p", { class: "saying" });
   const whether = h("p", { class: "whether" });
-  const number = (name) => h("dd", { class: name });
-  const [cell, largest, hit, uniformHit, inside, uniformInside, hits, insides] = [
-    "cell", "largest", "hit", "uniform-hit blind", "inside", "uniform-inside blind", "mean-hit", "mean-inside",
-  ].map(number);
+  const value = (name) => h("dd", { class: name });
+  const [number, cell, largest, hit, uniformHit, inside, uniformInside, hits, insides] = [
+    "number", "cell", "largest", "hit", "uniform-hit blind", "inside", "uniform-inside blind", "mean-hit", "mean-inside",
+  ].map(value);
   const note = h("p", { class: "hint" });
   const table = h("div");
   const cells = h("div");
@@ -184,14 +185,14 @@ function render({ model, el }) {
     whether.className = `whether ${kind}`;
     whether.replaceChildren(sign && h("strong", {}, `${sign} `), told);
     const marked = scene.hit.filter((mark) => mark !== null);
-    hits.textContent = `${short(marked.reduce((a, b) => a + b, 0))} of ${marked.length}`;
+    hits.textContent = marked.length ? `${short(marked.reduce((a, b) => a + b, 0))} of ${marked.length}` : "–";
     insides.textContent = say(mean(scene.inside));
     const named = scene.things.some((each) => each.length > 0);
     note.textContent = named
       ? scene.true === false
         ? "What the words of this false caption mean is taken from the true caption that differs from it in the fewest words."
         : ""
-      : "It is not known which things the words of this caption name, so attention is not marked.";
+      : "It is not known what the words of this caption name, so attention is not marked.";
     table.replaceChildren(
       dataTable({
         caption: `${scene.words.join(" ")}, word by word`,
@@ -234,10 +235,10 @@ function render({ model, el }) {
       );
     } else if (view === "thing") {
       const lit = outlines.map(({ area }) => area).join("");
-      const counted = [...new Set(things[t].flatMap((thing) => scene.on[thing]))];
+      const lying = [...new Set(things[t].flatMap((thing) => scene.on[thing]))];
       parts.push(
         svg("path", { class: "dim", d: `M0 0H${W}V${H}H0z${lit}` }),
-        counted.map((s) => rect(s, { class: "on" })),
+        lying.map((s) => rect(s, { class: "on" })),
         around,
       );
     }
@@ -260,7 +261,7 @@ function render({ model, el }) {
     const [t, view] = [at(), model.get("view")];
     gallery.show(String(index));
     views.show(view);
-    scale.style.visibility = view === "weights" ? "visible" : "hidden";
+    scale.style.display = view === "weights" ? "" : "none";
     shown.words.forEach((node, i) => {
       node.tabIndex = i === t ? 0 : -1;
       node.setAttribute("aria-selected", i === t);
@@ -274,10 +275,11 @@ function render({ model, el }) {
     saying.replaceChildren(
       h("strong", { class: "is-query" }, scene.words[t]),
       " ",
-      sign && h("strong", { class: kind }, `${sign} `),
-      scene.things[t].length > 0 && `names ${counted(scene.things[t].length, "thing")}; `,
+      h("strong", { class: kind }, sign),
+      sign && " ",
       told,
     );
+    number.textContent = scene.things[t].length;
     cell.textContent = cellsOf(t);
     largest.textContent = fixed(weight(t));
     hit.textContent = said[scene.hit[t]] ?? fixed(scene.hit[t]);
@@ -320,11 +322,13 @@ function render({ model, el }) {
         h(
           "dl",
           {},
+          h("dt", {}, "things it names"),
+          number,
           h("dt", {}, "most attended cell"),
           cell,
           h("dt", {}, "its weight"),
           largest,
-          h("dt", {}, "is it on the thing?"),
+          h("dt", {}, "is it on what the word names?"),
           hit,
           h("dt", { class: "by" }, "share of all cells that are"),
           uniformHit,

@@ -71,11 +71,14 @@ def compare(page, figure, made):
     assert chosen.count() == 1 and chosen.locator("span").first.text_content() == record.words[t]
     assert text(".count") == f"word {t + 1} of {len(record.words)}"
     assert page.locator(".gallery input:checked").get_attribute("value") == str(figure.scene)
+    assert text("dd.number") == str(len(record.things[t]))
     assert text("dd.cell") == f"row {best // columns + 1}, column {best % columns + 1}"
     assert number(text("dd.largest")) == pytest.approx(record.weights[t].max(), abs=0.00051)
     if hits[t] is None:
         assert {text("dd.hit"), text("dd.inside"), text("dd.uniform-hit")} == {"–"}
-        assert "names nothing" in text(".saying")
+        known = any(record.things)
+        told = "names nothing: no" if known else "is not marked: it is not known what it names"
+        assert text(".saying").startswith(f"{record.words[t]} {told}")
     else:
         assert text("dd.hit") == ("yes" if hits[t] == 1 else "no")
         assert number(text("dd.inside")) == pytest.approx(inside[t], abs=0.00056)
@@ -84,9 +87,11 @@ def compare(page, figure, made):
             ("dd.uniform-inside", pointing.inside(blind)[t]),
         ):
             assert number(text(selector)) == pytest.approx(want, abs=0.00056)
-        assert ("cell is on the thing" in text(".saying")) == (hits[t] == 1)
+        sign, where = ("✓", "on") if hits[t] == 1 else ("✗", "not on")
+        told = f"the most attended cell is {where} what it names"
+        assert text(".saying") == f"{record.words[t]} {sign} {told}"
     marks = [hit for hit in hits if hit is not None]
-    assert text("dd.mean-hit") == f"{sum(marks):g} of {len(marks)}"
+    assert text("dd.mean-hit") == (f"{sum(marks):g} of {len(marks)}" if marks else "–")
     if marks:
         mean = pointing.mass_inside([record]).value
         assert number(text("dd.mean-inside")) == pytest.approx(mean, abs=0.00056)
@@ -212,11 +217,10 @@ def test_figure_follows_the_keyboard(draw):
         compare(page, figure, made)
         assert page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
     page.keyboard.press("ArrowRight")
-    word, named = made[3].record.words[1], len(made[3].record.things[1])
-    it = "the thing it names" if named == 1 else "the things it names"
+    word = made[3].record.words[1]
     page.wait_for_function(
         "text => document.querySelector('[aria-live]').textContent.startsWith(text)",
-        arg=f"{word}, word 2 of {last + 1}: the most attended cell is on {it}, ",
+        arg=f"{word}, word 2 of {last + 1}: the most attended cell is on what it names, ",
     )
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowLeft")  # another picture
@@ -237,16 +241,26 @@ def test_figure_follows_a_finger(draw):
 def test_cells_that_share_the_most(draw):
     page = draw(CaptionSteps([alike()]))
     shown = {
-        0: ("2 alike", "0.400", "0.500", "1 of the 2 cells that share the most attention are on"),
-        1: ("4 alike", "0.250", "0.250", "1 of the 4 cells that share the most attention are on"),
-        2: ("none", "0.000", "–", "names nothing"),
-        3: ("row 1, column 3", "1.000", "yes", "names 2 things; the most attended cell is on the"),
+        0: (
+            "2 alike",
+            "0.400",
+            "0.500",
+            "one ~ 1 of the 2 cells that share the most attention is on",
+        ),
+        1: (
+            "4 alike",
+            "0.250",
+            "0.250",
+            "two ~ 1 of the 4 cells that share the most attention is on",
+        ),
+        2: ("none", "0.000", "–", "of names nothing: no cell"),
+        3: ("row 1, column 3", "1.000", "yes", "three ✓ the most attended cell is on what it"),
     }
     for word, (cell, largest, hit, saying) in shown.items():
         page.locator(".word").nth(word).click()
         found = [page.locator(f"dd.{name}").text_content() for name in ("cell", "largest", "hit")]
         assert found == [cell, largest, hit]
-        assert saying in page.locator(".saying").text_content()
+        assert page.locator(".saying").text_content().startswith(saying)
         assert page.locator("rect.over.most").count() == [2, 4, 0, 1][word]
     assert page.locator("dd.mean-hit").text_content() == "1.75 of 3"
     assert "Nobody checked" in page.locator(".whether").text_content()
