@@ -7,6 +7,7 @@ pink; weights on one sequential map with a fixed scale from 0 to 1; source acros
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 
 COLOURS = {"query": "#0072B2", "key": "#E69F00", "value": "#009E73", "context": "#CC79A7"}
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -58,8 +59,9 @@ def look(
     """Where one word of a caption looked, over the image.
 
     The image is made grey and light, so that all colour is the weights': each cell of the grid is
-    tinted with its own, unsmoothed. A white frame is around the cell with most (none if several
-    share it), and the most is written below.
+    tinted with its own, unsmoothed. The scale goes from 0 to 1 and is one of square roots: where
+    many cells share 1, few have a tenth. A white frame is around the cell with most (none if
+    several share it), and the most is written below.
 
     Parameters
     ----------
@@ -153,7 +155,7 @@ def _look(image, weights, grid, word, ax, outline):
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
     ax.imshow(0.4 + 0.6 * image @ LUMINANCE, extent=span, interpolation="nearest", **grey)
     cells = weights.reshape(rows, columns)
-    scale = {"cmap": WEIGHTS, "vmin": 0, "vmax": 1}
+    scale = {"cmap": WEIGHTS, "norm": PowerNorm(0.5, 0, 1)}
     tint = ax.imshow(cells, extent=span, interpolation="nearest", alpha=0.6, **scale)
     if (weights == weights.max()).sum() == 1:
         row, column = divmod(int(weights.argmax()), columns)
