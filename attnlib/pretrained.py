@@ -38,7 +38,7 @@ from attnlib.data.batches import collate, pad
 from attnlib.data.grammar import Verdict
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
-from attnlib.seq2seq import Translator
+from attnlib.seq2seq import Sampled, Translator
 
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.json"
@@ -213,7 +213,7 @@ class Pretrained:
         for start in range(0, len(pictures), PICTURES):
             some = pictures[start : start + PICTURES]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full((len(some),), math.prod(self.model.eye.cells(*some.shape[-2:])))
+            lengths = torch.full((len(some),), math.prod(self._inner.eye.cells(*some.shape[-2:])))
             for best in beam_search(self.model, some, lengths, MAX_CAPTION, BOS, EOS, beam):
                 ids = best[0].ids
                 text, tokens = self.tokenizer.decode(ids), self.tokenizer.tokens(ids)
@@ -246,7 +246,7 @@ class Pretrained:
             rows = slice(start, start + PICTURES)
             some = pictures[rows]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full((len(some),), math.prod(self.model.eye.cells(*some.shape[-2:])))
+            lengths = torch.full((len(some),), math.prod(self._inner.eye.cells(*some.shape[-2:])))
             words = collate([([], ids) for ids in encoded[rows]]).to(device)
             with torch.no_grad():
                 logits, weights = self.model(some, lengths, words.target_in)
@@ -261,12 +261,12 @@ class Pretrained:
     def side(self) -> int:
         """Pixels a side of the pictures that a captioner was made for."""
         self._must_be("captioner")
-        return self.model.eye.size
+        return self._inner.eye.size
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the cells that a captioner divides its pictures into."""
-        return self.model.eye.cells(self.side, self.side)
+        return self._inner.eye.cells(self.side, self.side)
 
     def _stacked(self, pictures, before: int) -> Tensor:
         """Arrays as one tensor (B, 3, H, W); so many came before them."""
@@ -285,10 +285,14 @@ class Pretrained:
         return torch.stack(found)
 
     def _must_be(self, architecture: str) -> None:
-        kind = ARCHITECTURES[architecture]
-        if not isinstance(self.model, kind):
-            other = type(self.model).__name__.lower()
+        if not isinstance(self._inner, ARCHITECTURES[architecture]):
+            other = type(self._inner).__name__.lower()
             raise ValueError(f"{self.name} is a {other}: this is for a {architecture}")
+
+    @property
+    def _inner(self) -> nn.Module:
+        """The model itself, where `model` is one that samples."""
+        return self.model.model if isinstance(self.model, Sampled) else self.model
 
     def _search(self, encoded, beam):
         """The best hypothesis of each id sequence; at most twice its length and ten."""

@@ -170,7 +170,7 @@ def test_a_stopped_run_ends_at_the_same_weights(selection, sentences, tmp_path, 
 @pytest.mark.slow
 def test_a_run_learns_what_pictures_show(tmp_path):
     """Four scenes by heart, to a loss far below the words' own: which of four captions is it?"""
-    config = dataclasses.replace(TINY, sentences=4, images=4, updates=120, lr=4e-3, width=32)
+    config = dataclasses.replace(TINY, sentences=4, images=4, updates=250, lr=4e-3, width=32)
     config = dataclasses.replace(
         config,
         hidden=32,
@@ -178,7 +178,8 @@ def test_a_run_learns_what_pictures_show(tmp_path):
         dropout=0.0,
         output_dropout=0.0,
         label_smoothing=0.0,
-        validate_every=120,
+        words=1.0,
+        validate_every=250,
         warmup=20,
     )
     run = Run(config, tmp_path, DATA, "cpu", quiet=True)

@@ -78,7 +78,7 @@ const STYLE = `
 .attn-captions .turns button[aria-disabled="true"] { opacity: 0.45; cursor: default; }
 .attn-captions .count { color: var(--soft); font-size: 0.9em; }
 .attn-captions .columns { display: grid; gap: 1rem 2rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
-@container (min-width: 37rem) { .attn-captions .columns { grid-template-columns: minmax(0, 25rem) minmax(14rem, 1fr); } }
+@container (min-width: 37rem) { .attn-captions .columns { grid-template-columns: minmax(0, 25rem) minmax(18rem, 1fr); } }
 .attn-captions .left { display: grid; gap: 0.7rem; justify-items: start; min-width: 0; }
 .attn-captions .scenery { width: 100%; max-width: 25rem; height: auto; display: block; border-radius: 8px; background: #777; }
 .attn-captions .scenery image { image-rendering: pixelated; }
@@ -91,7 +91,7 @@ const STYLE = `
 .attn-captions .on { fill: none; stroke: #fff; stroke-width: 1.5; stroke-dasharray: 3 3; }
 .attn-captions .readout { display: grid; gap: 0.9rem; padding: 0.9rem 1rem; border-radius: 10px; background: var(--sunk); }
 .attn-captions .saying { font-size: 1.06em; overflow-wrap: anywhere; }
-.attn-captions dl { display: grid; grid-template-columns: minmax(0, 1fr) max-content; gap: 0.2rem 1rem; margin: 0; align-items: baseline; }
+.attn-captions dl { display: grid; grid-template-columns: minmax(8rem, 1fr) auto; gap: 0.2rem 1rem; margin: 0; align-items: baseline; }
 .attn-captions dt { margin: 0; font-weight: 400; color: var(--soft); font-size: 0.9em; }
 .attn-captions dt.by { padding-left: 0.9rem; }
 .attn-captions dd { margin: 0; text-align: right; font-weight: 600; }
