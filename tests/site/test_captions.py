@@ -381,7 +381,7 @@ def test_the_chapter_shows_it(open_page, size, scheme):
     for figure, state in zip(figures, map(json.loads, states), strict=True):
         for index, scene in enumerate(state["scenes"]):
             if len(state["scenes"]) > 1:
-                figure.locator(".gallery .thumb").nth(index).click()
+                figure.locator(".gallery label").nth(index).click()
             words = figure.locator(".word > span:first-child").all_text_contents()
             assert words == scene["words"]
             for t in range(len(words)):
