@@ -120,7 +120,7 @@ function render({ model, el }) {
       return [
         String(i),
         [
-          h("img", { class: "thumb", src: scene.image, alt: `${i + 1}: ${scene.title}` }),
+          h("img", { class: "thumb dark-light", src: scene.image, alt: `${i + 1}: ${scene.title}` }),
           sign && h("span", { class: `badge ${kind}`, "aria-hidden": "true" }, sign),
           h("span", { class: "unseen" }, ` (${spoken})`),
         ],
