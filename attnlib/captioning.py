@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from attnlib.attention import Attention
-from attnlib.seq2seq import TIMINGS, Memory, make_attention
+from attnlib.seq2seq import TIMINGS, Memory, Writer, make_attention
 
 BODY = ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2))  # channels, kernel, stride of each layer
 FIELDS = {"near": 1, "far": 3}  # the kernel of the last layer
@@ -358,7 +358,7 @@ class CaptionDecoder(nn.Module):
         return vectors, torch.stack(weights, 1)
 
 
-class Captioner(nn.Module):
+class Captioner(Writer):
     r"""Eye and decoder: the whole of Show, Attend and Tell (Xu et al. 2015, section 3).
 
     It has the methods of `seq2seq.Translator`, with images for a source. `lengths` are the numbers
@@ -544,44 +544,11 @@ class Captioner(nn.Module):
         mask = torch.ones(B, cells, dtype=torch.bool, device=images.device)
         return Memory(annotations, prepared, mask, summary, draws)
 
-    def start(self, memory: Memory) -> State:
-        """The decoder's state before the first step."""
-        return self.decoder.start(memory)
-
-    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
-        """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
-        vector, weights, state = self.decoder.step(self.embedding(token), state, memory)
-        return self.output(vector), weights, state
-
-    def output(self, vector: Tensor) -> Tensor:
-        """Logits (..., V) of output vectors (..., E)."""
-        return nn.functional.linear(vector, self.embedding.weight, self.bias)
-
-    def hidden_forward(
-        self, images: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Teacher forcing up to the output vectors (B, T, E), and the weights (B, T, S)."""
-        return self.decode(self.encode(images, lengths, draws), target_in)
-
-    def decode(self, memory: Memory, target_in: Tensor) -> tuple[Tensor, Tensor]:
-        """Teacher forcing on an image looked at: output vectors (B, T, E), weights (B, T, S)."""
-        return self.decoder(self.dropout(self.embedding(target_in)), memory)
-
     def detect(self, annotations: Tensor) -> Tensor:
         """Which words a caption may have: logits (B, V), each that of the cell that is surest."""
         if self.detector is None:
             raise ValueError("this captioner has no detector: it was made with detector=False")
         return self.detector(annotations).amax(1)
-
-    def forward(
-        self, images: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Teacher forcing: logits (B, T, V) and weights (B, T, S), given the words before each.
-
-        `draws` (B, T) are those of `encode`.
-        """
-        vectors, weights = self.hidden_forward(images, lengths, target_in, draws)
-        return self.output(vectors), weights
 
 
 def doubly_stochastic(weights: Tensor, real: Tensor, target: str = "one") -> Tensor:

@@ -194,7 +194,47 @@ class Decoder(nn.Module):
         return self.dropout(vectors), torch.stack(weights, 1)
 
 
-class Translator(nn.Module):
+class Writer(nn.Module):
+    """What every model that writes word by word shares, whatever its source is.
+
+    Its class makes ``embedding``, ``bias``, ``dropout`` and ``decoder``, and has ``encode``.
+    """
+
+    def start(self, memory: Memory) -> State:
+        """The decoder's state before the first step."""
+        return self.decoder.start(memory)
+
+    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+        """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
+        vector, weights, state = self.decoder.step(self.embedding(token), state, memory)
+        return self.output(vector), weights, state
+
+    def output(self, vector: Tensor) -> Tensor:
+        """Logits (..., V) of output vectors (..., E)."""
+        return nn.functional.linear(vector, self.embedding.weight, self.bias)
+
+    def hidden_forward(
+        self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher forcing up to the output vectors (B, T, E), and the weights (B, T, S)."""
+        return self.decode(self.encode(source, lengths, draws), target_in)
+
+    def decode(self, memory: Memory, target_in: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing on what was encoded: output vectors (B, T, E), weights (B, T, S)."""
+        return self.decoder(self.dropout(self.embedding(target_in)), memory)
+
+    def forward(
+        self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: logits (B, T, V) and weights (B, T, S), given the words before each.
+
+        `draws` (B, T) are those of `encode`.
+        """
+        vectors, weights = self.hidden_forward(source, lengths, target_in, draws)
+        return self.output(vectors), weights
+
+
+class Translator(Writer):
     r"""Encoder and decoder over one vocabulary, with one tied embedding.
 
     Source, target and output layer share the matrix E (Press and Wolf 2017):
@@ -315,39 +355,6 @@ class Translator(nn.Module):
         prepared = annotations if attention is None else attention.score.prepare(annotations)
         mask = padding_mask(lengths, source.shape[1])
         return Memory(annotations, prepared, mask, summary, draws)
-
-    def start(self, memory: Memory) -> State:
-        """The decoder's state before the first step."""
-        return self.decoder.start(memory)
-
-    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
-        """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
-        vector, weights, state = self.decoder.step(self.embedding(token), state, memory)
-        return self.output(vector), weights, state
-
-    def output(self, vector: Tensor) -> Tensor:
-        """Logits (..., V) of attentional vectors (..., E)."""
-        return nn.functional.linear(vector, self.embedding.weight, self.bias)
-
-    def hidden_forward(
-        self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Teacher forcing up to the attentional vectors (B, T, E), and the weights (B, T, S)."""
-        return self.decode(self.encode(source, lengths, draws), target_in)
-
-    def decode(self, memory: Memory, target_in: Tensor) -> tuple[Tensor, Tensor]:
-        """Teacher forcing on a source read: attentional vectors (B, T, E), weights (B, T, S)."""
-        return self.decoder(self.dropout(self.embedding(target_in)), memory)
-
-    def forward(
-        self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Teacher forcing: logits (B, T, V) and weights (B, T, S), given the words before each.
-
-        `draws` (B, T) are those of `encode`.
-        """
-        vectors, weights = self.hidden_forward(source, lengths, target_in, draws)
-        return self.output(vectors), weights
 
 
 class Sampled(nn.Module):
