@@ -24,6 +24,8 @@ READY := $(VENV)/.ready$(if $(TORCH),-torch-$(TORCH))
 FIXED := PYTHONHASHSEED=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 COLUMNS=100 \
 	MPLBACKEND=module://matplotlib_inline.backend_inline
 PYTEST := $(BIN)/python -m pytest
+# Tests are shared among workers; a notebook's cells stay together.
+SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
@@ -87,14 +89,14 @@ lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 unit: $(READY) ## unit and property tests, and the examples of docstrings and README
-	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site --durations=10
+	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site $(SHARED) --durations=10
 
 check-notebooks: $(READY) ## run every notebook and compare with its stored outputs
 	$(FIXED) $(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg \
 	  -n $(WORKERS) --dist loadfile book --durations=10
 
 check-site: book ## open every page in a browser
-	$(PYTEST) tests/site --durations=10
+	$(PYTEST) tests/site $(SHARED) --durations=10
 
 bench: $(READY) ## measure speed and memory
 	$(FIXED) $(BIN)/python -m pytest tests/benchmarks -s -m benchmark
