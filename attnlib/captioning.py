@@ -384,6 +384,10 @@ class Captioner(Writer):
         Names of `attnlib.windows.WINDOWS` and `attnlib.selection.SELECTIONS`.
     gate, timing, feeding
         See `CaptionDecoder`.
+    word_dropout : float
+        Share of the words before that the decoder is not shown while training, whole words at a
+        time (Iyyer et al. 2015, section 3.2; Bowman et al. 2016, section 3.1): a language model
+        that does not know the last word has to look.
     detector : bool
         Whether to have the layer of `detect`, which helps an eye that was not trained before.
     score_hidden : int
@@ -457,6 +461,7 @@ class Captioner(Writer):
         final_temperature: float = 0.5,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
+        word_dropout: float = 0.0,
         pad: int = 0,
     ):
         super().__init__()
@@ -493,7 +498,7 @@ class Captioner(Writer):
         if detector:
             nn.init.constant_(self.detector.bias, RARE)
         self.fast_eye = False
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Sequential(nn.Dropout1d(word_dropout), nn.Dropout(dropout))
         self.annotation_dropout = nn.Dropout(output_dropout)
 
     def encode(self, images: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
@@ -635,3 +640,44 @@ def missed_words(logits: Tensor, wanted: Tensor, pad: int = 0) -> Tensor:
     there = torch.zeros_like(logits).scatter_(1, wanted, 1.0)
     there[:, pad] = 0.0
     return nn.functional.binary_cross_entropy_with_logits(logits, there, reduction="sum")
+
+
+def told_where(weights: Tensor, places: Tensor) -> Tensor:
+    r"""How far attention is from where the words are, in nats (Liu et al. 2017, section 3.2).
+
+    .. math:: -\sum_t \sum_i \beta_{ti} \log \alpha_{ti}, \qquad
+              \beta_{ti} = m_{ti} / \sum_j m_{tj}
+
+    summed over the words that name something. To be told where is to be told more than a caption
+    says: what a model does with it is an upper bound for one that is not.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (B, T, S)
+        Attention with which each word was written.
+    places : Tensor of shape (B, T, S)
+        m, the share of each cell that is covered by what the word names, zeros where it names
+        nothing: those of `data.images.ImageBatch`.
+
+    Returns
+    -------
+    Tensor, a scalar
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> weights = torch.tensor([[[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]]])
+    >>> told_where(weights, torch.tensor([[[0.0, 0.4, 0.4], [0.0, 0.0, 0.0]]]))  # log 4
+    tensor(1.3863)
+    """
+    if places.shape != weights.shape:
+        raise ValueError(
+            f"places must be as the weights, {tuple(weights.shape)}, got {tuple(places.shape)}"
+        )
+    wanted = places / places.sum(-1, keepdim=True).clamp_min(torch.finfo(places.dtype).tiny)
+    tiny = torch.finfo(weights.dtype).tiny  # else 0 log 0 has no gradient
+    return -(wanted * weights.clamp_min(tiny).log()).sum()

@@ -142,6 +142,29 @@ class Record:
         return replace(self, things=tuple(things))
 
 
+def named_cells(caption, masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """The share of each cell that is covered by what each word names: (words, cells).
+
+    Parameters
+    ----------
+    caption : data.grammar.Caption
+        Of ``things``: for each word those it names. One that names nothing has zeros.
+    masks, grid
+        As in `coverage`.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Caption
+    >>> masks = np.array([[[True, True, True, False]] * 2])
+    >>> named_cells(Caption(things=(set(), {0})), masks, (1, 2))
+    array([[0. , 0. ],
+           [1. , 0.5]])
+    """
+    masks = _masks(masks)
+    together = np.stack([masks[sorted(named)].any(axis=0) for named in caption.things])
+    return coverage(together, grid).reshape(len(together), -1)
+
+
 # On the thing? --------------------------------------------------------------------------------
 
 

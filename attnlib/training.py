@@ -27,7 +27,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -36,9 +36,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from attnlib import __version__, metrics, pretrained
+from attnlib import __version__, metrics, pointing, pretrained
 from attnlib.backbones import Backbone
-from attnlib.captioning import Eye, doubly_stochastic, missed_words
+from attnlib.captioning import Eye, doubly_stochastic, missed_words, told_where
 from attnlib.data import corpora, files, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
@@ -81,13 +81,14 @@ class RunConfig:
     expectation: float = 0.5
     temperature: float = 1.0
     final_temperature: float = 0.5
-    annotation_dim: int | None = None  # from here to `gate`: a captioner's own
+    annotation_dim: int | None = None  # from here to `word_dropout`: a captioner's own
     eye: str | None = None  # a network that `backbones.Backbone` knows; None: `captioning.Eye`
     eye_weights: str | None = "DEFAULT"  # those that it begins with
     eye_learns: bool = False  # whether it is trained with the rest
     field: str = "near"
     positions: bool = True
     gate: bool = True
+    word_dropout: float = 0.0
     dropout: float = 0.3
     output_dropout: float = 0.5
     # the optimisation
@@ -105,6 +106,7 @@ class RunConfig:
     doubly: float = 0.0  # weight of `captioning.doubly_stochastic`, in nats a caption
     doubly_target: str = "one"
     words: float = 0.0  # weight of `captioning.missed_words`, in nats a caption
+    told: float = 0.0  # weight of `captioning.told_where`, in nats a caption; needs masks
     fast_eye: bool = False  # the eye's layers in bf16 while training, on a CPU as well
     clip: float = 1.0
     average: int = 10  # snapshots averaged, over the last fifth of the updates
@@ -130,12 +132,12 @@ class RunConfig:
         names += ("dropout", "output_dropout")
         own = {
             "translator": ("decoder_hidden", "fixed"),
-            "captioner": ("annotation_dim", "eye", "field", "positions", "gate"),
+            "captioner": ("annotation_dim", "eye", "field", "positions", "gate", "word_dropout"),
         }
         if self.architecture == "captioner":
             foreign = own["translator"]
         else:
-            foreign = (*own["captioner"], "eye_weights", "eye_learns", "words", "fast_eye")
+            foreign = (*own["captioner"], "eye_weights", "eye_learns", "words", "told", "fast_eye")
         for name in foreign:
             value = getattr(self, name)
             if value != getattr(RunConfig, name):
@@ -197,7 +199,7 @@ class Pictured:
     tokenizer: Tokenizer
     train: object  # a collection, as `images.load` gives it
     val: object
-    cells: int  # in which the eye divides a picture
+    grid: tuple[int, int]  # rows and columns of cells, in which the eye divides a picture
     validated: int = 500  # pictures
 
     def epoch(
@@ -205,7 +207,8 @@ class Pictured:
     ) -> Iterator[Batch]:
         """The batches of an epoch, from the `first` on, made by `workers` processes."""
         how = (config.images, config.seed, number, first, config.sentences, workers)
-        return images.epoch(self.train, self.tokenizer, self.cells, *how)
+        places = partial(pointing.named_cells, grid=self.grid) if config.told else None
+        return images.epoch(self.train, self.tokenizer, math.prod(self.grid), *how, places)
 
     def validation(self) -> Iterator[Batch]:
         """The first pictures of the validation set, in batches; made once."""
@@ -214,7 +217,7 @@ class Pictured:
     @cached_property
     def _validation(self) -> list[Batch]:
         how = {"images": 100, "limit": self.validated}
-        return list(images.epoch(self.val, self.tokenizer, self.cells, **how))
+        return list(images.epoch(self.val, self.tokenizer, math.prod(self.grid), **how))
 
 
 class SmoothedCrossEntropy(torch.autograd.Function):
@@ -289,6 +292,9 @@ class Objective(nn.Module):
     words : float
         Weight of `captioning.missed_words`, in the gradient alone as well; it needs a captioner
         with a detector.
+    told : float
+        Weight of `captioning.told_where`, in the gradient alone as well; it needs batches with
+        `places`.
 
     Raises
     ------
@@ -306,15 +312,24 @@ class Objective(nn.Module):
         doubly: float = 0.0,
         doubly_target: str = "one",
         words: float = 0.0,
+        told: float = 0.0,
     ):
         super().__init__()
         if not 0 <= baseline_decay < 1:
             raise ValueError(f"baseline_decay must be at least 0, below 1, got {baseline_decay}")
         self.model, self.smoothing = model, smoothing
         self.reward, self.entropy, self.baseline_decay = reward, entropy, baseline_decay
-        self.doubly, self.doubly_target, self.words = doubly, doubly_target, words
+        self.doubly, self.doubly_target = doubly, doubly_target
+        self.words, self.told = words, told
 
-    def forward(self, source: Tensor, lengths: Tensor, given: Tensor, wanted: Tensor) -> Tensor:
+    def forward(
+        self,
+        source: Tensor,
+        lengths: Tensor,
+        given: Tensor,
+        wanted: Tensor,
+        places: Tensor | None = None,
+    ) -> Tensor:
         """Sum over the tokens `wanted` (B, T), each predicted from those `given` before it."""
         attention = self.model.decoder.attention
         chooses = attention is not None and isinstance(attention.selection, Hard)
@@ -334,6 +349,9 @@ class Objective(nn.Module):
             loss = loss + (extra - extra.detach())
         if self.model.training and self.words:
             extra = self.words * missed_words(self.model.detect(memory.annotations), wanted, PAD)
+            loss = loss + (extra - extra.detach())
+        if self.model.training and self.told:
+            extra = self.told * told_where(weights, places)
             loss = loss + (extra - extra.detach())
         return loss
 
@@ -355,6 +373,10 @@ class Objective(nn.Module):
 def prepare(config: RunConfig) -> Prepared | Pictured:
     """Load a run's data and turn it into ids; the vocabulary sees the training split only."""
     if config.data in images.COLLECTIONS:
+        if config.told and config.data not in images.GENERATED:
+            raise ValueError(
+                f"{config.data} cannot be told where: nobody knows where its words are"
+            )
         train, val = images.load(config.data, "train", config.seed), images.load(config.data, "val")
         with torch.device("meta"):  # it need not see anything
             eye = Backbone(config.eye, train.size) if config.eye else Eye(size=train.size)
@@ -363,7 +385,7 @@ def prepare(config: RunConfig) -> Prepared | Pictured:
         else:
             texts = [text for _, texts in train[: config.sentences] for text in texts]
             tokenizer = Tokenizer.train(texts, config.vocab_size)
-        return Pictured(tokenizer, train, val, math.prod(eye.cells(train.size, train.size)))
+        return Pictured(tokenizer, train, val, eye.cells(train.size, train.size))
     if config.data in toy.TASKS:
         vocabulary = toy.vocabulary(config.data)
         train, val = (
@@ -513,6 +535,7 @@ class Run:
             config.doubly,
             config.doubly_target,
             config.words,
+            config.told,
         )
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective)
@@ -611,8 +634,9 @@ class Run:
             x[rows].to(self.device) for x in (batch.source, batch.target_in, batch.target_out)
         )
         lengths = batch.source_lengths[rows]
+        places = batch.places[rows].to(self.device) if self.config.told else None
         with precision(self.device):
-            loss = self.objective(source, lengths, given, wanted)
+            loss = self.objective(source, lengths, given, wanted, places)
         self.optimizer.zero_grad(set_to_none=True)
         # DistributedDataParallel averages gradients over processes; the loss is a sum over tokens
         (loss * self.world / batch.target_tokens).backward()

@@ -17,6 +17,7 @@ from attnlib.captioning import (
     check_images,
     doubly_stochastic,
     missed_words,
+    told_where,
 )
 from attnlib.decoding import beam_search, greedy
 from attnlib.seq2seq import Sampled
@@ -650,3 +651,33 @@ def test_what_the_term_refuses():
         doubly_stochastic(weights[0], real[0])
     with pytest.raises(TypeError, match=r"real must be boolean .*, got torch.int64"):
         doubly_stochastic(weights, real.long())
+
+
+# Where words are, and words not shown -----------------------------------------------------------
+
+
+def test_being_told_where_is_a_cross_entropy_that_a_weight_of_zero_does_not_break():
+    places = torch.tensor([[[0.2, 0.6, 0.0], [0.0, 0.0, 0.0]]])
+    logits = torch.tensor([[[0.3, -1.0, 0.5], [2.0, 0.0, 0.0]]], requires_grad=True)
+    want = nn.functional.cross_entropy(logits[:, 0], torch.tensor([[0.25, 0.75, 0.0]]))
+    torch.testing.assert_close(told_where(logits.softmax(-1), places), want)
+    weights = torch.tensor([[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(told_where(weights, places), weights)
+    assert gradient.isfinite().all() and not gradient[0, 1].any()
+    with pytest.raises(ValueError, match=r"as the weights, \(1, 2, 3\), got \(1, 2\)"):
+        told_where(weights, places[..., 0])
+
+
+def test_words_are_hidden_whole_and_in_training_only():
+    torch.manual_seed(0)
+    model = Captioner(9, 4, 5, 6, word_dropout=0.5)
+    seen = []
+    model.decoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    images, lengths = torch.rand(40, 3, 64, 64), torch.full((40,), 64)
+    given = torch.arange(1, 9).repeat(40, 1)
+    model(images, lengths, given)
+    model.eval()(images, lengths, given)
+    shown = seen[0].abs().sum(-1) > 0  # (B, T)
+    torch.testing.assert_close(seen[0][shown], 2 * model.embedding(given)[shown])
+    assert 0.35 < shown.float().mean() < 0.65
+    assert torch.equal(seen[1], model.embedding(given))

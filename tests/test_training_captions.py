@@ -148,6 +148,26 @@ def test_grey_and_transparent_pictures_are_converted():
         images.as_floats(np.zeros((2, 2, 2), np.uint8))
 
 
+def test_where_words_are_is_told_where_it_is_asked_for():
+    batch = next(DATA.epoch(TINY, 0))
+    assert batch.places is None and batch.to("cpu").places is None
+    batch = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
+    assert batch.places.shape == (*batch.target_out.shape, 64)
+    assert torch.equal(batch.to("cpu").places, batch.places)
+    for i, places in enumerate(batch.places.tolist()):
+        sample = DATA.train.sample(i)
+        caption, number = sample.captions[0], 8 * 8
+        for row, named in zip(places, caption.things):
+            assert sum(row) * number == pytest.approx(sample.masks[sorted(named)].any(0).sum())
+        assert not np.any(places[len(caption.words) :])  # the end, and padding
+
+
+def test_nobody_can_tell_where_the_words_of_photographs_are():
+    config = RunConfig("photographs", data="flickr8k", eye="resnet18", told=1.0)
+    with pytest.raises(ValueError, match="flickr8k cannot be told where"):
+        training.prepare(config)
+
+
 # The loop -------------------------------------------------------------------------------------
 
 
@@ -203,7 +223,8 @@ def gradients(model, loss):
 
 def loss_of(objective, batch):
     """As `Run` has it: a token."""
-    total = objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
+    source = (batch.source, batch.source_lengths)
+    total = objective(*source, batch.target_in, batch.target_out, batch.places)
     return total / batch.target_tokens
 
 
@@ -227,6 +248,21 @@ def missed(model, batch):
     return extra
 
 
+def far_off(model, batch):
+    """How far each word that names something is from its things: a cross-entropy, cell by cell."""
+    extra = 0.0
+    weights = model(batch.source, batch.source_lengths, batch.target_in)[1]
+    for i, rows in enumerate(weights):
+        sample = DATA.train.sample(i)
+        for row, named in zip(rows, sample.captions[0].things):
+            pixels = sample.masks[sorted(named)].any(axis=0)
+            for cell in np.flatnonzero(np.full(64, bool(named))):
+                y, x = divmod(int(cell), 8)
+                share = pixels[8 * y : 8 * y + 8, 8 * x : 8 * x + 8].sum() / pixels.sum()
+                extra -= share * row[cell].log()
+    return extra
+
+
 TERMS = {
     "one": ({"doubly": 0.5}, lambda *known: looked_at(*known, "one")),
     "steps/cells": (
@@ -234,6 +270,7 @@ TERMS = {
         lambda *known: looked_at(*known, "steps/cells"),
     ),
     "words": ({"words": 0.5}, missed),
+    "told": ({"told": 0.5}, far_off),
 }
 
 
@@ -242,7 +279,7 @@ def test_a_term_of_the_objective_is_in_its_gradient_alone(term):
     settings, by_definition = TERMS[term]
     torch.manual_seed(0)
     model = Captioner(len(DATA.tokenizer), 8, 8, 8, detector=True).double()
-    batch = next(DATA.epoch(TINY, 0))
+    batch = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
     assert len(set(batch.target_lengths.tolist())) > 1  # there is padding
     plain, loss = loss_of(Objective(model), batch), loss_of(Objective(model, **settings), batch)
     assert loss.item() == plain.item()
@@ -250,7 +287,7 @@ def test_a_term_of_the_objective_is_in_its_gradient_alone(term):
     want = gradients(model, 0.5 * by_definition(model, batch) / batch.target_tokens)
     for name in want:
         torch.testing.assert_close(got[name] - without[name], want[name], rtol=0, atol=1e-9)
-    assert want["eye.layers.0.weight"].abs().max() > 1e-5  # far more than the tolerance
+    assert want["eye.layers.0.weight"].abs().max() > 1e-6  # far more than the tolerance
     loss = loss_of(Objective(model.eval(), **settings), batch)
     assert gradients(model, loss)["detector.weight"].abs().max() == 0  # in training only
 
@@ -261,9 +298,10 @@ def test_the_weight_of_a_term_does_not_depend_on_the_batch_size(selection):
     torch.manual_seed(0)
     dials = {"selection": selection, "expectation": 1.0, "detector": True}
     model = Captioner(len(DATA.tokenizer), 8, 8, 8, **dials).double()
-    once = next(DATA.epoch(TINY, 0))
-    twice = Batch(*(torch.cat([getattr(once, f.name)] * 2) for f in dataclasses.fields(Batch)))
-    objective = Objective(model, doubly=1.0, words=1.0)
+    once = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
+    twice = [torch.cat([getattr(once, f.name)] * 2) for f in dataclasses.fields(once)]
+    twice = images.ImageBatch(*twice)
+    objective = Objective(model, doubly=1.0, words=1.0, told=1.0)
     ours, theirs = (gradients(model, loss_of(objective, batch)) for batch in (once, twice))
     for name in ours:
         torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-9)
@@ -273,19 +311,20 @@ def test_a_run_passes_its_settings_on(tmp_path):
     config = dataclasses.replace(
         TINY, doubly=0.25, doubly_target="steps/cells", gate=False, field="far", positions=False
     )
-    config = dataclasses.replace(config, words=0.75, fast_eye=True)
+    config = dataclasses.replace(config, words=0.75, fast_eye=True, told=0.5, word_dropout=0.25)
     run = Run(config, tmp_path, DATA, "cpu", quiet=True)
-    assert run.objective.words == 0.75 and run.model.fast_eye
+    assert run.objective.words == 0.75 and run.objective.told == 0.5 and run.model.fast_eye
+    assert run.model.dropout[0].p == 0.25
     assert run.model.detector is not None and Run(TINY, tmp_path / "2", DATA).model.detector is None
     assert (run.objective.doubly, run.objective.doubly_target) == (0.25, "steps/cells")
     assert run.model.decoder.f_beta is None and run.model.eye.P is None
     assert run.model.eye.receptive_field > Captioner(9).eye.receptive_field
-    assert DATA.cells == 64
+    assert DATA.grid == (8, 8)
 
 
 def test_the_defaults_of_a_run_are_those_of_the_captioner():
     parts = inspect.signature(Captioner).parameters
-    for name in ("annotation_dim", "field", "positions", "gate", "reach", "expectation"):
+    for name in ("annotation_dim", "field", "positions", "gate", "reach", "word_dropout"):
         assert getattr(RunConfig("any"), name) == parts[name].default, name
     parts = inspect.signature(captioning.doubly_stochastic).parameters
     assert RunConfig("any").doubly_target == parts["target"].default
@@ -294,7 +333,8 @@ def test_the_defaults_of_a_run_are_those_of_the_captioner():
 def test_a_setting_of_the_other_kind_of_model_is_refused():
     with pytest.raises(ValueError, match="a captioner has no fixed, got 'first_state'"):
         dataclasses.replace(TINY, fixed="first_state").model(9)
-    for name, value in (("gate", False), ("words", 1.0), ("fast_eye", True)):
+    settings = {"gate": False, "words": 1.0, "told": 1.0, "word_dropout": 0.1, "fast_eye": True}
+    for name, value in settings.items():
         with pytest.raises(ValueError, match=f"a translator has no {name}, got {value}"):
             RunConfig("any", **{name: value}).model(9)
 

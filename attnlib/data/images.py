@@ -7,7 +7,7 @@ generated never end, and have a ``grammar``; photographs have a length.
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +30,11 @@ class ImageBatch(Batch):
     """A batch whose source is pictures: floats (B, 3, H, W) in [0, 1].
 
     `source_lengths` (B,) are their numbers of cells, the positions that attention may look at.
+    `places` (B, T, S), made where it is asked for, is the share of each cell that is covered by
+    what the word of `target_out` names: zeros for a word that names nothing.
     """
+
+    places: Tensor | None = None
 
 
 def load(name: str, split: str, seed: int = 0, captions: int = 1):
@@ -131,8 +135,8 @@ def as_floats(image: np.ndarray) -> Tensor:
 class Batches(Dataset):
     """The batches of one epoch by their number; see `epoch`. They hold bytes, to travel light."""
 
-    def __init__(self, pictures, tokenizer, cells, images, seed, number, limit):
-        self.pictures, self.tokenizer, self.cells = pictures, tokenizer, cells
+    def __init__(self, pictures, tokenizer, cells, images, seed, number, limit, places):
+        self.pictures, self.tokenizer, self.cells, self.places = pictures, tokenizer, cells, places
         self.images, self.seed, self.number = images, seed, number
         self.order = None  # new pictures for ever
         if hasattr(pictures, "__len__"):
@@ -151,16 +155,25 @@ class Batches(Dataset):
             rows = range(first, first + self.images)
         else:
             rows = self.order[first : first + self.images]
-        pixels, pairs = [], []
+        pixels, pairs, places = [], [], []
         for i in rows:
             sample = self.pictures.sample(i)
             rng = random.Random(f"{self.seed} {self.number} {i}")
             pixels.append(torch.from_numpy(sample.image))
-            pairs.append(([], self.tokenizer.encode(rng.choice(sample.captions).text)))
+            caption = rng.choice(sample.captions)
+            pairs.append(([], self.tokenizer.encode(caption.text)))
+            if self.places is not None:
+                places.append(torch.from_numpy(self.places(caption, sample.masks)))
         words = collate(pairs)
         lengths = torch.full((len(pairs),), self.cells)
         source = torch.stack(pixels).permute(0, 3, 1, 2).contiguous()
-        return ImageBatch(source, lengths, words.target_in, words.target_out, words.target_lengths)
+        batch = (source, lengths, words.target_in, words.target_out, words.target_lengths)
+        if not places:
+            return ImageBatch(*batch)
+        told = torch.zeros(*words.target_out.shape, self.cells)
+        for row, shares in zip(told, places, strict=True):
+            row[: len(shares)] = shares
+        return ImageBatch(*batch, told)
 
 
 def epoch(
@@ -173,6 +186,7 @@ def epoch(
     first: int = 0,
     limit: int | None = None,
     workers: int = 0,
+    places: Callable | None = None,
 ) -> Iterator[ImageBatch]:
     """The batches of one epoch, each a function of the arguments and of its place alone.
 
@@ -197,6 +211,9 @@ def epoch(
     workers : int
         Processes that make them ahead of time; with 0 they are made when they are asked for. The
         batches are the same whatever the number.
+    places : callable, optional
+        Of a caption and the masks of its picture it gives what a batch has as `places`, (words,
+        cells), as `pointing.named_cells` does. For pictures that have masks.
 
     Raises
     ------
@@ -206,7 +223,7 @@ def epoch(
     for name, value, least in (("images", images, 1), ("workers", workers, 0), ("limit", limit, 1)):
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
-    batches = Batches(pictures, tokenizer, cells, images, seed, number, limit)
+    batches = Batches(pictures, tokenizer, cells, images, seed, number, limit, places)
     if workers:
         pictures.sample(0)  # what is read from files is read here, once, and shared
     loader = DataLoader(
