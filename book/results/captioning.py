@@ -26,7 +26,9 @@ from attnlib.training import QUEUE, Run, RunConfig, hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/captioning.py"
-BASE = dataclasses.replace(QUEUE["scenes-soft"], updates=3000, warmup=300, average=5)
+BASE = dataclasses.replace(
+    QUEUE["scenes-soft"], timing="before", updates=3000, warmup=300, average=5
+)
 VARIANTS = {
     "soft": {},
     "no attention": {"score": None},
@@ -38,6 +40,8 @@ VARIANTS = {
     "gumbel": {"selection": "gumbel"},
     "wide field": {"field": "far"},
     "no detector": {"words": 0.0},
+    "asked after, words hidden": {"timing": "after", "word_dropout": 0.3},
+    "asked after, told where": {"timing": "after", "told": 1.0},
 }
 TESTED = 1000  # scenes
 REFERENCE = 300  # of them for the captions of the data

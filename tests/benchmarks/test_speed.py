@@ -17,12 +17,13 @@ import torch
 
 from attnlib import windows
 from attnlib.attention import Attention
+from attnlib.data import images, scenes
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS
 from attnlib.decoding import beam_search
 from attnlib.scores import SCORES, make
 from attnlib.seq2seq import Translator
-from attnlib.training import Objective, hardware
+from attnlib.training import QUEUE, Objective, hardware
 
 pytestmark = pytest.mark.benchmark
 RESULTS = Path(__file__).parents[2] / "book" / "results" / "benchmarks.json"
@@ -273,3 +274,84 @@ def test_no_setting_costs_three_times_global_dot(table, dials):
         }
     )
     assert ours < 3 * theirs
+
+
+# Pictures -------------------------------------------------------------------------------------
+
+
+def captioner():
+    """Of the size that is shipped, and not trained."""
+    torch.manual_seed(0)
+    config = QUEUE["scenes-soft"]
+    return config.build(len(images.tokenizer(scenes.Scenes("train").grammar.words))), config
+
+
+def test_scenes_are_drawn_faster_than_they_are_learnt(table):
+    """Scenes a second, captions and masks included, beside those that training goes through."""
+    model, config = captioner()
+    pictures = scenes.Scenes("train")
+    tokenizer = images.tokenizer(pictures.grammar.words)
+    batch = next(images.epoch(pictures, tokenizer, 64, config.images))
+    objective = Objective(model.train(), words=config.words)
+    numbers = iter(range(10**6))
+
+    def draw():
+        for _ in range(config.images):
+            pictures.sample(next(numbers))
+
+    def learn(fast):
+        def once():
+            model.fast_eye = fast
+            model.zero_grad()
+            loss = objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
+            loss.backward()
+
+        return once
+
+    drawing, learning = side_by_side(draw, learn(True))
+    table.append(
+        {
+            "what": "scenes drawn against learnt, images/s",
+            "ours": round(config.images / drawing),
+            "plain": round(config.images / learning),
+            "ratio": round(learning / drawing, 2),
+        }
+    )
+    assert drawing < learning
+    fast, slow = side_by_side(learn(True), learn(False))
+    table.append(
+        {
+            "what": "training step of a captioner, its eye in bf16, images/s",
+            "ours": round(config.images / fast),
+            "plain": round(config.images / slow),
+            "ratio": round(slow / fast, 2),
+        }
+    )
+
+
+@pytest.mark.parametrize("beam", [1, 5])
+def test_captions_are_written_faster_together(table, beam):
+    model = captioner()[0].eval()
+    pixels = [images.as_floats(scenes.Scenes("test").sample(i).image) for i in range(64)]
+    source, lengths = torch.stack(pixels), torch.full((len(pixels),), 64)
+    limit = 14  # words: no more than a caption has, for an untrained model does not end by itself
+
+    def together():
+        return beam_search(model, source, lengths, limit, beam=beam)
+
+    def one_by_one():
+        return [
+            beam_search(model, source[i : i + 1], lengths[i : i + 1], limit, beam=beam)[0]
+            for i in range(len(source))
+        ]
+
+    fast, slow = side_by_side(together, one_by_one, rounds=3)
+    table.append(
+        {
+            "what": f"captions/s together against one by one, beam {beam}",
+            "ours": round(len(source) / fast, 1),
+            "plain": round(len(source) / slow, 1),
+            "ratio": round(slow / fast, 2),
+        }
+    )
+    assert slow / fast >= 4
