@@ -18,7 +18,18 @@ from PIL import Image
 
 from attnlib.data import files, mosaics
 from attnlib.data.grammar import Thing
-from attnlib.data.mosaics import KEPT, NOUNS, SIZE, SPLITS, TILE, Mosaics, draw, photographs
+from attnlib.data.mosaics import (
+    KEPT,
+    NARROWEST,
+    NOUNS,
+    SHADE,
+    SIZE,
+    SPLITS,
+    TILE,
+    Mosaics,
+    draw,
+    photographs,
+)
 
 ROOT = Path(__file__).parents[1]
 EACH = pytest.mark.parametrize("split", SPLITS)
@@ -184,6 +195,7 @@ def test_val_and_test_show_whole_photographs(no_data, split):
 def test_train_shows_crops_half_of_them_mirrored(no_data, monkeypatch):
     columns = np.tile(np.arange(KEPT, dtype=np.uint8)[:, None], (735, KEPT, 1, 3))
     monkeypatch.setattr(mosaics, "_small", lambda split: columns)
+    monkeypatch.setattr(mosaics, "SHADE", 0.0)
     flipped, widths, lefts = 0, [], []
     for i in range(300):
         sample = Mosaics("train").sample(i)
@@ -193,8 +205,40 @@ def test_train_shows_crops_half_of_them_mirrored(no_data, monkeypatch):
             widths.append((abs(row[-1] - row[0])) / KEPT)
             lefts.append(min(row[0], row[-1]))
     assert abs(flipped / len(widths) - 0.5) < 0.08
-    assert 0.55 < min(widths) < 0.62 and 0.95 < max(widths) <= 1
-    assert min(lefts) <= 1 and max(lefts) > 20
+    assert NARROWEST - 0.05 < min(widths) < NARROWEST + 0.02 and 0.95 < max(widths) <= 1
+    assert min(lefts) <= 1 and max(lefts) > 30
+
+
+def test_train_varies_the_light_a_little(no_data, monkeypatch):
+    """Of an even photograph only brightness and tint are left: each within its bounds."""
+    even = np.full((735, KEPT, KEPT, 3), 100, np.uint8)
+    monkeypatch.setattr(mosaics, "_small", lambda split: even)
+    seen = []
+    for i in range(150):
+        sample = Mosaics("train").sample(i)
+        for thing in sample.things:
+            tile = sample.image[tile_of(thing)]
+            assert (tile == tile[0, 0]).all()
+            seen.append(tile[0, 0] / 100)
+    seen = np.array(seen)
+    bright = seen.mean(1)
+    low, high = 1 - SHADE, 1 + SHADE
+    assert low * (1 - SHADE / 3) - 0.01 <= seen.min() < low + 0.02
+    assert high - 0.02 < seen.max() <= high * (1 + SHADE / 3) + 0.01
+    assert abs(bright.mean() - 1) < 0.02 and bright.std() > SHADE / 3
+    assert 0.01 < (seen - bright[:, None]).std() < SHADE / 3
+
+
+def test_contrast_and_colour_keep_the_mean():
+    rng = np.random.default_rng(0)
+    view = rng.integers(90, 160, (TILE, TILE, 3)).astype(np.uint8)
+    spreads = set()
+    for seed in range(20):
+        lit = mosaics._in_another_light(view, random.Random(seed))
+        ratio = lit.mean((0, 1)) / view.mean((0, 1))
+        assert (abs(ratio - 1) < SHADE * 1.4).all()
+        spreads.add(round(float(lit.std() / view.std()), 2))
+    assert min(spreads) < 0.95 and max(spreads) > 1.05
 
 
 def test_a_train_mosaic_can_be_drawn_again_and_edited(no_data):
