@@ -472,6 +472,52 @@ def parsed_captions(verdicts: Sequence) -> Score:
     return _proportion([verdict.parses for verdict in verdicts], "parsed captions")
 
 
+def named(record: Record, nouns: Sequence[str], grammar) -> list[float]:
+    """For each noun of a caption, true or not, whether it is that of the thing it was looking at.
+
+    Looked at is the thing on which the most attended cell lies (rule ``half``), of several that
+    which covers most of it; no thing, and the noun is wrong. A noun of two words looks where they
+    do on average; a plural is its thing's noun. So recognition is marked apart from attention and
+    from relations: whether a word fits where the model looks, wherever that is.
+
+    Parameters
+    ----------
+    record : Record
+        Its `things` have no say.
+    nouns : sequence of str
+        What each thing of the picture is.
+    grammar : data.grammar.Grammar
+        That of the caption.
+
+    Raises
+    ------
+    GrammarError
+        A ValueError, if the caption cannot be read.
+    """
+    statement = grammar.parse(" ".join(record.words))
+    classes = word_classes(grammar, record.words)
+    on = cells_on(record.masks, record.grid).reshape(len(record.masks), -1)
+    shares = coverage(record.masks, record.grid).reshape(len(record.masks), -1) * on
+    found = []
+    for k, phrase in enumerate(statement.phrases):
+        its = [t for t, of in enumerate(statement.names) if of == k and classes[t] == "noun"]
+        cell = int(record.weights[its].mean(0).argmax())
+        thing = int(shares[:, cell].argmax())
+        found.append(float(shares[thing, cell] > 0 and nouns[thing] == phrase.noun))
+    return found
+
+
+def recognition(marks: Sequence[Sequence[float]]) -> Score:
+    """The share of nouns that fit what the model was looking at, of the marks of `named`.
+
+    Raises
+    ------
+    ValueError
+        If there is no noun.
+    """
+    return _share(marks, "recognition|rule:half")
+
+
 # Right and wrong apart ------------------------------------------------------------------------
 
 

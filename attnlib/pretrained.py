@@ -459,12 +459,16 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
 
     ``parses`` and ``true_captions`` are the shares of captions that are of the grammar, and that
     are true; ``true_captions_held_out`` is that of pictures with a combination which training never
-    had, where the collection has such; ``bleu`` is against five true captions.
+    had, where the collection has such; ``bleu`` is against five true captions, ``exact_match`` the
+    share of captions that are one of them. ``recognition`` is the share of nouns, in captions true
+    or false, that fit what the model was looking at (`pointing.named`).
 
     Attention is marked where the caption is true, for only then do its words name things:
     ``pointing_game`` and ``attention_inside`` of nouns and adjectives, as `pointing` says; the
     first also of each class of words, numbers among them; and both of attention that knows nothing
-    (``_uniform``, ``_centre``) or everything (``_best``, as much as cells allow).
+    (``_uniform``, ``_centre``, ``_untrained``: of the same model with random weights, made to write
+    the same) or everything (``_best``, as much as cells allow). ``_given`` is of captions of the
+    data, which any model can be made to write.
 
     Of photographs nothing but ``bleu`` is known, against all of their captions.
 
@@ -493,9 +497,11 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
         "true_captions": pointing.true_captions(verdicts),
         "parses": pointing.parsed_captions(verdicts),
     }
-    scores["bleu"] = bleu
+    one_of = [text if text in its else its[0] for text, its in zip(hypotheses, references)]
+    scores |= {"bleu": bleu, "exact_match": metrics.exact_match(hypotheses, one_of)}
     if pretrained.model.decoder.attention is not None:
         scores |= _pointing(pretrained, test.grammar, samples, found)
+        scores |= _recognition(pretrained, test.grammar, samples, found)
     scores = {key: _on(score, f"{name} test", number) for key, score in scores.items()}
     if name in HELD_OUT:
         held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
@@ -522,28 +528,69 @@ def _judged(grammar, samples, found) -> list[Verdict]:
 
 def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Score]:
     """The marks of attention, as `caption_scores` lists them; none where no caption is true."""
-    records = []
+    records, pictures = [], []
     for sample, caption in zip(samples, found):
         link = grammar.link(caption.text, sample.things)
         if link is not None:
             looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
             records.append(pointing.Record.of(link.words, link.things, *looked))
+            pictures.append(sample.image)
     if not records:
         return {}
     by_class = pointing.by_class(pointing.pointing_game, records, grammar)
-    classes = [pointing.word_classes(grammar, record.words) for record in records]
-    marked = [  # nouns and adjectives
-        record.only([name != "number" for name in its]) for record, its in zip(records, classes)
-    ]
+    marked = _nouns_and_adjectives(records, grammar)
     return {
         "pointing_game": pointing.pointing_game(marked),
         **{f"pointing_game_{name}": score for name, score in by_class.items()},
         "pointing_game_uniform": pointing.pointing_game(list(map(pointing.uniform, marked))),
         "pointing_game_centre": pointing.pointing_game(list(map(pointing.centre, marked))),
+        "pointing_game_untrained": pointing.pointing_game(_untrained(pretrained, marked, pictures)),
+        "pointing_game_given": pointing.pointing_game(_given(pretrained, grammar, samples)),
         "attention_inside": pointing.mass_inside(marked),
         "attention_inside_best": pointing.mass_inside(list(map(pointing.best, marked))),
         "attention_inside_uniform": pointing.mass_inside(list(map(pointing.uniform, marked))),
     }
+
+
+def _nouns_and_adjectives(records, grammar) -> list[pointing.Record]:
+    """The same captions, their numbers not to be marked."""
+    classes = [pointing.word_classes(grammar, record.words) for record in records]
+    return [
+        record.only([name != "number" for name in its]) for record, its in zip(records, classes)
+    ]
+
+
+def _untrained(pretrained, records, pictures) -> list[pointing.Record]:
+    """Where the same model with random weights looks when it is made to write the same captions."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build("captioner", pretrained.card["model"])
+    other = replace(pretrained, model=model.eval())
+    looked = other.look(pictures, [" ".join(record.words) for record in records])
+    return [pointing.looking(record, x.weights) for record, x in zip(records, looked, strict=True)]
+
+
+def _given(pretrained, grammar, samples) -> list[pointing.Record]:
+    """Where a model looks when it is made to write a caption of the data."""
+    given = [sample.captions[0] for sample in samples]
+    looked = pretrained.look([sample.image for sample in samples], [each.text for each in given])
+    records = [
+        pointing.Record.of(c.words, c.things, x.weights, s.masks, pretrained.grid, x.tokens)
+        for s, c, x in zip(samples, given, looked, strict=True)
+    ]
+    return _nouns_and_adjectives(records, grammar)
+
+
+def _recognition(pretrained, grammar, samples, found) -> dict[str, metrics.Score]:
+    """Whether nouns fit what was looked at, in all captions that can be read."""
+    marks = []
+    for sample, caption in zip(samples, found):
+        if grammar.check(caption.text, sample.things).parses:
+            words = caption.text.split()
+            looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
+            record = pointing.Record.of(words, [()] * len(words), *looked)
+            marks.append(pointing.named(record, [x.noun for x in sample.things], grammar))
+    return {"recognition": pointing.recognition(marks)} if marks else {}
 
 
 def alignment_error(

@@ -593,3 +593,39 @@ def test_rules_and_tolerances_that_are_none_are_refused():
         pointing.cells_on(MASKS, (1, 2), "centre", tolerance=-1)
     with pytest.raises(ValueError, match="is for 'centre' alone, got 2"):
         pointing.cells_on(MASKS, (1, 2), "half", tolerance=2)
+
+
+def test_a_noun_is_held_against_what_it_was_looking_at():
+    """Four tiles, one cell each: carrots, red peppers, nothing, lemons."""
+    grammar = Grammar({noun: noun for noun in ("carrots", "red peppers", "lemons")})
+    nouns = ["carrots", "red peppers", "lemons"]
+    masks = np.zeros((3, 2, 2), bool)
+    masks[0, 0, 0] = masks[1, 0, 1] = masks[2, 1, 1] = True
+    words = ["red", "peppers", "left", "of", "lemons"]
+
+    def marks(*cells):  # where each of the five words looks; between two cells if there are two
+        rows = np.zeros((5, 4))
+        for row, cell in zip(rows, cells):
+            row[cell] = 1 / np.size(cell)
+        record = pointing.Record.of(words, [()] * 5, rows, masks, (2, 2))
+        return pointing.named(record, nouns, grammar)
+
+    assert marks(1, 1, 0, 0, 3) == [1, 1]
+    assert marks(0, 0, 0, 0, 3) == [0, 1]  # at the carrots
+    assert marks(1, 1, 0, 0, 2) == [1, 0]  # at nothing
+    assert marks([0, 1], [1, 2], 0, 0, 3) == [1, 1]  # a noun of two words: on average
+    score = pointing.recognition([marks(1, 1, 0, 0, 3), marks(0, 0, 0, 0, 2)])
+    assert score.value == 0.5 and score.signature.startswith("recognition|rule:half|words:4")
+    with pytest.raises(ValueError):
+        pointing.recognition([])
+    with pytest.raises(GrammarError):
+        pointing.named(pointing.Record.of(["x"], [()], [[1, 0, 0, 0]], masks, (2, 2)), [], grammar)
+
+
+def test_of_two_things_in_a_cell_the_one_that_fills_it_more_is_looked_at():
+    grammar = Grammar({"ring": "rings", "star": "stars"})
+    masks = np.zeros((2, 4, 4), bool)
+    masks[0, :2, 0], masks[1, :2, 1] = True, [True, False]
+    record = pointing.Record.of(["a", "ring"], [(), ()], [[1, 0], [1, 0]], masks, (1, 2))
+    assert pointing.named(record, ["ring", "star"], grammar) == [1]
+    assert pointing.named(record, ["star", "ring"], grammar) == [0]

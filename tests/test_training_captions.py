@@ -572,6 +572,11 @@ def test_captions_are_held_against_the_truth(shipped, monkeypatch):
     assert scores["pointing_game"] == 1 and "pictures:2" in found.scores["pointing_game"].signature
     assert scores["pointing_game_noun"] == scores["pointing_game_colour"] == 1
     assert 0 < scores["pointing_game_uniform"] < 1 and 0 <= scores["pointing_game_centre"] < 1
+    assert scores["exact_match"] == 0.5
+    assert scores["recognition"] > 0.5 and "pictures:3" in found.scores["recognition"].signature
+    assert 0 <= scores["pointing_game_untrained"] < 1  # the weights in the file have no say in it
+    given = found.scores["pointing_game_given"]
+    assert 0 <= given.value < 1 and "pictures:4" in given.signature
     low, got, high = (scores[f"attention_inside{of}"] for of in ("_uniform", "", "_best"))
     assert 0 < low < got <= high <= 1
     assert [r[0] for r in found.references] == [test.sample(i).captions[0].text for i in range(4)]

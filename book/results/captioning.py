@@ -54,7 +54,8 @@ def measure(name: str, config: RunConfig) -> dict:
         torch.set_float32_matmul_precision("medium")  # for the training; it is marked in float32
         run.run(checkpoint_seconds=math.inf)
         torch.set_float32_matmul_precision("highest")
-    card = {"architecture": "captioner", "pictures": config.data, "model": {}}
+    arguments = config.model(len(run.data.tokenizer))
+    card = {"architecture": "captioner", "pictures": config.data, "model": arguments}
     model = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, card)
     scores = pretrained.caption_scores(model, TESTED).scores
     found = {
