@@ -19,7 +19,7 @@ from attnlib.attention import Attention
 from attnlib.seq2seq import TIMINGS, Memory, Writer, make_attention
 
 BODY = ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2))  # channels, kernel, stride of each layer
-FIELDS = {"near": 1, "far": 3}  # the kernel of the last layer
+FIELDS = {"narrow": 1, "near": 1, "far": 3}  # the kernel of the last layer
 FEEDINGS = ("context", "none")
 TARGETS = ("one", "steps/cells")
 RARE = -2.0  # where the detector's logits begin: most words are not in a caption
@@ -55,6 +55,7 @@ class Eye(nn.Module):
         Height and width of the images, in pixels: the learned positions are for this size.
     field : str
         ``near`` or ``far``: the last layer sees one place of the layer before, or 3 x 3.
+        ``narrow``: no layer of stride 1 sees more than one place.
     positions : bool
         Whether cells have learned positions; without them, images may have any size.
     body : sequence of (channels, kernel, stride)
@@ -75,6 +76,8 @@ class Eye(nn.Module):
     torch.Size([2, 64, 16])
     >>> eye.cells(64, 64), eye.stride, eye.receptive_field, Eye(field="far").receptive_field
     ((8, 8), 8, 30, 46)
+    >>> Eye(field="narrow").receptive_field
+    22
     >>> eye.box(9, 64, 64), eye.box(9, 64, 64, seen=True)
     ((8, 8, 16, 16), (0, 0, 27, 27))
     """
@@ -93,6 +96,8 @@ class Eye(nn.Module):
         self.annotation_dim, self.size = annotation_dim, size
         layers, channels = [], 3
         for wide, kernel, stride in (*body, (annotation_dim, FIELDS[field], 1)):
+            if field == "narrow" and stride == 1:
+                kernel = 1
             beyond = kernel - stride  # pixels that a place sees beyond its own
             if beyond < 0 or beyond % 2:
                 raise ValueError(

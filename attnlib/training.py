@@ -98,6 +98,7 @@ class RunConfig:
     tokens: int = 1600  # target positions a batch, padding included
     images: int = 128  # or pictures a batch
     lr: float = 1e-3
+    eye_rate: float = 1.0  # what part of it an eye learns with; 0: it stays as it is
     warmup: int = 200
     weight_decay: float = 0.0  # what a step takes off each weight, times the rate (AdamW)
     label_smoothing: float = 0.1
@@ -138,7 +139,8 @@ class RunConfig:
         if self.architecture == "captioner":
             foreign = own["translator"]
         else:
-            foreign = (*own["captioner"], "eye_weights", "eye_learns", "words", "told", "fast_eye")
+            foreign = (*own["captioner"], "eye_weights", "eye_learns", "eye_rate")
+            foreign += ("words", "told", "fast_eye")
         for name in foreign:
             value = getattr(self, name)
             if value != getattr(RunConfig, name):
@@ -541,7 +543,7 @@ class Run:
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+            self._groups(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.progress = Progress()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -552,6 +554,17 @@ class Run:
                 self._start_from(self.folder.parent / config.start_from / CHECKPOINT)
             if self.world > 1:
                 torch.manual_seed(config.seed * 1000 + self.rank)  # each its own dropout
+
+    def _groups(self) -> list[dict]:
+        """The parameters with what part of the rate they learn with, the eye's apart."""
+        if self.config.eye_rate == 1:
+            return [{"params": list(self.model.parameters()), "rate": 1.0}]
+        if not self.config.eye_rate:
+            self.model.eye.requires_grad_(False)  # not even computed
+        eye = list(self.model.eye.parameters())
+        seen = set(map(id, eye))
+        rest = [p for p in self.model.parameters() if id(p) not in seen]
+        return [{"params": rest, "rate": 1.0}, {"params": eye, "rate": self.config.eye_rate}]
 
     @property
     def finished(self) -> bool:
@@ -628,7 +641,7 @@ class Run:
         state = self.progress
         lr = learning_rate(state.update, self.config)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["rate"]
         for module in self.model.modules():
             if isinstance(module, StraightThroughGumbel):
                 module.anneal(state.update / self.config.updates)

@@ -11,6 +11,7 @@ from torch import nn
 
 from attnlib import reference, selection
 from attnlib.captioning import (
+    FIELDS,
     TARGETS,
     Captioner,
     Eye,
@@ -102,7 +103,7 @@ def reached(model, height, width, cell):
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-@pytest.mark.parametrize("field, pixels", [("near", 30), ("far", 46)])
+@pytest.mark.parametrize("field, pixels", [("narrow", 22), ("near", 30), ("far", 46)])
 def test_the_receptive_field_is_what_moves_an_annotation(field, pixels):
     """The gradient reaches all of the field and nothing else, at the borders too."""
     torch.manual_seed(0)
@@ -155,7 +156,7 @@ def test_positions_tell_equal_cells_apart():
 
 
 EYES = {
-    "field": ({"field": "wide"}, "unknown field 'wide': one of near, far$"),
+    "field": ({"field": "wide"}, "unknown field 'wide': one of narrow, near, far$"),
     "centre": ({"body": ((4, 3, 2),)}, "kernel of 3 with a stride of 2 is not centred"),
     "gaps": ({"body": ((4, 2, 4),)}, "kernel of 2 with a stride of 4 is not centred"),
     "size": ({"size": 7}, "must be multiples of 2 pixels, the side of a cell, got 7 x 7"),
@@ -526,7 +527,7 @@ def test_any_floating_type_of_image_serves():
 
 
 def test_the_default_is_small():
-    for field in ("near", "far"):
+    for field in FIELDS:
         model = Captioner(60, field=field)
         assert sum(p.numel() for p in model.parameters()) < 1_000_000
         assert model.eye.annotation_dim == model.annotation_dim == 128

@@ -187,6 +187,23 @@ def test_a_stopped_run_ends_at_the_same_weights(selection, sentences, tmp_path, 
     assert part.progress.epoch == whole.progress.epoch == (2 if sentences is None else 1)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.25, 1.0])
+def test_an_eye_learns_at_its_own_rate(rate, tmp_path):
+    """The first step of Adam is as long as the rate, whatever the gradient."""
+    config = dataclasses.replace(TINY, eye_rate=rate, updates=1, warmup=1, words=1.0)
+    run = Run(config, tmp_path, DATA, "cpu", quiet=True)
+    before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
+    run.run()
+    moved = {
+        name: (p.detach() - before[name]).abs().max() for name, p in run.model.named_parameters()
+    }
+    for name in ("eye.layers.0.weight", "eye.P"):
+        assert float(moved[name]) == pytest.approx(rate * config.lr, rel=1e-2)
+    assert float(moved["decoder.cell.weight_hh"]) == pytest.approx(config.lr, rel=1e-2)
+    again = Run(config, tmp_path, DATA, "cpu", quiet=True)
+    assert again.finished and torch.equal(weights(again), weights(run))
+
+
 @pytest.mark.slow
 def test_a_run_learns_what_pictures_show(tmp_path):
     """Four scenes by heart, to a loss far below the words' own: which of four captions is it?"""
@@ -334,6 +351,7 @@ def test_a_setting_of_the_other_kind_of_model_is_refused():
     with pytest.raises(ValueError, match="a captioner has no fixed, got 'first_state'"):
         dataclasses.replace(TINY, fixed="first_state").model(9)
     settings = {"gate": False, "words": 1.0, "told": 1.0, "word_dropout": 0.1, "fast_eye": True}
+    settings["eye_rate"] = 0.0
     for name, value in settings.items():
         with pytest.raises(ValueError, match=f"a translator has no {name}, got {value}"):
             RunConfig("any", **{name: value}).model(9)

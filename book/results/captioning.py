@@ -39,6 +39,7 @@ VARIANTS = {
     "hard": {"selection": "hard"},
     "gumbel": {"selection": "gumbel"},
     "wide field": {"field": "far"},
+    "narrow field": {"field": "narrow"},
     "no detector": {"words": 0.0},
     "asked after, words hidden": {"timing": "after", "word_dropout": 0.3},
     "asked after, told where": {"timing": "after", "told": 1.0},
