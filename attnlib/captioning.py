@@ -18,7 +18,10 @@ from torch import Tensor, nn
 from attnlib.attention import Attention
 from attnlib.seq2seq import TIMINGS, Memory, Writer, make_attention
 
-BODY = ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2))  # channels, kernel, stride of each layer
+BODIES = {  # by pixels a side of a cell: channels, kernel, stride of each layer but the last
+    8: ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2)),
+    16: ((32, 4, 2), (64, 4, 2), (96, 4, 2), (128, 4, 2)),
+}
 FIELDS = {"narrow": 1, "near": 1, "far": 3}  # the kernel of the last layer
 FEEDINGS = ("context", "none")
 TARGETS = ("one", "steps/cells")
@@ -58,14 +61,16 @@ class Eye(nn.Module):
         ``narrow``: no layer of stride 1 sees more than one place.
     positions : bool
         Whether cells have learned positions; without them, images may have any size.
-    body : sequence of (channels, kernel, stride)
-        The layers before the last.
+    cell : int
+        Pixels a side of a cell: 8 or 16.
+    body : sequence of (channels, kernel, stride), optional
+        The layers before the last, in place of those that `cell` stands for.
 
     Raises
     ------
     ValueError
-        If `field` is unknown, a layer is not centred, or `size` is not a multiple of the stride;
-        when called, if the images do not fit.
+        If `field` or `cell` is unknown, a layer is not centred, or `size` is not a multiple of the
+        stride; when called, if the images do not fit.
     TypeError
         When called with images that are not of a floating point type.
 
@@ -76,8 +81,8 @@ class Eye(nn.Module):
     torch.Size([2, 64, 16])
     >>> eye.cells(64, 64), eye.stride, eye.receptive_field, Eye(field="far").receptive_field
     ((8, 8), 8, 30, 46)
-    >>> Eye(field="narrow").receptive_field
-    22
+    >>> Eye(field="narrow").receptive_field, Eye(cell=16).receptive_field
+    (22, 46)
     >>> eye.box(9, 64, 64), eye.box(9, 64, 64, seen=True)
     ((8, 8, 16, 16), (0, 0, 27, 27))
     """
@@ -88,14 +93,18 @@ class Eye(nn.Module):
         size: int = 64,
         field: str = "near",
         positions: bool = True,
-        body: Sequence[tuple[int, int, int]] = BODY,
+        cell: int = 8,
+        body: Sequence[tuple[int, int, int]] | None = None,
     ):
         super().__init__()
         if field not in FIELDS:
             raise ValueError(f"unknown field {field!r}: one of {', '.join(FIELDS)}")
+        if cell not in BODIES:
+            known = " or ".join(map(str, BODIES))
+            raise ValueError(f"a cell may be {known} pixels a side, got {cell!r}")
         self.annotation_dim, self.size = annotation_dim, size
         layers, channels = [], 3
-        for wide, kernel, stride in (*body, (annotation_dim, FIELDS[field], 1)):
+        for wide, kernel, stride in (*(body or BODIES[cell]), (annotation_dim, FIELDS[field], 1)):
             if field == "narrow" and stride == 1:
                 kernel = 1
             beyond = kernel - stride  # pixels that a place sees beyond its own
@@ -381,7 +390,7 @@ class Captioner(Writer):
     eye : nn.Module, optional
         Anything that turns images (B, 3, H, W) into annotations (B, S, D), with an attribute
         ``annotation_dim`` unless the argument says it. An `Eye` unless given.
-    size, field, positions
+    size, field, positions, cell
         Of that `Eye`.
     score : str or None
         A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
@@ -451,6 +460,7 @@ class Captioner(Writer):
         size: int = 64,
         field: str = "near",
         positions: bool = True,
+        cell: int = 8,
         score: str | None = "additive",
         window: str = "everywhere",
         selection: str = "soft",
@@ -471,7 +481,7 @@ class Captioner(Writer):
     ):
         super().__init__()
         if eye is None:
-            eye = Eye(annotation_dim or 128, size, field, positions)
+            eye = Eye(annotation_dim or 128, size, field, positions, cell)
         known = getattr(eye, "annotation_dim", annotation_dim)
         if known is None:
             raise ValueError("how wide are the eye's annotations? give annotation_dim")

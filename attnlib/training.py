@@ -87,6 +87,7 @@ class RunConfig:
     eye_learns: bool = False  # whether it is trained with the rest
     field: str = "near"
     positions: bool = True
+    cell: int = 8
     gate: bool = True
     word_dropout: float = 0.0
     dropout: float = 0.3
@@ -132,9 +133,10 @@ class RunConfig:
         names = ("width", "hidden", "score", "window", "selection", "timing", "feeding")
         names += ("score_hidden", "reach", "expectation", "temperature", "final_temperature")
         names += ("dropout", "output_dropout")
+        eye = ("annotation_dim", "eye", "field", "positions", "cell")
         own = {
             "translator": ("decoder_hidden", "fixed"),
-            "captioner": ("annotation_dim", "eye", "field", "positions", "gate", "word_dropout"),
+            "captioner": (*eye, "gate", "word_dropout"),
         }
         if self.architecture == "captioner":
             foreign = own["translator"]
@@ -382,7 +384,10 @@ def prepare(config: RunConfig) -> Prepared | Pictured:
             )
         train, val = images.load(config.data, "train", config.seed), images.load(config.data, "val")
         with torch.device("meta"):  # it need not see anything
-            eye = Backbone(config.eye, train.size) if config.eye else Eye(size=train.size)
+            if config.eye:
+                eye = Backbone(config.eye, train.size)
+            else:
+                eye = Eye(size=train.size, cell=config.cell)
         if config.data in images.GENERATED:
             tokenizer = images.tokenizer(train.grammar.words)
         else:

@@ -157,6 +157,7 @@ def test_positions_tell_equal_cells_apart():
 
 EYES = {
     "field": ({"field": "wide"}, "unknown field 'wide': one of narrow, near, far$"),
+    "cell": ({"cell": 12}, "a cell may be 8 or 16 pixels a side, got 12"),
     "centre": ({"body": ((4, 3, 2),)}, "kernel of 3 with a stride of 2 is not centred"),
     "gaps": ({"body": ((4, 2, 4),)}, "kernel of 2 with a stride of 4 is not centred"),
     "size": ({"size": 7}, "must be multiples of 2 pixels, the side of a cell, got 7 x 7"),
@@ -527,8 +528,9 @@ def test_any_floating_type_of_image_serves():
 
 
 def test_the_default_is_small():
-    for field in FIELDS:
-        model = Captioner(60, field=field)
+    for field, cell in product(FIELDS, (8, 16)):
+        model = Captioner(60, field=field, cell=cell)
+        assert model.eye.cells(64, 96) == (64 // cell, 96 // cell)
         assert sum(p.numel() for p in model.parameters()) < 1_000_000
         assert model.eye.annotation_dim == model.annotation_dim == 128
 
