@@ -561,14 +561,18 @@ class Run:
                 torch.manual_seed(config.seed * 1000 + self.rank)  # each its own dropout
 
     def _groups(self) -> list[dict]:
-        """The parameters with what part of the rate they learn with, the eye's apart."""
+        """The parameters with what part of the rate they learn with, the eye's apart.
+
+        The positions of its cells belong to whoever asks for them, and learn with the rest.
+        """
         if self.config.eye_rate == 1:
             return [{"params": list(self.model.parameters()), "rate": 1.0}]
+        named = list(self.model.named_parameters())
+        eye = [p for name, p in named if name.startswith("eye.") and name != "eye.P"]
+        rest = [p for name, p in named if not name.startswith("eye.") or name == "eye.P"]
         if not self.config.eye_rate:
-            self.model.eye.requires_grad_(False)  # not even computed
-        eye = list(self.model.eye.parameters())
-        seen = set(map(id, eye))
-        rest = [p for p in self.model.parameters() if id(p) not in seen]
+            for parameter in eye:
+                parameter.requires_grad_(False)  # not even computed
         return [{"params": rest, "rate": 1.0}, {"params": eye, "rate": self.config.eye_rate}]
 
     @property
