@@ -54,7 +54,13 @@ def alignment(weights, source, target, ax: Axes | None = None, links=()) -> Axes
 
 
 def look(
-    image, weights, grid: tuple[int, int], word: str = "", ax: Axes | None = None, outline=None
+    image,
+    weights,
+    grid: tuple[int, int],
+    word: str = "",
+    ax: Axes | None = None,
+    outline=None,
+    scale: bool = True,
 ) -> Axes:
     """Where one word of a caption looked, over the image.
 
@@ -77,6 +83,8 @@ def look(
         Where to draw; a new figure unless given.
     outline : bool array of shape (H, W), optional
         Pixels to draw a line around: the thing that the word names.
+    scale : bool
+        Whether the scale of the tint stands beside it.
 
     Raises
     ------
@@ -84,7 +92,9 @@ def look(
         If shapes do not fit, or the weights lie outside [0, 1].
     """
     ax = ax or plt.figure(layout="constrained").subplots()
-    ax.figure.colorbar(_look(image, weights, grid, word, ax, outline), ax=ax, **COLOURBAR)
+    tint = _look(image, weights, grid, word, ax, outline)
+    if scale:
+        ax.figure.colorbar(tint, ax=ax, **COLOURBAR)
     return ax
 
 

@@ -69,6 +69,14 @@ def test_look_tints_a_grey_image_on_a_fixed_scale_and_frames_the_cell_with_most(
     assert ax.figure.axes[1].get_ylabel() == "attention weight"
 
 
+def test_look_leaves_out_its_scale_where_it_is_not_wanted():
+    image, weights = np.zeros((2, 2, 3), np.uint8), [0.7, 0.1, 0.1, 0.1]
+    for scale in (True, False):
+        figure, ax = plt.subplots()
+        plotting.look(image, weights, (2, 2), ax=ax, scale=scale)
+        assert len(figure.axes) == 1 + scale
+
+
 def test_look_frames_no_cell_where_several_share_the_most():
     for weights in (np.zeros(6), np.full(6, 1 / 6)):
         assert not plotting.look(IMAGE, weights, (2, 3)).patches
