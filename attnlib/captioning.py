@@ -63,6 +63,9 @@ class Eye(nn.Module):
         Whether cells have learned positions; without them, images may have any size.
     cell : int
         Pixels a side of a cell: 8 or 16.
+    position_norm : float
+        Length of a position's vector at the start of training, about. Where annotations are much
+        longer than that, nobody hears where a cell is, and relations are not learned.
     body : sequence of (channels, kernel, stride), optional
         The layers before the last, in place of those that `cell` stands for.
 
@@ -94,6 +97,7 @@ class Eye(nn.Module):
         field: str = "near",
         positions: bool = True,
         cell: int = 8,
+        position_norm: float = 1.0,
         body: Sequence[tuple[int, int, int]] | None = None,
     ):
         super().__init__()
@@ -126,7 +130,7 @@ class Eye(nn.Module):
         self.P = None
         if positions:
             self.P = nn.Parameter(
-                torch.randn(rows * columns, annotation_dim) * annotation_dim**-0.5
+                torch.randn(rows * columns, annotation_dim) * (position_norm * annotation_dim**-0.5)
             )
 
     @property
@@ -390,7 +394,7 @@ class Captioner(Writer):
     eye : nn.Module, optional
         Anything that turns images (B, 3, H, W) into annotations (B, S, D), with an attribute
         ``annotation_dim`` unless the argument says it. An `Eye` unless given.
-    size, field, positions, cell
+    size, field, positions, cell, position_norm
         Of that `Eye`.
     score : str or None
         A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
@@ -461,6 +465,7 @@ class Captioner(Writer):
         field: str = "near",
         positions: bool = True,
         cell: int = 8,
+        position_norm: float = 1.0,
         score: str | None = "additive",
         window: str = "everywhere",
         selection: str = "soft",
@@ -481,7 +486,7 @@ class Captioner(Writer):
     ):
         super().__init__()
         if eye is None:
-            eye = Eye(annotation_dim or 128, size, field, positions, cell)
+            eye = Eye(annotation_dim or 128, size, field, positions, cell, position_norm)
         known = getattr(eye, "annotation_dim", annotation_dim)
         if known is None:
             raise ValueError("how wide are the eye's annotations? give annotation_dim")
