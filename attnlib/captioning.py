@@ -63,9 +63,10 @@ class Eye(nn.Module):
         Whether cells have learned positions; without them, images may have any size.
     cell : int
         Pixels a side of a cell: 8 or 16.
-    position_norm : float
-        Length of a position's vector at the start of training, about. Where annotations are much
-        longer than that, nobody hears where a cell is, and relations are not learned.
+    normed : bool
+        Whether annotations are normalised, each by itself (Ba et al. 2016), before the positions are
+        added, which then begin as long as they are. Where annotations are much longer than the
+        positions, nobody hears where a cell is, and relations are not learned.
     body : sequence of (channels, kernel, stride), optional
         The layers before the last, in place of those that `cell` stands for.
 
@@ -97,7 +98,7 @@ class Eye(nn.Module):
         field: str = "near",
         positions: bool = True,
         cell: int = 8,
-        position_norm: float = 1.0,
+        normed: bool = False,
         body: Sequence[tuple[int, int, int]] | None = None,
     ):
         super().__init__()
@@ -126,11 +127,13 @@ class Eye(nn.Module):
         for layer in self._convolutions():
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
+        self.norm = nn.LayerNorm(annotation_dim) if normed else nn.Identity()
         rows, columns = self.cells(size, size)
         self.P = None
         if positions:
             self.P = nn.Parameter(
-                torch.randn(rows * columns, annotation_dim) * (position_norm * annotation_dim**-0.5)
+                torch.randn(rows * columns, annotation_dim)
+                * (1.0 if normed else annotation_dim**-0.5)
             )
 
     @property
@@ -202,7 +205,7 @@ class Eye(nn.Module):
             )
         centred = 4 * images - 2  # else brightness drowns colour, and learning hardly starts
         maps = self.layers(centred.contiguous(memory_format=torch.channels_last))  # (B, D, h, w)
-        annotations = maps.permute(0, 2, 3, 1).flatten(1, 2)
+        annotations = self.norm(maps.permute(0, 2, 3, 1).flatten(1, 2))
         return annotations if self.P is None else annotations + self.P
 
     def _convolutions(self):
@@ -394,7 +397,7 @@ class Captioner(Writer):
     eye : nn.Module, optional
         Anything that turns images (B, 3, H, W) into annotations (B, S, D), with an attribute
         ``annotation_dim`` unless the argument says it. An `Eye` unless given.
-    size, field, positions, cell, position_norm
+    size, field, positions, cell, normed
         Of that `Eye`.
     score : str or None
         A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
@@ -465,7 +468,7 @@ class Captioner(Writer):
         field: str = "near",
         positions: bool = True,
         cell: int = 8,
-        position_norm: float = 1.0,
+        normed: bool = False,
         score: str | None = "additive",
         window: str = "everywhere",
         selection: str = "soft",
@@ -486,7 +489,7 @@ class Captioner(Writer):
     ):
         super().__init__()
         if eye is None:
-            eye = Eye(annotation_dim or 128, size, field, positions, cell, position_norm)
+            eye = Eye(annotation_dim or 128, size, field, positions, cell, normed)
         known = getattr(eye, "annotation_dim", annotation_dim)
         if known is None:
             raise ValueError("how wide are the eye's annotations? give annotation_dim")
