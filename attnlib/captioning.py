@@ -64,8 +64,8 @@ class Eye(nn.Module):
     cell : int
         Pixels a side of a cell: 8 or 16.
     normed : bool
-        Whether annotations are normalised, each by itself (Ba et al. 2016), before the positions are
-        added, which then begin as long as they are. Where annotations are much longer than the
+        Whether annotations are normalised, each by itself (Ba et al. 2016), before the positions
+        are added, which then begin as long as they are. Where annotations are much longer than the
         positions, nobody hears where a cell is, and relations are not learned.
     body : sequence of (channels, kernel, stride), optional
         The layers before the last, in place of those that `cell` stands for.

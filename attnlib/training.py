@@ -860,8 +860,9 @@ SCENES_HARD = dataclasses.replace(
     warmup=200,
 )
 # 735 photographs are soon known by heart, and the language takes longer to learn. So first an eye,
-# with much dropout, then the decoder on what that eye sees. Its annotations were some 17 long before
-# they were normalised, and beside positions of length 1 no relation was learned in 4,000 updates.
+# with much dropout, then the decoder on what that eye sees. Before they were normalised its
+# annotations were some 17 long, and beside positions of length 1 no relation was learned in 4,000
+# updates.
 MOSAICS_FIRST = dataclasses.replace(
     SCENES,
     name="mosaics-soft-first",

@@ -119,6 +119,17 @@ def test_the_receptive_field_is_what_moves_an_annotation(field, pixels):
     }
 
 
+def test_normed_annotations_are_as_long_as_their_positions_and_see_no_more():
+    torch.manual_seed(0)
+    model = Eye(annotation_dim=16, normed=True)
+    images = torch.rand(2, 3, 64, 64)
+    alone = model(images) - model.P
+    torch.testing.assert_close(alone.mean(-1), torch.zeros(2, 64), rtol=0, atol=1e-5)
+    torch.testing.assert_close(alone.var(-1, unbiased=False), torch.ones(2, 64), rtol=0, atol=1e-2)
+    assert 3.5 < model.P.norm(dim=-1).mean() < 4.5  # the root of 16
+    assert reached(model, 64, 64, 9) == model.box(9, 64, 64, seen=True)
+
+
 def test_group_norm_would_let_every_annotation_see_every_pixel():
     torch.manual_seed(0)
     model = Eye(annotation_dim=8, positions=False)
