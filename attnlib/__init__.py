@@ -8,9 +8,10 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``scores``              the score dial: how well does a key match the query?
 ``windows``             the window dial: which keys may be looked at?
 ``selection``           the selection dial: an average, or a choice?
-``attention``           the three together: ``Attention``
+``attention``           the three together: ``Attention``; ``MultiHeadAttention``
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
 ``captioning``          show, attend and tell: an eye, and a decoder that looks where it writes
+``transformer``         positions, blocks, encoder-decoder and language model, with their caches
 ``backbones``           torchvision's networks as eyes, for photographs
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from attnlib.attention import Attention
-from attnlib.seq2seq import TIMINGS, Memory, Writer, make_attention
+from attnlib.seq2seq import TIMINGS, Memory, Writer, embedding_table, make_attention
 
 BODIES = {  # by pixels a side of a cell: channels, kernel, stride of each layer but the last
     8: ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2)),
@@ -509,9 +509,7 @@ class Captioner(Writer):
             final_temperature,
         )
         self.annotation_dim = known
-        self.embedding = nn.Embedding(vocab_size, width, padding_idx=pad)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)
-        nn.init.zeros_(self.embedding.weight[pad].detach())
+        self.embedding = embedding_table(vocab_size, width, pad)
         self.eye = eye
         self.decoder = CaptionDecoder(
             width, hidden, known, attention, gate, timing, feeding, output_dropout

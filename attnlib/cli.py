@@ -287,25 +287,27 @@ def _is_folder(name: str) -> bool:
     return (Path(name) / "card.json").is_file()
 
 
-def _load(name: str, architecture: str | None = None):
-    """A shipped model by its name, or one of the user's by its folder; of one kind, if it matters.
+def _load(name: str, role: str | None = None):
+    """A shipped model by its name, or one of the user's by its folder; of one role, if it matters.
 
     Raises
     ------
     ValueError
-        If the model is of the other kind: the message lists those that are right.
+        If the model is of the other role: the message lists those that are right.
     """
     from attnlib import pretrained
 
     loaded = pretrained.read(name) if _is_folder(name) else pretrained.load(name)
     kind = _kind(loaded.card)
-    if architecture not in (None, kind):
+    if role not in (None, pretrained.ROLES[kind]):
         right = [
-            other for other in pretrained.names() if _kind(pretrained.card(other)) == architecture
+            other
+            for other in pretrained.names()
+            if pretrained.ROLES[_kind(pretrained.card(other))] == role
         ]
         raise ValueError(
-            f"{loaded.name} is a {kind} and does not {DOES[architecture]}; "
-            f"{architecture}s: {', '.join(right) or 'none'}"
+            f"{loaded.name} is a {kind} and does not {DOES[role]}; "
+            f"{role}s: {', '.join(right) or 'none'}"
         )
     return loaded
 

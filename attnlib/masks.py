@@ -55,6 +55,55 @@ def causal_mask(
     return torch.arange(keys, device=device) <= query_positions
 
 
+def check_mask(mask: Tensor, B: int, T: int, S: int) -> None:
+    """Refuse what is not a boolean mask (B, T, S) or (B, 1, S), or is the wrong way round.
+
+    In `torch.nn.MultiheadAttention` True hides a key; here, and in
+    `F.scaled_dot_product_attention`, it shows one. Two inverted masks can be told from all that
+    make sense: every query sees all the keys after its own and no other; and every sentence hides
+    its beginning while the longest hides everything.
+
+    Raises
+    ------
+    TypeError
+        If the mask is not boolean.
+    ValueError
+        If its shape does not fit, or it is inverted.
+
+    Examples
+    --------
+    >>> check_mask(~padding_mask(torch.tensor([1, 3])).unsqueeze(1), B=2, T=3, S=3)
+    Traceback (most recent call last):
+    ValueError: mask seems inverted: it hides the longest sentence ... pass ~mask
+    """
+    if mask.dtype != torch.bool:
+        hint = ""
+        if mask.is_floating_point():
+            hint = "; of a float mask that is added to the scores, pass mask == 0"
+        raise TypeError(f"mask must be boolean (True = may attend), got {mask.dtype}{hint}")
+    if mask.shape not in ((B, T, S), (B, 1, S)):
+        hint = ""
+        if mask.shape == (B, S):
+            hint = "; a padding mask (B, S) fits after mask.unsqueeze(1)"
+        elif mask.shape == (T, S):
+            hint = "; one for all sentences fits after mask.expand(B, -1, -1)"
+        raise ValueError(
+            f"mask must have shape (B, T, S) = {(B, T, S)} or (B, 1, S), got "
+            f"{tuple(mask.shape)}{hint}"
+        )
+    if torch.compiler.is_compiling() or not mask.numel():
+        return
+    what = None
+    if mask.shape[1] == 1:
+        begun = bool((mask[..., 1:] >= mask[..., :-1]).all()) and not bool(mask[..., 0].any())
+        if begun and bool(mask.any()) and not bool(mask.any(-1).all()):
+            what = "it hides the longest sentence and shows the padding of the others"
+    elif T == S > 1 and torch.equal(mask, (~causal_mask(T, S, device=mask.device)).expand_as(mask)):
+        what = "it hides the past and shows the future"
+    if what:
+        raise ValueError(f"mask seems inverted: {what}. Here True = may attend: pass ~mask")
+
+
 def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     r"""Turn scores into weights over the keys that may be attended to.
 

@@ -39,6 +39,7 @@ from attnlib.data.grammar import Verdict
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
 from attnlib.seq2seq import Sampled, Translator
+from attnlib.transformer import Transformer
 
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.json"
@@ -49,7 +50,8 @@ MAX_CAPTION = 60  # words; the longest true caption of a scene has a quarter
 TESTED = 2000  # pictures that `evaluate` captions
 REFERENCES = 5  # true captions of each, at most, that BLEU compares with
 HELD_OUT = ("scenes", "digits")  # collections with pictures of what training never had
-ARCHITECTURES = {"translator": Translator, "captioner": Captioner}
+ARCHITECTURES = {"translator": Translator, "transformer": Transformer, "captioner": Captioner}
+ROLES = {"translator": "translator", "transformer": "translator", "captioner": "captioner"}
 
 
 class ModelError(RuntimeError):
@@ -284,10 +286,10 @@ class Pretrained:
                 )
         return torch.stack(found)
 
-    def _must_be(self, architecture: str) -> None:
-        if not isinstance(self._inner, ARCHITECTURES[architecture]):
-            other = type(self._inner).__name__.lower()
-            raise ValueError(f"{self.name} is a {other}: this is for a {architecture}")
+    def _must_be(self, role: str) -> None:
+        kind = type(self._inner).__name__.lower()
+        if ROLES[kind] != role:
+            raise ValueError(f"{self.name} is a {kind}: this is for a {role}")
 
     @property
     def _inner(self) -> nn.Module:

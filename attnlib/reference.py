@@ -83,6 +83,63 @@ def attend(score, queries, keys, values, mask=None):
     return np.array(contexts), np.array(weights)
 
 
+def multi_head(score, queries, keys, values, W_Q, W_K, W_V, W_O, heads, mask=None, turn=None):
+    """H attentions side by side: contexts (T, D), weights (H, T, S) (Vaswani et al. 2017, 3.2.2).
+
+    The matrices are (D, D), with head h's rows from h D/H on; what the heads find is put together
+    and multiplied by W_O. `turn`, a function of a vector and its position, is applied to a head's
+    queries and keys before they meet, `rotate` for one.
+    """
+    projected = [
+        [times(W, x) for x in rows] for W, rows in ((W_Q, queries), (W_K, keys), (W_V, values))
+    ]
+    width = len(W_Q) // heads
+    found, weights = [], []
+    for h in range(heads):
+        q, k, v = ([x[h * width : (h + 1) * width] for x in rows] for rows in projected)
+        if turn is not None:
+            q, k = ([turn(x, t) for t, x in enumerate(rows)] for rows in (q, k))
+        contexts, a = attend(score, q, k, v, mask)
+        found.append(contexts)
+        weights.append(a)
+    together = [np.concatenate([contexts[t] for contexts in found]) for t in range(len(queries))]
+    return np.array([times(W_O, x) for x in together]), np.array(weights)
+
+
+def sinusoid(t, D):
+    """The position vector (D,) of position t (Vaswani et al. 2017, section 3.5)."""
+    position = np.zeros(D)
+    for i in range(D // 2):
+        position[2 * i] = np.sin(t / 10000 ** (2 * i / D))
+        position[2 * i + 1] = np.cos(t / 10000 ** (2 * i / D))
+    return position
+
+
+def rotate(x, t):
+    """x (d,), each pair of its numbers turned by t / 10000^(2i/d) (Su et al. 2021, eq. 34)."""
+    turned = np.zeros(len(x))
+    for i in range(len(x) // 2):
+        angle = t / 10000 ** (2 * i / len(x))
+        a, b = x[2 * i], x[2 * i + 1]
+        turned[2 * i] = a * np.cos(angle) - b * np.sin(angle)
+        turned[2 * i + 1] = a * np.sin(angle) + b * np.cos(angle)
+    return turned
+
+
+def layer_norm(x, gain, bias, epsilon=1e-5):
+    """x (D,) moved to mean 0 and variance 1, then gain and bias (Ba et al. 2016, eq. 4)."""
+    mean = sum(x) / len(x)
+    variance = sum((x_i - mean) ** 2 for x_i in x) / len(x)
+    return np.array(
+        [g * (x_i - mean) / np.sqrt(variance + epsilon) + b for x_i, g, b in zip(x, gain, bias)]
+    )
+
+
+def feed_forward(x, W_1, b_1, W_2, b_2):
+    """W_2 max(0, W_1 x + b_1) + b_2 (Vaswani et al. 2017, eq. 2)."""
+    return times(W_2, np.maximum(0, times(W_1, x) + b_1)) + b_2
+
+
 def local_m(t, S):
     """Where the monotonic window stands: at t, or at the last of S keys (Luong 2015, 3.2)."""
     return min(t, S - 1)

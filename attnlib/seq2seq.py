@@ -219,8 +219,13 @@ class Writer(nn.Module):
         """Teacher forcing up to the output vectors (B, T, E), and the weights (B, T, S)."""
         return self.decode(self.encode(source, lengths, draws), target_in)
 
-    def decode(self, memory: Memory, target_in: Tensor) -> tuple[Tensor, Tensor]:
-        """Teacher forcing on what was encoded: output vectors (B, T, E), weights (B, T, S)."""
+    def decode(
+        self, memory: Memory, target_in: Tensor, need_weights: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing on what was encoded: output vectors (B, T, E), weights (B, T, S).
+
+        Who needs no weights says so: a recurrent decoder has them anyway, another may save time.
+        """
         return self.decoder(self.dropout(self.embedding(target_in)), memory)
 
     def forward(
@@ -319,9 +324,7 @@ class Translator(Writer):
             temperature,
             final_temperature,
         )
-        self.embedding = nn.Embedding(vocab_size, width, padding_idx=pad)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)
-        nn.init.zeros_(self.embedding.weight[pad].detach())
+        self.embedding = embedding_table(vocab_size, width, pad)
         self.encoder = Encoder(width, hidden)
         self.decoder = Decoder(
             width, decoder_hidden, 2 * hidden, attention, timing, feeding, fixed, output_dropout
@@ -341,13 +344,7 @@ class Translator(Writer):
         ValueError
             If a sentence is empty: it has no annotation and no final state.
         """
-        if source.dim() != 2 or lengths.shape != source.shape[:1]:
-            raise ValueError(
-                f"source must be (B, S) and lengths (B,), got {tuple(source.shape)} "
-                f"and {tuple(lengths.shape)}"
-            )
-        if lengths.numel() and int(lengths.min()) < 1:
-            raise ValueError("a source sentence is empty: end it with </s>, or leave it out")
+        check_source(source, lengths)
         embedded = self.dropout(self.embedding(source))
         annotations, summary = self.encoder(embedded, lengths)
         annotations = self.annotation_dropout(annotations)
@@ -423,6 +420,25 @@ class Sampled(nn.Module):
 
     def _draw(self, source: Tensor, steps: int) -> Tensor:
         return torch.rand(len(source), steps, generator=self.generator).to(source.device)
+
+
+def embedding_table(vocab_size: int, width: int, pad: int) -> nn.Embedding:
+    """Vectors of a length of about 1, for words that are read and written; padding's is zero."""
+    embedding = nn.Embedding(vocab_size, width, padding_idx=pad)
+    nn.init.normal_(embedding.weight, std=width**-0.5)
+    nn.init.zeros_(embedding.weight[pad].detach())
+    return embedding
+
+
+def check_source(source: Tensor, lengths: Tensor) -> None:
+    """Refuse what is not a batch of ids (B, S) with their lengths (B,), none of them empty."""
+    if source.dim() != 2 or lengths.shape != source.shape[:1]:
+        raise ValueError(
+            f"source must be (B, S) and lengths (B,), got {tuple(source.shape)} "
+            f"and {tuple(lengths.shape)}"
+        )
+    if lengths.numel() and int(lengths.min()) < 1:
+        raise ValueError("a source sentence is empty: end it with </s>, or leave it out")
 
 
 def make_attention(

@@ -45,6 +45,8 @@ from attnlib.data.tokenizer import PAD, Tokenizer
 from attnlib.selection import Hard, StraightThroughGumbel
 
 CHECKPOINT = "checkpoint.pt"
+NETWORKS = {"recurrent": "translator", "transformer": "transformer"}
+SCHEDULES = ("cosine", "inverse_sqrt")
 MANY = 20  # files that a card lists one by one
 FIRST = 200  # test sentences or pictures: few enough to try again, for a test of the card
 LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s", "seconds")
@@ -66,7 +68,8 @@ class RunConfig:
     sentences: int | None = None  # first so many training pairs or pictures; None: all
     min_length: int = 1  # toy tasks: lengths of the training sequences
     max_length: int = 20
-    # the model: `Translator` and `Captioner` say what each means
+    # the model: `Translator`, `Transformer` and `Captioner` say what each means
+    network: str = "recurrent"  # or transformer
     width: int = 256
     hidden: int = 256
     decoder_hidden: int | None = None
@@ -81,6 +84,11 @@ class RunConfig:
     expectation: float = 0.5
     temperature: float = 1.0
     final_temperature: float = 0.5
+    layers: int = 4  # from here to `word_positions`: a transformer's own
+    heads: int = 4
+    feed_forward: int = 256
+    norm: str = "before"
+    word_positions: str = "sinusoidal"
     annotation_dim: int | None = None  # from here to `word_dropout`: a captioner's own
     eye: str | None = None  # a network that `backbones.Backbone` knows; None: `captioning.Eye`
     eye_weights: str | None = "DEFAULT"  # those that it begins with
@@ -100,6 +108,8 @@ class RunConfig:
     tokens: int = 1600  # target positions a batch, padding included
     images: int = 128  # or pictures a batch
     lr: float = 1e-3
+    schedule: str = "cosine"  # or inverse_sqrt: what the rate does after its warm-up
+    beta2: float = 0.999  # how much of itself the mean squared gradient keeps (Adam)
     eye_rate: float = 1.0  # what part of it an eye learns with; 0: it stays as it is
     warmup: int = 200
     weight_decay: float = 0.0  # what a step takes off each weight, times the rate (AdamW)
@@ -121,7 +131,11 @@ class RunConfig:
     @property
     def architecture(self) -> str:
         """Which of `pretrained.ARCHITECTURES` is trained: pictures need a captioner."""
-        return "captioner" if self.data in images.COLLECTIONS else "translator"
+        if self.network not in NETWORKS:
+            raise ValueError(f"unknown network {self.network!r}: one of {', '.join(NETWORKS)}")
+        if self.data in images.COLLECTIONS:
+            return "captioner"
+        return NETWORKS[self.network]
 
     def model(self, vocab_size: int) -> dict:
         """The arguments that build this run's model.
@@ -131,25 +145,30 @@ class RunConfig:
         ValueError
             If the model would not have one of the settings: it is not to be changed in vain.
         """
-        names = ("width", "hidden", "score", "window", "selection", "timing", "feeding")
-        names += ("score_hidden", "reach", "expectation", "temperature", "final_temperature")
-        names += ("dropout", "output_dropout")
-        eye = ("annotation_dim", "eye", "field", "positions", "cell", "normed")
+        recurrent = ("hidden", "score", "selection", "timing", "feeding", "score_hidden")
+        recurrent += ("expectation", "temperature", "final_temperature", "output_dropout")
+        seeing = ("annotation_dim", "eye", "field", "positions", "cell", "normed", "gate")
         own = {
-            "translator": ("decoder_hidden", "fixed"),
-            "captioner": (*eye, "gate", "word_dropout"),
+            "translator": (*recurrent, "decoder_hidden", "fixed"),
+            "transformer": ("layers", "heads", "feed_forward", "norm", "word_positions"),
+            "captioner": (*recurrent, *seeing, "word_dropout"),
         }
-        if self.architecture == "captioner":
-            foreign = own["translator"]
-        else:
-            foreign = (*own["captioner"], "eye_weights", "eye_learns", "eye_rate")
-            foreign += ("words", "told", "fast_eye")
-        for name in foreign:
+        besides = {  # what is a setting of this model, but no argument
+            "translator": (),
+            "transformer": ("network",),
+            "captioner": ("eye_weights", "eye_learns", "eye_rate", "words", "told", "fast_eye"),
+        }
+        kind = self.architecture
+        known = {*own[kind], *besides[kind]}
+        for name in itertools.chain(*own.values(), *besides.values()):
             value = getattr(self, name)
-            if value != getattr(RunConfig, name):
-                raise ValueError(f"a {self.architecture} has no {name}, got {value!r}")
-        arguments = {name: getattr(self, name) for name in (*names, *own[self.architecture])}
-        if self.architecture == "captioner":
+            if name not in known and value != getattr(RunConfig, name):
+                raise ValueError(f"a {kind} has no {name}, got {value!r}")
+        names = ("width", "window", "reach", "dropout", *own[kind])
+        arguments = {name: getattr(self, name) for name in names}
+        if kind == "transformer":
+            arguments["positions"] = arguments.pop("word_positions")
+        if kind == "captioner":
             arguments["size"] = images.size(self.data)
             arguments["detector"] = self.words > 0
         return {"vocab_size": vocab_size, **arguments}
@@ -284,7 +303,7 @@ class Objective(nn.Module):
 
     Parameters
     ----------
-    model : Translator or Captioner
+    model : Translator, Transformer or Captioner
     smoothing : float
         Label smoothing, the share of the target that is spread over the vocabulary.
     reward, entropy : float
@@ -343,7 +362,8 @@ class Objective(nn.Module):
         if self.model.training and chooses:
             draws = attention.selection.draw(self.model.bias.new_empty(len(given)), given.shape[1])
         memory = self.model.encode(source, lengths, draws)
-        vectors, weights = self.model.decode(memory, given)
+        need_weights = draws is not None or bool(self.doubly or self.told)
+        vectors, weights = self.model.decode(memory, given, need_weights)
         real = wanted != PAD
         table, bias = self.model.embedding.weight, self.model.bias
         loss = SmoothedCrossEntropy.apply(vectors[real], table, bias, wanted[real], self.smoothing)
@@ -442,9 +462,21 @@ def _arranged(pairs: list[Pair], config: RunConfig) -> list[Pair]:
 
 
 def learning_rate(update: int, config: RunConfig) -> float:
-    """Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter 2017, eq. 5)."""
+    """Linear warm-up, then one of `SCHEDULES`.
+
+    ``cosine``: half a cosine down to zero (Loshchilov and Hutter 2017, eq. 5). ``inverse_sqrt``: as
+    one over the root of the updates (Vaswani et al. 2017, eq. 3, with `lr` for its peak).
+
+    >>> config = RunConfig("any", lr=1.0, warmup=100, schedule="inverse_sqrt")
+    >>> [learning_rate(update, config) for update in (49, 99, 399)]
+    [0.5, 1.0, 0.5]
+    """
+    if config.schedule not in SCHEDULES:
+        raise ValueError(f"unknown schedule {config.schedule!r}: one of {', '.join(SCHEDULES)}")
     if update < config.warmup:
         return config.lr * (update + 1) / config.warmup
+    if config.schedule == "inverse_sqrt":
+        return config.lr * math.sqrt(max(1, config.warmup) / (update + 1))
     done = (update - config.warmup) / max(1, config.updates - config.warmup)
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
@@ -549,7 +581,11 @@ class Run:
         if self.world > 1:
             self.objective = DistributedDataParallel(self.objective)
         self.optimizer = torch.optim.AdamW(
-            self._groups(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+            self._groups(),
+            lr=config.lr,
+            betas=(0.9, config.beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.progress = Progress()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -805,6 +841,23 @@ MARATHI = RunConfig(
     validate_every=200,
 )
 
+# 2.4 million parameters, as the full runs below; in 100 minutes of one CPU thread about 33 epochs,
+# down to a rate of nothing.
+TRANSFORMER = RunConfig(
+    "en-fr-transformer",
+    network="transformer",
+    width=128,
+    dropout=0.2,
+    updates=8200,
+    tokens=2000,
+    lr=2e-3,
+    warmup=800,
+    beta2=0.98,
+    validate_every=500,
+)
+TRANSFORMER_FULL = {"updates": 8000, "tokens": 8192, "dropout": 0.3, "lr": 5e-3}
+TRANSFORMER_FULL |= {"schedule": "inverse_sqrt", "warmup": 2000, "validate_every": 400}
+
 # Luong's model, by the first part of that recipe, with a window of 2 * 5 + 1: a caption has 13
 # words, so that the paper's D = 10 would nearly always be everywhere.
 LUONG = dataclasses.replace(
@@ -973,11 +1026,13 @@ QUEUE = {
         FIXED_CONTEXT,
         SCENES,
         MARATHI,
+        TRANSFORMER,
         LUONG,
         SCENES_HARD,
         HANSARDS,
         MOSAICS_FIRST,
         MOSAICS,
+        *_seeds(TRANSFORMER, **TRANSFORMER_FULL),
         *_seeds(ATTENTIVE),
         *_seeds(FIXED_CONTEXT),
         *_seeds(LUONG),

@@ -33,6 +33,8 @@ class Causal(nn.Module):
 
     def forward(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Window:
         """Hide the keys that come after each query (B, T, D_q)."""
+        if start + 1 >= keys:
+            return None, None  # none does: a step that has a cache
         return causal_mask(queries.shape[1], keys, start, queries.device), None
 
 

@@ -14,6 +14,7 @@ LAYERS = {
     "attention": 2,
     "seq2seq": 3,
     "captioning": 4,
+    "transformer": 4,
     "data": 4,
     "choosing": 4,
     "decoding": 4,

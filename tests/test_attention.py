@@ -8,8 +8,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnlib import reference, scores, selection, windows
-from attnlib.attention import Attention
-from attnlib.masks import causal_mask
+from attnlib.attention import Attention, MultiHeadAttention, fused
+from attnlib.masks import causal_mask, check_mask, padding_mask
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 DIMS = {"query_dim": 4, "key_dim": 4, "hidden_dim": 7, "max_source": 6}
@@ -190,6 +190,144 @@ def test_torch_compile_changes_nothing():
         compiled(queries, keys, values, mask), attention(queries, keys, values, mask), strict=True
     ):
         torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+
+
+# Many heads ----------------------------------------------------------------------------------
+
+
+def several(B, T, S, dtype=torch.float64, window=None, heads=3):
+    """Attention of heads 2 wide; queries, keys and values, and a mask with an empty row."""
+    torch.manual_seed(0)
+    attention = MultiHeadAttention(2 * heads, heads, window).to(dtype)
+    tensors = [torch.randn(B, positions, 2 * heads, dtype=dtype) for positions in (T, S, S)]
+    mask = torch.rand(B, T, S) < 0.7
+    mask[0, 0] = False
+    return attention, tensors, mask
+
+
+@pytest.mark.parametrize("B, T, S", [(1, 2, 3), (2, 3, 5), (3, 5, 2)])
+def test_many_heads_match_the_loops(B, T, S):
+    attention, tensors, mask = several(B, T, S)
+    contexts, weights = (x.detach() for x in attention(*tensors, mask))
+    matrices = numpy(*(getattr(attention, W).weight for W in ("W_Q", "W_K", "W_V", "W_O")))
+    for b in range(B):
+        rows = numpy(*(x[b] for x in tensors))
+        want = reference.multi_head(
+            reference.scaled_dot_score, *rows, *matrices, heads=3, mask=mask[b]
+        )
+        np.testing.assert_allclose(contexts[b], want[0], **EXACT)
+        np.testing.assert_allclose(weights[b], want[1], **EXACT)
+    assert contexts[0, 0].eq(0).all() and weights[0, :, 0].eq(0).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_many_heads_equal_pytorchs_module(dtype, atol, causal, need_weights):
+    window = windows.make("causal" if causal else "everywhere")
+    attention, tensors, mask = several(3, 5, 5, dtype, window)
+    mask |= torch.eye(5, dtype=torch.bool)  # PyTorch gives NaN on an empty row
+    theirs = torch.nn.MultiheadAttention(6, 3, bias=False, batch_first=True, dtype=dtype)
+    ours = (attention.W_Q.weight, attention.W_K.weight, attention.W_V.weight)
+    theirs.in_proj_weight.copy_(torch.cat(ours))
+    theirs.out_proj.weight.copy_(attention.W_O.weight)
+    contexts, weights = attention(*tensors, mask, need_weights=need_weights)
+    hidden = ~(mask & causal_mask(5, 5) if causal else mask).repeat_interleave(3, 0)
+    want = theirs(*tensors, attn_mask=hidden, average_attn_weights=False)
+    torch.testing.assert_close(contexts, want[0], rtol=0, atol=atol)
+    if need_weights:
+        torch.testing.assert_close(weights, want[1], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("masked", ["not", "by keys", "by pairs"])
+@pytest.mark.parametrize("name", windows.WINDOWS)
+def test_heads_without_weights_find_the_same_and_learn_the_same(name, masked):
+    """Both paths, forwards and backwards, also where a query may see nothing."""
+    window = windows.make(name, query_dim=2, hidden_dim=2, reach=1)
+    attention, tensors, mask = several(3, 7, 7, window=window)
+    if masked == "by keys":
+        mask = padding_mask(torch.tensor([7, 3, 5])).unsqueeze(1)
+    for start in (0, 4):
+        found = []
+        for need_weights in (True, False):
+            inputs = [x.clone().requires_grad_() for x in tensors]
+            contexts, weights = attention(
+                *inputs, None if masked == "not" else mask, start, need_weights
+            )
+            assert (weights is None) != need_weights
+            learn = (*inputs, *attention.parameters())
+            found.append((contexts, *torch.autograd.grad(contexts.square().sum(), learn)))
+            assert all(x.isfinite().all() for x in found[-1])
+            assert masked != "by pairs" or contexts[0, 0].eq(0).all()
+        for ours, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(ours, theirs, **EXACT)
+
+
+def test_the_fused_kernel_gives_zeros_where_nothing_may_be_seen():
+    torch.manual_seed(0)
+    queries, keys, values = (torch.randn(2, 3, 4, 8, requires_grad=True) for _ in range(3))
+    contexts = fused(queries, keys, values, torch.zeros(2, 1, 4, dtype=torch.bool))
+    assert contexts.eq(0).all()
+    contexts.sum().backward()
+    assert all(x.grad.eq(0).all() for x in (queries, keys, values))
+
+
+def test_what_was_prepared_is_a_cache():
+    attention, (queries, keys, values), mask = several(2, 3, 5)
+    want = attention(queries, keys, values, mask)
+    prepared = attention.prepare(keys, values)
+    assert prepared.keys.shape == prepared.values.shape == (2, 3, 5, 2)
+    found = attention.attend(queries, prepared, mask)
+    assert all(torch.equal(x, y) for x, y in zip(found, want, strict=True))
+    causal, (x, _, _), _ = several(2, 5, 5, window=windows.Causal())
+    together, weights = causal(x, x, x)
+    for t in range(5):
+        past = causal.prepare(x[:, : t + 1], x[:, : t + 1])
+        for need_weights in (True, False):
+            alone, looked = causal.attend(x[:, t : t + 1], past, None, t, need_weights)
+            torch.testing.assert_close(alone[:, 0], together[:, t], **EXACT)
+        assert looked is None and torch.equal(weights, weights.tril())
+
+
+def test_what_many_heads_are_given_is_checked():
+    with pytest.raises(ValueError, match="width must be divisible by heads, got 8 and 3"):
+        MultiHeadAttention(8, 3)
+    attention, (queries, keys, values), mask = several(2, 3, 5)
+    with pytest.raises(ValueError, match=r"queries must have shape \(B, positions, 6\), got"):
+        attention(queries[..., :4], keys, values)
+    with pytest.raises(ValueError, match="keys and values must have one shape"):
+        attention(queries, keys, values[:, :4])
+    with pytest.raises(ValueError, match="2 batches of queries, 1 of keys"):
+        attention(queries, keys[:1], values[:1])
+    with pytest.raises(TypeError, match=r"must be boolean .* got torch.float32; of a float mask"):
+        attention(queries, keys, values, torch.zeros(2, 3, 5))
+    with pytest.raises(TypeError, match=r"must be boolean .* got torch.int64$"):
+        attention(queries, keys, values, mask.long())
+    for wrong, hint in (
+        (mask[:, 0], r"\(2, 5\); a padding mask \(B, S\) fits after mask.unsqueeze\(1\)"),
+        (mask[0], r"\(3, 5\); one for all sentences fits after mask.expand\(B, -1, -1\)"),
+        (mask[:, :, :4], r"\(B, 1, S\), got \(2, 3, 4\)$"),
+    ):
+        with pytest.raises(ValueError, match=hint):
+            attention(queries, keys, values, wrong)
+
+
+def test_an_inverted_mask_is_named_and_no_other():
+    x = torch.randn(2, 4, 6)
+    attention = MultiHeadAttention(6, 3)
+    padding = padding_mask(torch.tensor([4, 2])).unsqueeze(1)
+    causal = causal_mask(4, 4).expand(2, -1, -1)
+    with pytest.raises(ValueError, match=r"inverted: it hides the longest .* pass ~mask"):
+        attention(x, x, x, ~padding)
+    with pytest.raises(ValueError, match="inverted: it hides the past and shows the future"):
+        attention(x, x, x, ~causal)
+    left = padding.flip(-1)  # padding before the sentence
+    nobody = torch.zeros_like(padding)
+    for fine in (padding, causal, left, nobody, padding & causal, left & causal):
+        attention(x, x, x, fine)
+    for S in (1, 2):
+        check_mask(torch.zeros(1, S, S, dtype=torch.bool), 1, S, S)
 
 
 def test_wrong_shapes_are_named():

@@ -180,9 +180,9 @@ def test_a_checkpoint_from_before_a_setting_existed_was_made_with_its_default(tm
 def test_a_checkpoint_with_settings_of_a_later_version_is_refused(tmp_path):
     Run(TINY, tmp_path, device="cpu", quiet=True).run(minutes=0)
     checkpoint = torch.load(tmp_path / training.CHECKPOINT, weights_only=True)
-    checkpoint["config"]["layers"] = 6
+    checkpoint["config"]["colours"] = 6
     torch.save(checkpoint, tmp_path / training.CHECKPOINT)
-    with pytest.raises(ValueError, match=r"another run \(layers is unknown here\)"):
+    with pytest.raises(ValueError, match=r"another run \(colours is unknown here\)"):
         Run(TINY, tmp_path, device="cpu", quiet=True)
 
 

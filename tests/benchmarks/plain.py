@@ -1,8 +1,9 @@
-"""The same translator written plainly from the equations: the yardstick of the benchmarks.
+"""The same models written plainly from the equations: the yardstick of the benchmarks.
 
-A loop over the target in which every step does all of its work: it projects the keys, scores them,
-and computes the output layer and its loss. It uses the weights of a `Translator`, so that both do
-the same sums; only their order and number differ.
+Of the translator: a loop over the target in which every step does all of its work: it projects the
+keys, scores them, and computes the output layer and its loss. Of the transformer: a step that reads
+all words so far. They use the weights of a `Translator` and of a `Transformer`, so that they do the
+same sums; only their order and number differ.
 """
 
 import torch
@@ -42,6 +43,27 @@ def loss(model, batch, smoothing):
             logits, wanted, ignore_index=PAD, label_smoothing=smoothing, reduction="sum"
         )
     return total
+
+
+class Uncached:
+    """A transformer for `decoding` that keeps no keys and values, of words or of the source.
+
+    The source is read once all the same, and of the words only the last goes to the output layer.
+    """
+
+    def __init__(self, model):
+        self.model, self.encode = model, model.encode
+
+    def start(self, memory):
+        """No words."""
+        return torch.zeros(len(memory.mask), 0, dtype=torch.long)
+
+    def step(self, token, state, memory):
+        """Logits (B, V) and weights (B, S) of the last of the words, and the words (B, t)."""
+        words = torch.cat([state, token.unsqueeze(1)], 1)
+        memory = memory._replace(prepared=self.model.decoder.prepare(memory.annotations))
+        vectors, weights = self.model.decode(memory, words)
+        return self.model.output(vectors[:, -1]), weights[:, -1], words
 
 
 @torch.no_grad()

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from attnlib import windows
-from attnlib.attention import Attention
+from attnlib.attention import Attention, MultiHeadAttention
 from attnlib.data import images, scenes
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS
-from attnlib.decoding import beam_search
+from attnlib.decoding import beam_search, greedy
 from attnlib.scores import SCORES, make
 from attnlib.seq2seq import Translator
 from attnlib.training import QUEUE, Objective, hardware
@@ -70,6 +70,20 @@ def side_by_side(ours, theirs, rounds=5):
             if i:
                 seconds[run].append(time.perf_counter() - start)
     return [statistics.median(seconds[run]) for run in (ours, theirs)]
+
+
+def bytes_held(forward):
+    """What a forward pass keeps for the gradient; the same memory counts once."""
+    sizes = {}
+
+    def note(tensor):
+        sizes[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        kept = forward()  # alive until all is counted: no address is used twice
+    del kept
+    return sum(sizes.values())
 
 
 def test_a_training_step_is_faster_than_the_plain_one(table):
@@ -274,6 +288,83 @@ def test_no_setting_costs_three_times_global_dot(table, dials):
         }
     )
     assert ours < 3 * theirs
+
+
+# Only attention -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("T", [256, 1024, 4096])
+def test_attention_by_length_naive_fused_and_windowed(table, T):
+    """Self-attention, forwards and backwards, with weights, without, and within 10 keys."""
+    B, H, D = 1, 2, 64
+    torch.manual_seed(0)
+    x = torch.randn(B, T, D, requires_grad=True)
+    whole = MultiHeadAttention(D, H)
+    local = MultiHeadAttention(D, H, windows.make("monotonic", reach=10))
+    local.load_state_dict(whole.state_dict())
+    kinds = {"naive": (whole, True), "fused": (whole, False), "windowed": (local, False)}
+
+    def run(kind):
+        attention, need_weights = kinds[kind]
+
+        def once():
+            attention(x, x, x, need_weights=need_weights)[0].sum().backward()
+
+        return once
+
+    def forward(kind):
+        attention, need_weights = kinds[kind]
+        return lambda: attention(x, x, x, need_weights=need_weights)
+
+    held = {kind: bytes_held(forward(kind)) for kind in kinds}
+    ratios = {}
+    for kind in ("fused", "windowed"):
+        fast, slow = side_by_side(run(kind), run("naive"), rounds=3)
+        ratios[kind] = slow / fast
+        table.append(
+            {
+                "what": f"{kind} attention against naive, {T} positions",
+                "ours": f"{1000 * fast:.1f} ms",
+                "plain": f"{1000 * slow:.1f} ms",
+                "ratio": round(slow / fast, 2),
+            }
+        )
+        table.append(
+            {
+                "what": f"{kind} attention against naive, {T} positions, memory",
+                "ours": f"{held[kind] / 2**20:.1f} MB held",
+                "plain": f"{held['naive'] / 2**20:.1f} MB held",
+                "ratio": round(held["naive"] / held[kind], 2),
+            }
+        )
+    assert T < 1024 or (ratios["fused"] > 1 and held["fused"] < held["naive"] / 4)
+    assert T < 4096 or ratios["windowed"] > 1
+
+
+def test_decoding_with_a_cache_is_faster_at_100_tokens(table):
+    """Greedy, 32 sentences of 20 words; a transformer of the size in the queue."""
+    torch.manual_seed(0)
+    model = QUEUE["en-fr-transformer"].build(V).eval()
+    with torch.no_grad():
+        model.bias[EOS] = -1e9  # an untrained model does not know when to end
+    source, lengths = torch.randint(4, V, (32, 20)), torch.full((32,), 20)
+
+    def run(which):
+        return lambda: greedy(which, source, lengths, max_length=100)
+
+    written = [[h.ids for h in run(which)()] for which in (model, plain.Uncached(model))]
+    same = sum(ours == theirs for ours, theirs in zip(*written, strict=True))
+    assert same >= 30 and len(written[0][0]) == 100  # but for a tie that rounding breaks
+    fast, slow = side_by_side(run(model), run(plain.Uncached(model)))
+    table.append(
+        {
+            "what": "greedy with a cache against without, 100 tokens, tokens/s",
+            "ours": round(3200 / fast),
+            "plain": round(3200 / slow),
+            "ratio": round(slow / fast, 2),
+        }
+    )
+    assert slow / fast >= 5
 
 
 # Pictures -------------------------------------------------------------------------------------
