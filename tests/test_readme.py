@@ -53,6 +53,14 @@ def test_the_marks_shown_are_those_of_the_card(name):
     assert [cell.strip() for cell in row.strip("|").split("|")][1:] == want
 
 
+def test_the_marks_of_the_mosaics_are_those_of_the_card():
+    card = pretrained.card("mosaics-soft")
+    shown = README[README.index("`mosaics-soft`") :][:600]
+    marks = (f"{card['metrics'][key]:.3f}" for key in ("true_captions", "pointing_game_given"))
+    for want in (f"{card['parameters']:,}", f"{card['seconds'] / 60:.0f} minutes", *marks):
+        assert want in shown
+
+
 def test_the_scene_shown_is_saved_and_captioned(tmp_path, monkeypatch, capsys):
     shown = re.search(
         r"```console\n\$ python -c \"(.*?)\"\n\$ attnlib (caption .*?)\n(.*?)```", README, re.S

@@ -90,7 +90,7 @@ class Tokenizer:
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary as ``tokenizers`` does, in one JSON file."""
-        self._backend.save(str(path))
+        self._backend.save(str(path), pretty=False)
 
     @classmethod
     def load(cls, path: Path | str, size: int | None = None) -> "Tokenizer":
