@@ -539,10 +539,10 @@ def test_any_floating_type_of_image_serves():
 
 
 def test_the_default_is_small():
-    for field, cell in product(FIELDS, (8, 16)):
+    for field, cell in [*product(FIELDS, [8]), ("narrow", 16), ("near", 16)]:
         model = Captioner(60, field=field, cell=cell)
         assert model.eye.cells(64, 96) == (64 // cell, 96 // cell)
-        assert sum(p.numel() for p in model.parameters()) < 1_100_000
+        assert sum(p.numel() for p in model.parameters()) < 1_000_000
         assert model.eye.annotation_dim == model.annotation_dim == 128
 
 

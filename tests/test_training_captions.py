@@ -304,7 +304,7 @@ def test_a_term_of_the_objective_is_in_its_gradient_alone(term):
     want = gradients(model, 0.5 * by_definition(model, batch) / batch.target_tokens)
     for name in want:
         torch.testing.assert_close(got[name] - without[name], want[name], rtol=0, atol=1e-9)
-    assert want["eye.layers.0.weight"].abs().max() > 1e-6  # far more than the tolerance
+    assert want["eye.layers.0.weight"].abs().max() > 1e-5  # far more than the tolerance
     loss = loss_of(Objective(model.eval(), **settings), batch)
     assert gradients(model, loss)["detector.weight"].abs().max() == 0  # in training only
 
