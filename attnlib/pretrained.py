@@ -71,6 +71,21 @@ class Translation:
 
 
 @dataclass(frozen=True)
+class HeadsFound:
+    """Where every head of a transformer looked, its L blocks and H heads.
+
+    The last source token is </s>. In `decoder` and `cross` row t is the query that predicts target
+    token t; key t' of `decoder` is the word given there, which is target token t' - 1, or <s>.
+    """
+
+    source_tokens: list[str]  # S subwords, </s> the last
+    target_tokens: list[str]  # T subwords, without </s>
+    encoder: np.ndarray  # (L, H, S, S)
+    decoder: np.ndarray  # (L, H, T, T)
+    cross: np.ndarray  # (L, H, T, S)
+
+
+@dataclass(frozen=True)
 class CaptionFound:
     """A picture's caption, and where the model looked for it."""
 
@@ -158,40 +173,45 @@ class Pretrained:
             If the numbers differ, or a sentence is empty or longer than 199 subwords; if the model
             is no translator.
         """
-        self._must_be("translator")
-        if len(sources) != len(targets):
-            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
-        pairs = []
-        for number, pair in enumerate(zip(sources, targets, strict=True), start=1):
-            ids = [self.tokenizer.encode(sentence) for sentence in pair]
-            for side, found in zip(("source", "target"), ids, strict=True):
-                if not 0 < len(found) < MAX_SOURCE:
-                    raise ValueError(
-                        f"the {side} of pair {number} has {len(found)} subwords, "
-                        f"wanted 1 to {MAX_SOURCE - 1}"
-                    )
-            pairs.append(ids)
         results = {}
-        device = next(self.model.parameters()).device
-        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]))
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            batch = collate([pairs[i] for i in rows]).to(device)
+        for rows, batch in self._forced(sources, targets):
             with torch.no_grad():
                 logits, weights = self.model(batch.source, batch.source_lengths, batch.target_in)
                 chosen = logits.log_softmax(-1).gather(-1, batch.target_out[..., None])[..., 0]
             for row, i in enumerate(rows):
-                source, target = pairs[i]
-                S, T = len(source) + 1, len(target)
+                S, T = int(batch.source_lengths[row]), int(batch.target_lengths[row]) - 1
                 results[i] = Translation(
                     sources[i],
                     targets[i],
-                    [*self.tokenizer.tokens(source), SPECIALS[EOS]],
-                    self.tokenizer.tokens(target),
+                    self.tokenizer.tokens(batch.source[row, :S].tolist()),
+                    self.tokenizer.tokens(batch.target_in[row, 1 : T + 1].tolist()),
                     weights[row, :T, :S].cpu().numpy(),
                     float(chosen[row, : T + 1].sum()),
                 )
-        return [results[i] for i in range(len(pairs))]
+        return [results[i] for i in range(len(results))]
+
+    def looks(self, sources: Sequence[str], targets: Sequence[str]) -> list[HeadsFound]:
+        """Where every head of a transformer looks, made to write given translations, as `align`.
+
+        Raises
+        ------
+        ValueError
+            As `align`; if the model is no transformer.
+        """
+        results = {}
+        for rows, batch in self._forced(sources, targets, "transformer"):
+            with torch.no_grad():
+                found = self.model.looks(batch.source, batch.source_lengths, batch.target_in)
+            for row, i in enumerate(rows):
+                S, T = int(batch.source_lengths[row]), int(batch.target_lengths[row]) - 1
+                results[i] = HeadsFound(
+                    self.tokenizer.tokens(batch.source[row, :S].tolist()),
+                    self.tokenizer.tokens(batch.target_in[row, 1 : T + 1].tolist()),
+                    found.encoder[row, :, :, :S, :S].cpu().numpy(),
+                    found.decoder[row, :, :, :T, :T].cpu().numpy(),
+                    found.cross[row, :, :, :T, :S].cpu().numpy(),
+                )
+        return [results[i] for i in range(len(results))]
 
     def caption(self, pictures: Sequence[np.ndarray] | Tensor, beam: int = 5) -> list[CaptionFound]:
         """Caption pictures with beam search; the results are in the order of the input.
@@ -288,13 +308,34 @@ class Pretrained:
 
     def _must_be(self, role: str) -> None:
         kind = type(self._inner).__name__.lower()
-        if ROLES[kind] != role:
+        if role not in (kind, ROLES[kind]):
             raise ValueError(f"{self.name} is a {kind}: this is for a {role}")
 
     @property
     def _inner(self) -> nn.Module:
         """The model itself, where `model` is one that samples."""
         return self.model.model if isinstance(self.model, Sampled) else self.model
+
+    def _forced(self, sources, targets, kind="translator"):
+        """Rows and batches of pairs, those of like length together."""
+        self._must_be(kind)
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
+        pairs = []
+        for number, pair in enumerate(zip(sources, targets, strict=True), start=1):
+            ids = [self.tokenizer.encode(sentence) for sentence in pair]
+            for side, found in zip(("source", "target"), ids, strict=True):
+                if not 0 < len(found) < MAX_SOURCE:
+                    raise ValueError(
+                        f"the {side} of pair {number} has {len(found)} subwords, "
+                        f"wanted 1 to {MAX_SOURCE - 1}"
+                    )
+            pairs.append(ids)
+        device = next(self.model.parameters()).device
+        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            yield rows, collate([pairs[i] for i in rows]).to(device)
 
     def _search(self, encoded, beam):
         """The best hypothesis of each id sequence; at most twice its length and ten."""

@@ -11,8 +11,8 @@ last update instead of the mean of its last snapshots.
 
 Measured on Multi30k's val split: the cross-entropy in nats a subword on gold prefixes, without
 smoothing; cased BLEU, greedy, with a 95 % interval by bootstrap over the sentences. Seeds
-differ too: ``seeds`` holds what each gave. It trains what ``transformer.json`` does not hold yet, so
-a stopped run goes on.
+differ too: ``seeds`` holds what each gave. It trains what ``transformer.json`` does not hold yet,
+so a stopped run goes on.
 """
 
 import csv
