@@ -55,6 +55,36 @@ def test_what_is_saved_comes_back(shipped, tokenizer):
         "card.json", "model.safetensors", "tokenizer.json"]  # fmt: skip
 
 
+def test_eight_bits_are_half_the_size_and_a_127th_of_a_row_away(tmp_path, tokenizer):
+    arguments = {"vocab_size": len(tokenizer), **SIZES}
+    torch.manual_seed(4)
+    model = Translator(**arguments)
+    with torch.no_grad():
+        model.embedding.weight[5] = 0.0  # a row with nothing to scale
+        model.embedding.weight[6] *= 1e-6
+    folder = tmp_path / "en-fr-small"
+    written = {**card("en-fr-small"), "model": arguments, "bits": 8}
+    pretrained.save(folder, model, tokenizer, written)
+    first = (folder / "model.safetensors").read_bytes()
+    loaded = pretrained.read(folder)
+    matrices = 0
+    for (key, got), want in zip(loaded.model.state_dict().items(), model.state_dict().values()):
+        assert got.dtype == torch.float32
+        if want.dim() == 2:
+            matrices += want.numel()
+            step = want.abs().amax(1, keepdim=True) / 127  # rounded by at most half of one
+            assert ((got - want).abs() <= 0.51 * step).all(), key
+            assert not torch.equal(got, want.half().float())
+        else:
+            assert torch.equal(got, want.half().float()), key
+    rest = sum(p.numel() for p in model.parameters()) - matrices
+    assert len(first) < 1.2 * matrices + 2 * rest + 6000
+    pretrained.save(folder, loaded.model, tokenizer, written)
+    assert (folder / "model.safetensors").read_bytes() == first
+    with pytest.raises(ValueError, match="stored in 16 or 8 bits, not 4"):
+        pretrained.save(folder, model, tokenizer, {**written, "bits": 4})
+
+
 def test_forced_decoding_is_the_model_step_by_step(shipped):
     """Row t of the weights is the step that wrote token t; the score is the sum of those steps."""
     loaded = pretrained.load("en-fr-tiny")
