@@ -1,7 +1,11 @@
 """The direction of the imports: a module knows only the layers below it."""
 
 import ast
+import json
+import re
 from pathlib import Path
+
+import pytest
 
 import attnlib
 
@@ -72,3 +76,36 @@ def test_nothing_in_the_package_imports_the_oracle():
 
 def test_the_package_docstring_names_every_module():
     assert not [name for name in LAYERS if f"``{name}``" not in attnlib.__doc__]
+
+
+BOOK = PACKAGE.parent / "book"
+MAP = BOOK / "appendix/map.ipynb"
+
+
+def cells(path, kind):
+    """The text of a notebook's cells of one kind."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return "\n".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == kind)
+
+
+def taught():
+    """The chapters of the map's table, each with the modules that it teaches."""
+    rows = re.findall(r"^\| \{doc\}`\.\./(\w+)` \| (.+) \|$", cells(MAP, "markdown"), re.M)
+    return {chapter: re.findall(r"`([a-z_0-9]+)[`.]", row) for chapter, row in rows}
+
+
+@pytest.mark.skipif(not MAP.exists(), reason="the package without the book")
+def test_the_map_has_every_chapter_and_every_module():
+    assert list(taught()) == sorted(path.stem for path in BOOK.glob("[0-9]*.ipynb"))
+    prose = set(re.findall(r"`([a-z_0-9]+)`", cells(MAP, "markdown")))
+    assert not set(LAYERS) - prose - set().union(*taught().values())
+
+
+@pytest.mark.skipif(not MAP.exists(), reason="the package without the book")
+def test_a_chapter_uses_the_modules_that_it_teaches():
+    for chapter, names in taught().items():
+        code = cells(BOOK / f"{chapter}.ipynb", "code")
+        used = set(re.findall(r"from attnlib\.(\w+)", code))
+        for several, one in re.findall(r"from attnlib import (?:\(([^)]*)\)|(.+))", code):
+            used.update(re.findall(r"\w+", several + one))
+        assert names and set(names) & set(LAYERS) <= used, chapter
