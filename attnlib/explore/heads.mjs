@@ -34,11 +34,10 @@ const STYLE = `
 .attn-heads .thumb:hover { border-color: var(--soft); }
 .attn-heads .thumb[aria-selected="true"] { box-shadow: 0 0 0 2.5px var(--query); }
 .attn-heads .thumb canvas { display: block; width: 100%; height: auto; aspect-ratio: 1; image-rendering: pixelated; border-radius: 3px; background: var(--sunk); }
-.attn-heads .mean { margin-left: 0.3rem; }
 .attn-heads .threads { display: grid; grid-template-columns: max-content minmax(3.5rem, 1fr) max-content; align-items: start; max-width: 26rem; }
 .attn-heads .threads .side { display: grid; min-width: 0; }
 .attn-heads .threads .side span {
-  height: 1.65rem; line-height: 1.45rem; padding: 0 0.4rem; margin: 1px 0; height: calc(1.65rem - 2px); border-radius: 5px; border: 1px solid transparent;
+  line-height: 1.4rem; padding: 0 0.4rem; margin: 1px 0; height: calc(1.65rem - 2px); border-radius: 5px; border: 1px solid transparent;
   white-space: nowrap; max-width: 8.5rem; overflow: hidden; text-overflow: ellipsis; transition: background 0.2s;
 }
 .attn-heads .threads .asks { text-align: right; }
@@ -135,7 +134,7 @@ function render({ model, el }) {
   const thumbs = Array.from({ length: L }, (_, layer) =>
     heads.map((head) =>
       h("div", {
-        class: head === null ? "thumb mean" : "thumb",
+        class: "thumb",
         role: "gridcell",
         tabindex: "-1",
         onclick: () => choose(layer, head, true),
@@ -205,7 +204,7 @@ function render({ model, el }) {
     drawn = { queries, keys, weights, describe, map: heat, threads: drawing };
     below.classList.toggle("long", keys.length > 18);
     title.textContent = `${named(chosen.layer, chosen.head)}: words that ask down, words asked across`;
-    lines.replaceChildren(h("p", { class: "name" }, "The chosen word’s lines, and faintly all others"), drawing.node);
+    lines.replaceChildren(h("p", { class: "name" }, "The chosen word’s row, as lines"), drawing.node);
     map.replaceChildren(heat.node, legend());
     table.replaceChildren(
       dataTable({

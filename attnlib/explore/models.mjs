@@ -55,7 +55,7 @@ function render({ model, el }) {
     rows.forEach(({ name, input, says, means }, i) => {
       input.checked = name === chosen.name;
       says.textContent = models[i].text;
-      means.textContent = attends(models[i].weights) ? `mean of the largest weights ${fixed(rowMeans(models[i].weights).share)}` : "no attention";
+      means.textContent = attends(models[i].weights) ? `mean largest weight ${fixed(rowMeans(models[i].weights).share)}` : "no attention";
     });
     if (looks && laid !== chosen) {
       view.lay(chosen);

@@ -63,7 +63,7 @@ const STYLE = `
 .attn-positions .picture text { font-size: 12px; fill: var(--soft); text-anchor: middle; dominant-baseline: central; }
 .attn-positions .picture .left { text-anchor: start; } .attn-positions .picture .right { text-anchor: end; }
 .attn-positions .picture .at { font-size: 13px; font-weight: 700; }
-.attn-positions .picture .at, .attn-positions .picture .value { paint-order: stroke; stroke: var(--sunk); stroke-width: 4px; stroke-linejoin: round; }
+.attn-positions .picture :is(.at, .value, .tick) { paint-order: stroke; stroke: var(--sunk); stroke-width: 4px; stroke-linejoin: round; }
 .attn-positions .picture .at.of-query { fill: var(--query-ink); } .attn-positions .picture :is(.at.of-key, .value) { fill: var(--key-ink); }
 .attn-positions .picture .value { font-size: 13px; font-weight: 700; }
 .attn-positions .axis { stroke: var(--line); stroke-width: 1; }
@@ -146,7 +146,6 @@ function picture() {
       ...[
         text("right", LEFT - 6, TOP + 7, "0"),
         text("right", LEFT - 6, TOP + tall - 7, D - 1),
-        every(0, T - 1).map((position) => text("tick", x(position), TOP + tall + 12, position)),
         text("left", LEFT, TOP + tall + 28, "position"),
         [1, 0, -1].map((share) => [
           line(share === 0 ? "zero" : "axis", LEFT, y(share * most), width - RIGHT, y(share * most)),
@@ -154,12 +153,13 @@ function picture() {
         ]),
         column("of-query", query),
         column("of-key", key),
+        every(0, T - 1).map((position) => text("tick", x(position), TOP + tall + 12, position)),
         text("at of-query", nameQuery, 13, `query ${query}`),
         text("at of-key", nameKey, 13, `key ${key}`),
         svg("path", { class: "curve", d: `M${curve.map((v, t) => `${x(t).toFixed(1)} ${y(v).toFixed(1)}`).join(" L")}` }),
         unit > 5 && svg("g", { class: "dots" }, curve.map((v, t) => svg("circle", { cx: x(t), cy: y(v), r: 2 }))),
         svg("circle", { class: "point", cx: x(key), cy: y(value), r: 5 }),
-        text("value", clear(x(key) + 28, 26), y(value) - (value > 0.6 * most ? -16 : 14), fixed(value)),
+        text("value", clear(x(key) + 30, 26), y(0) + (value < 0 ? -14 : 16), fixed(value)),
         every(-query, T - 1 - query).map((distance) => text("tick", x(query + distance), floor + 12, fixed(distance, 0))),
         text("left", LEFT, floor + 28, "distance, key − query"),
       ]
@@ -326,11 +326,11 @@ function render({ model, el }) {
     clocks.replaceChildren(...turns.map((turn, i) => clock(q.slice(2 * i, 2 * i + 2), k.slice(2 * i, 2 * i + 2), (2 * Math.PI) / turn, parts[i])));
     clocks.setAttribute("aria-label", `${D / 2} clocks; the cosines between their two hands are ${parts.map((each) => fixed(each, 2)).join(", ")}`);
     hands.replaceChildren(
-      "A clock a pair of numbers: the hand at ",
+      "One clock for each pair of numbers, with a hand of position ",
       h("strong", { class: "is-query" }, query),
-      " and the hand at ",
+      " and one of ",
       h("strong", { class: "is-key" }, key),
-      "; λ, the positions of one turn; the cosine between the two",
+      ". λ: in how many positions it goes round. Bold: the cosine between the two hands",
     );
     lines.replaceChildren(
       ...(rotary
