@@ -34,7 +34,7 @@ const STYLE = `
 .attn-heads .thumb:hover { border-color: var(--soft); }
 .attn-heads .thumb[aria-selected="true"] { box-shadow: 0 0 0 2.5px var(--query); }
 .attn-heads .thumb canvas { display: block; width: 100%; height: auto; aspect-ratio: 1; image-rendering: pixelated; border-radius: 3px; background: var(--sunk); }
-.attn-heads .threads { display: grid; grid-template-columns: max-content minmax(3.5rem, 1fr) max-content; align-items: start; max-width: 26rem; }
+.attn-heads .threads { display: grid; grid-template-columns: minmax(0, max-content) minmax(3.5rem, 1fr) minmax(0, max-content); align-items: start; max-width: 26rem; }
 .attn-heads .threads .side { display: grid; min-width: 0; }
 .attn-heads .threads .side span {
   line-height: 1.4rem; padding: 0 0.4rem; margin: 1px 0; height: calc(1.65rem - 2px); border-radius: 5px; border: 1px solid transparent;
