@@ -244,7 +244,7 @@ def check_row(page, figure):
     assert number_at(page, "dd.entropy") == pytest.approx(want["entropy"], abs=0.00056)
     allowed = t + 1 if figure.kind == "decoder" else len(row)
     assert number_at(page, "dd.ceiling") == pytest.approx(np.log(allowed), abs=0.00051)
-    chosen = page.get_by_role("option", selected=True)
+    chosen = page.get_by_role("listbox").get_by_role("option", selected=True)
     assert chosen.count() == 1
     assert chosen.locator(".token").text_content() == figure.query_words[t]
     assert page.locator(".threads .chosen").text_content() == figure.query_words[t]
@@ -304,7 +304,8 @@ def test_small_pictures_have_the_colours_of_the_weights(draw, kind):
         assert weights.shape == (height, width)
         seen = np.tri(len(weights), dtype=bool) if kind == "decoder" else weights >= 0
         assert (shown[~seen] == 0).all() and (shown[seen][:, 3] == 255).all()
-        np.testing.assert_allclose(shown[seen][:, :3], viridis(weights[seen]), rtol=0, atol=4)
+        # 17 stops with straight lines between them, at most 6 of 255 from matplotlib's 256
+        np.testing.assert_allclose(shown[seen][:, :3], viridis(weights[seen]), rtol=0, atol=6.5)
 
 
 def test_heads_follow_the_keyboard(draw):
@@ -502,7 +503,7 @@ def test_positions_follow_the_keyboard(draw):
     page.get_by_role("slider", name="width").press("ArrowRight")
     figure.width = 18
     check_positions(page, figure)
-    page.get_by_label("sinusoidal").focus()
+    page.get_by_label("sinusoidal", exact=True).focus()
     page.keyboard.press("ArrowRight")
     figure.kind = "rotary"
     check_positions(page, figure)
