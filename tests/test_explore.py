@@ -19,7 +19,10 @@ from attnlib.explore import (
     CaptionSteps,
     FigureError,
     FiveDials,
+    HeadsFigure,
     LocalWindows,
+    ModelsFigure,
+    PositionsFigure,
     SoftHard,
     SoftmaxLookup,
     modules,
@@ -43,7 +46,13 @@ def figures():
     alignment, soft_hard = AlignmentFigure([PAIR]), SoftHard(samples=10)
     record = Record.of(["dot"], [{0}], [[0.75, 0.25]], np.eye(2, dtype=bool)[None], (1, 2))
     captions = CaptionSteps([Captioned(np.full((2, 2, 3), 99, np.uint8), record)])
-    return [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard, captions]
+    weights = np.eye(3)[None, None]
+    tokens = {"source_tokens": PAIR[0], "target_tokens": PAIR[1]}
+    looks = SimpleNamespace(**tokens, encoder=weights, decoder=weights, cross=weights)
+    translated = SimpleNamespace(**tokens, text="une chemise rouge", weights=PAIR[2])
+    attention = [HeadsFigure([looks]), PositionsFigure(), ModelsFigure("a", {"one": translated})]
+    made = [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard, captions]
+    return made + attention
 
 
 every_figure = pytest.mark.parametrize("which", range(len(figures())))

@@ -180,7 +180,7 @@ def draw(browser, script, tmp_path):
 
         context.route("**/*", judge)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text))
         page.goto((tmp_path / "page.html").as_uri())
