@@ -50,6 +50,8 @@ class Sinusoidal(Positions):
     ----------
     width : int
         D, even.
+    base : float
+        Of the wavelengths: from :math:`2 \pi` to nearly base times that.
 
     Raises
     ------
@@ -63,13 +65,15 @@ class Sinusoidal(Positions):
             [0.8415, 0.5403, 0.0100, 1.0000]])
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, base: float = BASE):
         super().__init__()
         self.width = _even(width, "sinusoidal positions need an even width")
+        self.base = base
 
     def table(self, T: int, start: int = 0, like: Tensor | None = None) -> Tensor:
         """The vectors (T, D) of the positions from `start` on, in the type and place of `like`."""
-        angles = _angles(T, start, self.width, torch.empty(0) if like is None else like)
+        like = torch.empty(0) if like is None else like
+        angles = _angles(T, start, self.width, self.base, like)
         return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2)
 
     def forward(self, embedded: Tensor, start: int = 0) -> Tensor:
@@ -120,6 +124,8 @@ class Rotary(Positions):
     ----------
     width : int
         That of a head, even.
+    base : float
+        As in `Sinusoidal`.
 
     Raises
     ------
@@ -133,13 +139,14 @@ class Rotary(Positions):
             [0.5403, 0.8415]])
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, base: float = BASE):
         super().__init__()
         self.width = _even(width, "rotary positions need heads of even width")
+        self.base = base
 
     def turn(self, heads: Tensor, start: int = 0) -> Tensor:
         """Turn vectors (..., T, d), the first of them at `start`."""
-        angles = _angles(heads.shape[-2], start, self.width, heads)
+        angles = _angles(heads.shape[-2], start, self.width, self.base, heads)
         x, y = heads.unflatten(-1, (-1, 2)).unbind(-1)
         cos, sin = angles.cos(), angles.sin()
         return torch.stack([x * cos - y * sin, x * sin + y * cos], -1).flatten(-2).to(heads.dtype)
@@ -151,10 +158,10 @@ def _even(width: int, what: str) -> int:
     return width
 
 
-def _angles(T: int, start: int, width: int, like: Tensor) -> Tensor:
+def _angles(T: int, start: int, width: int, base: float, like: Tensor) -> Tensor:
     """Position by frequency (T, width / 2), in float32 at least: bfloat16 rounds above 256."""
     exact = {"dtype": torch.promote_types(like.dtype, torch.float32), "device": like.device}
-    frequencies = BASE ** (-torch.arange(0, width, 2, **exact) / width)
+    frequencies = base ** (-torch.arange(0, width, 2, **exact) / width)
     return (start + torch.arange(T, **exact)).unsqueeze(-1) * frequencies
 
 

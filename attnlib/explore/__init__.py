@@ -1,15 +1,19 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
-`SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`, `CaptionSteps`:
-each a Python class that checks its data and computes its numbers with attnlib, and one ES module
-that draws. `modules()` gives the modules; `captioned` what a captioner says, for `CaptionSteps`.
+`SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`, `CaptionSteps`,
+`PositionsFigure`, `HeadsFigure`, `ModelsFigure`: each a Python class that checks its data and
+computes its numbers with attnlib, and one ES module that draws. `modules()` gives the modules;
+`captioned` what a captioner says, for `CaptionSteps`.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
 from attnlib.explore.caption_steps import Captioned, CaptionSteps, captioned
 from attnlib.explore.figure import FigureError, modules
 from attnlib.explore.five_dials import FiveDials
+from attnlib.explore.heads import HeadsFigure
 from attnlib.explore.local_windows import LocalWindows
+from attnlib.explore.models import ModelsFigure
+from attnlib.explore.positions import PositionsFigure
 from attnlib.explore.soft_hard import SoftHard
 from attnlib.explore.softmax_lookup import SoftmaxLookup
 
@@ -19,7 +23,10 @@ __all__ = [
     "Captioned",
     "FigureError",
     "FiveDials",
+    "HeadsFigure",
     "LocalWindows",
+    "ModelsFigure",
+    "PositionsFigure",
     "SoftHard",
     "SoftmaxLookup",
     "captioned",

@@ -61,9 +61,7 @@ class AlignmentFigure(Figure):
 
     @tr.validate("languages")
     def _check_languages(self, proposal):
-        if len(proposal.value) != 2 or not all(isinstance(each, str) for each in proposal.value):
-            raise FigureError(f"languages must be two names, got {proposal.value!r}")
-        return proposal.value
+        return two_names(proposal.value)
 
     @tr.validate("sentence")
     def _check_sentence(self, proposal):
@@ -84,22 +82,11 @@ class AlignmentFigure(Figure):
         """The numbers beside the heat map for one target word; the chosen one unless given."""
         shown = self.sentences[self.sentence]
         word = min(self.word, len(shown["target"]) - 1) if word is None else word
-        row = shown["weights"][word]
-        best = max(range(len(row)), key=row.__getitem__)
-        return {
-            "best": shown["source"][best] if row[best] > 0 else None,
-            "largest": rounded(row[best]),
-            "entropy": rounded(entropy(row)),
-        }
+        return row_numbers(shown["weights"][word], shown["source"])
 
     def means(self) -> dict:
         """Means over the chosen sentence's rows: mass on the argmax, and entropy in nats."""
-        rows = [row for row in self.sentences[self.sentence]["weights"] if max(row) > 0]
-        count = max(len(rows), 1)
-        return {
-            "share": rounded(sum(max(row) for row in rows) / count),
-            "entropy": rounded(sum(entropy(row) for row in rows) / count),
-        }
+        return row_means(self.sentences[self.sentence]["weights"])
 
     def table(self):
         shown = self.sentences[self.sentence]
@@ -145,13 +132,45 @@ def check(sentence: dict, name: str) -> dict:
     if not source or not target:
         raise FigureError(f"{name} has {len(source)} source and {len(target)} target tokens")
     weights = numbers(f"{name}: weights", sentence["weights"], len(target), len(source))
+    check_rows(f"{name}: weights", weights)
+    return {"source": source, "target": target, "weights": rounded(weights)}
+
+
+def check_rows(name: str, weights: list[list[float]]) -> None:
+    """Weights are 0 or more, and a row of them sums to at most 1."""
     for t, row in enumerate(weights):
         if min(row) < 0 or sum(row) > 1 + 5e-3:
             raise FigureError(
-                f"{name}: row {t} of the weights must be 0 or more and sum to at most 1, "
+                f"{name}: row {t} must be 0 or more and sum to at most 1, "
                 f"got least {min(row):g} and sum {sum(row):g}"
             )
-    return {"source": source, "target": target, "weights": rounded(weights)}
+
+
+def two_names(languages) -> list[str]:
+    """The languages, if they are two names."""
+    if len(languages) != 2 or not all(isinstance(each, str) for each in languages):
+        raise FigureError(f"languages must be two names, got {languages!r}")
+    return languages
+
+
+def row_numbers(row: list[float], names: list[str]) -> dict:
+    """What one row of weights says: its most attended key, that weight, its entropy in nats."""
+    best = max(range(len(row)), key=row.__getitem__)
+    return {
+        "best": names[best] if row[best] > 0 else None,
+        "largest": rounded(row[best]),
+        "entropy": rounded(entropy(row)),
+    }
+
+
+def row_means(rows: list[list[float]]) -> dict:
+    """Means over the rows that attend to anything: mass on the argmax, and entropy in nats."""
+    rows = [row for row in rows if max(row) > 0]
+    count = max(len(rows), 1)
+    return {
+        "share": rounded(sum(max(row) for row in rows) / count),
+        "entropy": rounded(sum(entropy(row) for row in rows) / count),
+    }
 
 
 def readable(tokens: list[str]) -> list[str]:

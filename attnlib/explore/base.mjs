@@ -29,6 +29,19 @@ export function entropy(weights) {
   return weights.reduce((sum, a) => (a > 0 ? sum - (a / total) * Math.log(a / total) : sum), 0);
 }
 
+/** What one row of weights says: its most attended key, that weight, its entropy in nats. */
+export function rowNumbers(weights) {
+  const best = argmax(weights);
+  return { best, largest: weights[best], entropy: entropy(weights) };
+}
+
+/** Means over the rows that attend to anything: mass on the argmax, entropy in nats. */
+export function rowMeans(rows) {
+  const attending = rows.filter((row) => row.some((a) => a > 0)).map(rowNumbers);
+  const mean = (f) => attending.reduce((sum, row) => sum + f(row), 0) / Math.max(attending.length, 1);
+  return { share: mean((row) => row.largest), entropy: mean((row) => row.entropy) };
+}
+
 /** A number in [0, 1) from a seed and a step (mulberry32); Python computes the same. */
 export function uniform(seed, step) {
   const a = (seed * 7919 + step * 104729 + 0x6d2b79f5) | 0;
@@ -280,17 +293,20 @@ export function dataTable({ caption, corner, columns, rows, weights, open = fals
 
 /**
  * Heat map of weights (T, S): source tokens across, target tokens down. Its rows are the options of
- * a list box, so that hover, tap, focus and the arrow keys all choose a target word.
+ * a list box, so that hover, tap, focus and the arrow keys all choose a target word. A cell that is
+ * `hidden` may not be looked at, and is left empty.
  */
-export function heatmap({ source, target, weights, describe, onpick, rings = [] }) {
+export function heatmap({ source, target, weights, describe, onpick, rings = [], label = "Target words", hidden = () => false }) {
   const columns = source.map((token) => h("span", { class: "column" }, h("span", {}, token)));
   const cells = weights.map((row, t) =>
     row.map((a, s) =>
-      h("span", {
-        class: rings.some(([i, j]) => i === t && j === s) ? "cell ring" : "cell",
-        style: { background: viridis(a), "--on": inkOn(a) },
-        title: `${target[t]} → ${source[s]}: ${fixed(a)}`,
-      }),
+      hidden(t, s)
+        ? h("span", { class: "cell none" })
+        : h("span", {
+            class: rings.some(([i, j]) => i === t && j === s) ? "cell ring" : "cell",
+            style: { background: viridis(a), "--on": inkOn(a) },
+            title: `${target[t]} → ${source[s]}: ${fixed(a)}`,
+          }),
     ),
   );
   const rows = target.map((token, t) =>
@@ -314,7 +330,7 @@ export function heatmap({ source, target, weights, describe, onpick, rings = [] 
     {
       class: "words-down",
       role: "listbox",
-      "aria-label": "Target words",
+      "aria-label": label,
       onkeydown: (event) => {
         if (!(event.key in keys)) return;
         event.preventDefault();
@@ -348,6 +364,147 @@ export function heatmap({ source, target, weights, describe, onpick, rings = [] 
     if (focus) rows[t].focus({ preventScroll: false });
   };
   return { node, show };
+}
+
+// ---------------------------------------------------------------- words and their weights
+
+const LONG = 16; // source tokens that fit beside the numbers
+
+/** Tokens as a line of text. */
+export const asText = (tokens) =>
+  tokens
+    .filter((token) => !/^<.*>$/.test(token))
+    .join(" ")
+    .replace(/ ·/g, "")
+    .replace(/ ([.,!?])/g, "$1");
+
+/** A menu of sentences. */
+export function sentenceMenu(texts, onpick) {
+  const id = unique("sentence");
+  const short = (text) => (text.length > 72 ? `${text.slice(0, 70)} …` : text);
+  const select = h(
+    "select",
+    { id, onchange: () => onpick(Number(select.value)) },
+    texts.map((text, i) => h("option", { value: i }, short(text))),
+  );
+  const node = h("div", { class: "field" }, h("label", { for: id }, "Sentence"), select);
+  return { node, show: (index) => (select.value = index) };
+}
+
+/** The numbers beside a heat map: of one row, and means over all rows. */
+export function readout({ keys = "S", whole = "Mean over the sentence" } = {}) {
+  const saying = h("p", { class: "saying" });
+  const number = (name) => h("dd", { class: name });
+  const [largest, spread, ceiling, share, mean] = ["largest", "entropy", "ceiling", "share", "mean-entropy"].map(number);
+  const node = h(
+    "div",
+    { class: "readout" },
+    saying,
+    h(
+      "dl",
+      {},
+      h("dt", {}, "largest weight of this row"),
+      largest,
+      h("dt", {}, "entropy of this row, nats"),
+      spread,
+      h("dt", {}, `most it could be, ln ${keys}`),
+      ceiling,
+    ),
+    h(
+      "div",
+      { class: "whole" },
+      h("p", { class: "name" }, whole),
+      h("dl", {}, h("dt", {}, "share of the mass on the argmax"), share, h("dt", {}, "entropy, nats"), mean),
+    ),
+  );
+  /** All rows (T, S). */
+  const showAll = (rows) => {
+    const means = rowMeans(rows);
+    share.textContent = fixed(means.share);
+    mean.textContent = fixed(means.entropy);
+  };
+  /** One row: the word that asks, what it looks at, and how many keys it may look at. */
+  const show = (word, row, names, allowed = names.length) => {
+    const { best, largest: a, entropy: nats } = rowNumbers(row);
+    saying.replaceChildren(
+      h("strong", { class: "is-query" }, word),
+      a > 0 ? " looks most at " : " looks at nothing",
+      ...(a > 0 ? [h("strong", { class: "is-key" }, names[best])] : []),
+    );
+    largest.textContent = fixed(a);
+    spread.textContent = fixed(nats);
+    ceiling.textContent = fixed(Math.log(allowed));
+  };
+  return { node, show, showAll };
+}
+
+/** What a row says, in a sentence. */
+export function rowText(word, row, names) {
+  const { best, largest: a } = rowNumbers(row);
+  return a > 0 ? `${word}: looks most at ${names[best]}, ${fixed(a)}` : `${word}: looks at nothing`;
+}
+
+/** A translation and where it looked: both sentences, the heat map, its numbers, its table. */
+export function alignment({ from, to, onpick }) {
+  const pair = h("div", { class: "pair" });
+  const map = h("div", { class: "map" });
+  const table = h("div");
+  const numbers = readout();
+  const layout = h("div", { class: "layout" }, map, numbers.node);
+  const node = h(
+    "div",
+    { class: "aligned" },
+    pair,
+    layout,
+    h("p", { class: "hint" }, "Point at a target word, tap it, or move with the up and down arrow keys."),
+    table,
+  );
+  let drawn = null;
+  const pick = (t, focus) => {
+    onpick(t);
+    if (focus) drawn.map.show(t, true);
+  };
+  const lay = ({ source, target, weights }) => {
+    const sourceWords = source.map((token) => h("span", {}, token));
+    const targetWords = target.map((token, t) =>
+      h("span", { onpointerenter: (e) => e.pointerType === "mouse" && pick(t, false), onclick: () => pick(t, true) }, token),
+    );
+    const heat = heatmap({ source, target, weights, describe: (t) => rowText(target[t], weights[t], source), onpick: pick });
+    drawn = { source, target, weights, sourceWords, targetWords, map: heat };
+    pair.replaceChildren(
+      h("span", { class: "name" }, from),
+      h("div", { class: "words source" }, sourceWords),
+      h("span", { class: "name" }, to),
+      h("div", { class: "words target" }, targetWords),
+    );
+    layout.classList.toggle("long", source.length > LONG);
+    map.replaceChildren(heat.node, legend());
+    table.replaceChildren(
+      dataTable({
+        caption: `Attention weights: ${to} words down, ${from} words across`,
+        corner: `${to} \\ ${from}`,
+        columns: source,
+        rows: target,
+        weights,
+        open: table.querySelector("details")?.open ?? false,
+      }),
+    );
+    numbers.showAll(weights);
+  };
+  /** Choose a target word; gives what is to be said of it. */
+  const show = (word) => {
+    const { source, target, weights } = drawn;
+    const t = Math.min(word, target.length - 1);
+    drawn.map.show(t, false);
+    drawn.sourceWords.forEach((each, s) => {
+      each.style.setProperty("--shade", viridis(weights[t][s]));
+      each.style.setProperty("--on", inkOn(weights[t][s]));
+    });
+    drawn.targetWords.forEach((each, i) => each.classList.toggle("chosen", i === t));
+    numbers.show(target[t], weights[t], source);
+    return `${rowText(target[t], weights[t], source)}; entropy ${fixed(entropy(weights[t]))} nats.`;
+  };
+  return { node, lay, show };
 }
 
 // ---------------------------------------------------------------- the look
@@ -467,6 +624,7 @@ const LOOK = `
 .attn .heatmap .cell {
   position: relative; aspect-ratio: 1; border-radius: 3px; border: 1px solid var(--cell-edge); transition: background 0.2s;
 }
+.attn .heatmap .cell.none { border-style: dashed; border-color: var(--line); opacity: 0.55; }
 .attn .heatmap .cell.best::after, .attn .heatmap .cell.ring::before {
   content: ""; position: absolute; border-radius: 50%; background: var(--on);
   inset: 36%;
@@ -475,6 +633,29 @@ const LOOK = `
 .attn .heatmap .word[aria-selected="true"] { box-shadow: 0 0 0 2px var(--query); }
 .attn .heatmap .word[aria-selected="true"] .token { font-weight: 700; color: var(--query-ink); }
 .attn .heatmap .column.best span { font-weight: 700; color: var(--key-ink); }
+.attn .aligned { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
+.attn .field { display: grid; gap: 0.25rem; justify-items: start; grid-template-columns: minmax(0, 1fr); }
+.attn .field label { margin: 0; }
+.attn .aligned .pair { display: grid; gap: 0.7rem; grid-template-columns: max-content minmax(0, 1fr); align-items: baseline; }
+.attn .aligned .words { display: flex; flex-wrap: wrap; gap: 0.15rem 0.2rem; line-height: 1.5; }
+.attn .aligned .words span { padding: 0.02rem 0.34rem; border-radius: 5px; border: 1px solid transparent; transition: background 0.2s; }
+.attn .aligned .source span { background: var(--shade); color: var(--on); border-color: var(--cell-edge); }
+.attn .aligned .target span { cursor: pointer; }
+.attn .aligned .target span:hover { border-color: var(--soft); }
+.attn .aligned .target span.chosen { border-color: var(--query); box-shadow: inset 0 0 0 1px var(--query); color: var(--query-ink); font-weight: 700; }
+.attn .aligned .layout { display: grid; gap: 1rem 2rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
+@container (min-width: 37rem) { .attn .aligned .layout:not(.long) { grid-template-columns: minmax(0, auto) minmax(13rem, 17rem); justify-content: space-between; } }
+.attn .aligned .long .readout { order: -1; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); align-items: start; column-gap: 2rem; }
+.attn .aligned .long .whole { border: 0; padding: 0; }
+.attn .aligned .long .saying { grid-column: 1 / -1; }
+.attn .aligned .map { display: grid; gap: 0.7rem; justify-items: start; min-width: 0; }
+.attn .aligned .readout { display: grid; gap: 0.9rem; padding: 0.9rem 1rem; border-radius: 10px; background: var(--sunk); }
+.attn .aligned .saying { font-size: 1.08em; overflow-wrap: anywhere; }
+.attn .aligned dl { display: grid; grid-template-columns: 1fr max-content; gap: 0.2rem 1rem; margin: 0; align-items: baseline; }
+.attn .aligned dt { margin: 0; font-weight: 400; color: var(--soft); font-size: 0.9em; }
+.attn .aligned dd { margin: 0; text-align: right; font-size: 1.12em; font-weight: 600; }
+.attn .aligned .whole { border-top: 1px solid var(--line); padding-top: 0.8rem; }
+.attn .aligned .whole dd { font-weight: 400; font-size: 1em; }
 @media (prefers-reduced-motion: reduce) { .attn * { transition: none !important; } }
 @container (max-width: 30rem) { .attn .data :is(td, th) { padding: 0.25rem 0.35rem; } }
 `;

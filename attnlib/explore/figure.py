@@ -26,8 +26,8 @@ def modules() -> dict[str, str]:
     A page or a notebook loads a module from a blob, from which a relative import cannot work: what
     the figures share takes the place of the line that imports it.
 
-    >>> sorted(modules())
-    ['alignment', 'caption_steps', 'five_dials', 'local_windows', 'soft_hard', 'softmax_lookup']
+    >>> print(*sorted(modules()))
+    alignment caption_steps five_dials heads local_windows models positions soft_hard softmax_lookup
     """
     base = (HERE / BASE).read_text("utf-8")
     sources = {}
