@@ -1,13 +1,15 @@
 """The shipped models: a folder each, of weights, a tokenizer and a card.
 
-``attnlib/weights/NAME/`` holds ``model.safetensors`` (float16 on disk, float32 once loaded; no
-pickle), ``tokenizer.json`` and ``card.json``. The card says what the model is, how it was trained
-and how well it does, and holds the sha256 of the other two, checked at every load::
+``attnlib/weights/NAME/`` holds ``model.safetensors`` (float16 on disk, or 8 bits where the card
+says so, float32 once loaded; no pickle), ``tokenizer.json`` and ``card.json``. The card says what
+the model is, how it was trained and how well it does, and holds the sha256 of the other two,
+checked at every load::
 
     {"name": "en-fr-bahdanau", "languages": ["en", "fr"],
      "architecture": "translator",   # one of ARCHITECTURES; where there is none: translator
      "model": {...},         # its arguments
      "metrics": {"test_2016_flickr.bleu": 54.0, ...}, "signatures": {...},   # same keys, flat
+     "bits": 8,              # of each number of a matrix; where there is none: 16
      "sha256": {"model.safetensors": "...", "tokenizer.json": "..."},        # written by save
      ...}                    # data, licence, config, seed, device, seconds, limits
 
@@ -43,6 +45,8 @@ from attnlib.transformer import Transformer
 
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.json"
+BITS = (16, 8)  # a number of a matrix
+SCALE = ".scale"  # ends the name of the scales of a matrix of 8 bits
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
 BATCH = 50  # sentences decoded together
 PICTURES = 100  # or pictures
@@ -68,6 +72,21 @@ class Translation:
     target_tokens: list[str]  # T subwords, without </s>
     weights: np.ndarray  # (T, S)
     score: float  # log-probability over the length penalty, in nats; see decoding
+
+
+@dataclass(frozen=True)
+class HeadsFound:
+    """Where every head of a transformer looked, its L blocks and H heads.
+
+    The last source token is </s>. In `decoder` and `cross` row t is the query that predicts target
+    token t; key t' of `decoder` is the word given there, which is target token t' - 1, or <s>.
+    """
+
+    source_tokens: list[str]  # S subwords, </s> the last
+    target_tokens: list[str]  # T subwords, without </s>
+    encoder: np.ndarray  # (L, H, S, S)
+    decoder: np.ndarray  # (L, H, T, T)
+    cross: np.ndarray  # (L, H, T, S)
 
 
 @dataclass(frozen=True)
@@ -158,40 +177,45 @@ class Pretrained:
             If the numbers differ, or a sentence is empty or longer than 199 subwords; if the model
             is no translator.
         """
-        self._must_be("translator")
-        if len(sources) != len(targets):
-            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
-        pairs = []
-        for number, pair in enumerate(zip(sources, targets, strict=True), start=1):
-            ids = [self.tokenizer.encode(sentence) for sentence in pair]
-            for side, found in zip(("source", "target"), ids, strict=True):
-                if not 0 < len(found) < MAX_SOURCE:
-                    raise ValueError(
-                        f"the {side} of pair {number} has {len(found)} subwords, "
-                        f"wanted 1 to {MAX_SOURCE - 1}"
-                    )
-            pairs.append(ids)
         results = {}
-        device = next(self.model.parameters()).device
-        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]))
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            batch = collate([pairs[i] for i in rows]).to(device)
+        for rows, batch in self._forced(sources, targets):
             with torch.no_grad():
                 logits, weights = self.model(batch.source, batch.source_lengths, batch.target_in)
                 chosen = logits.log_softmax(-1).gather(-1, batch.target_out[..., None])[..., 0]
             for row, i in enumerate(rows):
-                source, target = pairs[i]
-                S, T = len(source) + 1, len(target)
+                S, T = int(batch.source_lengths[row]), int(batch.target_lengths[row]) - 1
                 results[i] = Translation(
                     sources[i],
                     targets[i],
-                    [*self.tokenizer.tokens(source), SPECIALS[EOS]],
-                    self.tokenizer.tokens(target),
+                    self.tokenizer.tokens(batch.source[row, :S].tolist()),
+                    self.tokenizer.tokens(batch.target_in[row, 1 : T + 1].tolist()),
                     weights[row, :T, :S].cpu().numpy(),
                     float(chosen[row, : T + 1].sum()),
                 )
-        return [results[i] for i in range(len(pairs))]
+        return [results[i] for i in range(len(results))]
+
+    def looks(self, sources: Sequence[str], targets: Sequence[str]) -> list[HeadsFound]:
+        """Where every head of a transformer looks, made to write given translations, as `align`.
+
+        Raises
+        ------
+        ValueError
+            As `align`; if the model is no transformer.
+        """
+        results = {}
+        for rows, batch in self._forced(sources, targets, "transformer"):
+            with torch.no_grad():
+                found = self.model.looks(batch.source, batch.source_lengths, batch.target_in)
+            for row, i in enumerate(rows):
+                S, T = int(batch.source_lengths[row]), int(batch.target_lengths[row]) - 1
+                results[i] = HeadsFound(
+                    self.tokenizer.tokens(batch.source[row, :S].tolist()),
+                    self.tokenizer.tokens(batch.target_in[row, 1 : T + 1].tolist()),
+                    found.encoder[row, :, :, :S, :S].cpu().numpy(),
+                    found.decoder[row, :, :, :T, :T].cpu().numpy(),
+                    found.cross[row, :, :, :T, :S].cpu().numpy(),
+                )
+        return [results[i] for i in range(len(results))]
 
     def caption(self, pictures: Sequence[np.ndarray] | Tensor, beam: int = 5) -> list[CaptionFound]:
         """Caption pictures with beam search; the results are in the order of the input.
@@ -288,13 +312,34 @@ class Pretrained:
 
     def _must_be(self, role: str) -> None:
         kind = type(self._inner).__name__.lower()
-        if ROLES[kind] != role:
+        if role not in (kind, ROLES[kind]):
             raise ValueError(f"{self.name} is a {kind}: this is for a {role}")
 
     @property
     def _inner(self) -> nn.Module:
         """The model itself, where `model` is one that samples."""
         return self.model.model if isinstance(self.model, Sampled) else self.model
+
+    def _forced(self, sources, targets, kind="translator"):
+        """Rows and batches of pairs, those of like length together."""
+        self._must_be(kind)
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
+        pairs = []
+        for number, pair in enumerate(zip(sources, targets, strict=True), start=1):
+            ids = [self.tokenizer.encode(sentence) for sentence in pair]
+            for side, found in zip(("source", "target"), ids, strict=True):
+                if not 0 < len(found) < MAX_SOURCE:
+                    raise ValueError(
+                        f"the {side} of pair {number} has {len(found)} subwords, "
+                        f"wanted 1 to {MAX_SOURCE - 1}"
+                    )
+            pairs.append(ids)
+        device = next(self.model.parameters()).device
+        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            yield rows, collate([pairs[i] for i in rows]).to(device)
 
     def _search(self, encoded, beam):
         """The best hypothesis of each id sequence; at most twice its length and ten."""
@@ -378,8 +423,7 @@ def read(folder: Path | str) -> Pretrained:
     with torch.random.fork_rng(devices=[]):
         model = build(card.get("architecture", "translator"), card["model"])
     tokenizer = Tokenizer.load(folder / TOKENIZER, card["model"]["vocab_size"])
-    weights = safetensors.torch.load_file(folder / MODEL)
-    model.load_state_dict({key: value.float() for key, value in weights.items()})
+    model.load_state_dict(unpacked(safetensors.torch.load_file(folder / MODEL)))
     return Pretrained(card["name"], model.eval(), tokenizer, card)
 
 
@@ -626,25 +670,25 @@ def alignment_error(
 def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict) -> None:
     """Write a model's folder; the card gets the checksums, and is written last.
 
-    The weights are rounded to float16, so measure what the card claims on what `read` gives back
+    The weights are rounded (`packed`), so measure what the card claims on what `read` gives back
     (saving that again changes no byte), then `save` with the metrics; see `evaluate`.
 
     Parameters
     ----------
     folder : path
         ``attnlib/weights/NAME`` for a model to ship; made if need be.
-    model : Translator or Captioner
+    model : Translator, Transformer or Captioner
     tokenizer : Tokenizer
     card : dict
         Must hold ``name``, ``languages`` (source, target; of a captioner one) and ``model`` (the
         arguments that build the model); ``metrics`` and ``signatures``, where given, are flat with
-        the same keys.
+        the same keys; ``bits`` are 16 unless given.
 
     Raises
     ------
     ValueError
-        If the card lacks an entry, a metric is no number or has no signature, or a weight does not
-        fit float16.
+        If the card lacks an entry, a metric is no number or has no signature, the bits are neither
+        16 nor 8, or a weight does not fit float16.
     """
     missing = [key for key in ("name", "languages", "model") if key not in card]
     if missing:
@@ -656,15 +700,12 @@ def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict)
     for key, value in metrics.items():
         if not isinstance(value, Real):
             raise ValueError(f"metrics must be numbers, {key} is a {type(value).__name__}")
-    weights = {key: value.detach().cpu().half() for key, value in model.state_dict().items()}
-    for key, value in weights.items():
-        if not value.isfinite().all():
-            raise ValueError(f"{key} holds a number that float16 cannot")
+    weights = packed(model.state_dict(), card.get("bits", BITS[0]))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder / (TOKENIZER + ".part"))
     content = {
-        MODEL: safetensors.torch.save({key: value.contiguous() for key, value in weights.items()}),
+        MODEL: safetensors.torch.save(weights),
         TOKENIZER: (folder / (TOKENIZER + ".part")).read_bytes(),
     }
     checksums = {file: _sha256(data) for file, data in content.items()}
@@ -673,6 +714,52 @@ def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict)
     for file, data in content.items():
         (folder / (file + ".part")).write_bytes(data)
         os.replace(folder / (file + ".part"), folder / file)
+
+
+def packed(weights: dict[str, Tensor], bits: int = 16) -> dict[str, Tensor]:
+    """Weights as they are stored: in float16, or matrices in 8 bits.
+
+    A row of such a matrix is whole numbers from -127 to 127 and a scale, the largest of the row
+    over 127 rounded to bfloat16: so what is unpacked and packed again is the same. Vectors and
+    kernels stay in float16.
+
+    Raises
+    ------
+    ValueError
+        If `bits` is neither 16 nor 8, or a weight does not fit float16.
+
+    Examples
+    --------
+    >>> row = {"W": torch.tensor([[0.5, -1.0, 0.003]])}
+    >>> packed(row, bits=8)["W"]
+    tensor([[  64, -127,    0]], dtype=torch.int8)
+    >>> unpacked(packed(row, bits=8))["W"].round(decimals=2)
+    tensor([[ 0.5000, -1.0000,  0.0000]])
+    """
+    if bits not in BITS:
+        raise ValueError(f"weights are stored in 16 or 8 bits, not {bits}")
+    stored = {}
+    for key, value in weights.items():
+        value = value.detach().cpu().contiguous()
+        half = value.half()
+        if not half.isfinite().all():
+            raise ValueError(f"{key} holds a number that float16 cannot")
+        if bits == 16 or value.dim() != 2:
+            stored[key] = half
+            continue
+        scale = (value.abs().amax(1, keepdim=True) / 127).bfloat16()
+        whole = (value / scale.float().clamp(min=1e-30)).round().clamp(-127, 127)
+        stored[key], stored[key + SCALE] = whole.to(torch.int8), scale
+    return stored
+
+
+def unpacked(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `packed` stored, in float32."""
+    return {
+        key: value.float() * stored[key + SCALE].float() if key + SCALE in stored else value.float()
+        for key, value in stored.items()
+        if not key.endswith(SCALE)
+    }
 
 
 def _folder(name: str) -> Path:

@@ -48,6 +48,7 @@ CHECKPOINT = "checkpoint.pt"
 NETWORKS = {"recurrent": "translator", "transformer": "transformer"}
 SCHEDULES = ("cosine", "inverse_sqrt")
 MANY = 20  # files that a card lists one by one
+EIGHT_BITS = {"hansards-bahdanau"}  # shipped with 8 bits a number: all have to fit 40 MB
 FIRST = 200  # test sentences or pictures: few enough to try again, for a test of the card
 LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s", "seconds")
 
@@ -1104,7 +1105,7 @@ def check_shippable(config: RunConfig) -> None:
 
 
 def ship(run: Run, folder: Path | str) -> dict:
-    """Write a finished run as a model folder, measured after rounding to float16; its card.
+    """Write a finished run as a model folder, measured after the rounding of its weights; its card.
 
     The measuring is done in full float32, whatever the training allowed itself: beam search turns
     a rounding of bf16 into another word, and the card would hold on one kind of processor only.
@@ -1124,6 +1125,7 @@ def ship(run: Run, folder: Path | str) -> dict:
         "languages": ["en"] if pictures else [config.source, config.target],
         **({"pictures": config.data} if pictures else {}),
         "model": config.model(len(tokenizer)),
+        **({"bits": 8} if config.name in EIGHT_BITS else {}),
         "parameters": sum(p.numel() for p in model.parameters()),
         "config": dataclasses.asdict(config),
         "command": " && ".join(

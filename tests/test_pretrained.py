@@ -11,6 +11,7 @@ from attnlib.data import corpora, hansards
 from attnlib.data.tokenizer import BOS, EOS, Tokenizer
 from attnlib.decoding import greedy
 from attnlib.seq2seq import Translator
+from attnlib.transformer import Transformer
 
 SENTENCES = ["A man in a red shirt rides a bike.", "Two dogs run.", "A dog runs on the red grass."]
 SIZES = {"width": 8, "hidden": 6, "timing": "before", "score": "additive"}
@@ -54,6 +55,36 @@ def test_what_is_saved_comes_back(shipped, tokenizer):
         "card.json", "model.safetensors", "tokenizer.json"]  # fmt: skip
 
 
+def test_eight_bits_are_half_the_size_and_a_127th_of_a_row_away(tmp_path, tokenizer):
+    arguments = {"vocab_size": len(tokenizer), **SIZES}
+    torch.manual_seed(4)
+    model = Translator(**arguments)
+    with torch.no_grad():
+        model.embedding.weight[5] = 0.0  # a row with nothing to scale
+        model.embedding.weight[6] *= 1e-6
+    folder = tmp_path / "en-fr-small"
+    written = {**card("en-fr-small"), "model": arguments, "bits": 8}
+    pretrained.save(folder, model, tokenizer, written)
+    first = (folder / "model.safetensors").read_bytes()
+    loaded = pretrained.read(folder)
+    matrices = 0
+    for (key, got), want in zip(loaded.model.state_dict().items(), model.state_dict().values()):
+        assert got.dtype == torch.float32
+        if want.dim() == 2:
+            matrices += want.numel()
+            step = want.abs().amax(1, keepdim=True) / 127  # rounded by at most half of one
+            assert ((got - want).abs() <= 0.51 * step).all(), key
+            assert not torch.equal(got, want.half().float())
+        else:
+            assert torch.equal(got, want.half().float()), key
+    rest = sum(p.numel() for p in model.parameters()) - matrices
+    assert len(first) < 1.2 * matrices + 2 * rest + 6000
+    pretrained.save(folder, loaded.model, tokenizer, written)
+    assert (folder / "model.safetensors").read_bytes() == first
+    with pytest.raises(ValueError, match="stored in 16 or 8 bits, not 4"):
+        pretrained.save(folder, model, tokenizer, {**written, "bits": 4})
+
+
 def test_forced_decoding_is_the_model_step_by_step(shipped):
     """Row t of the weights is the step that wrote token t; the score is the sum of those steps."""
     loaded = pretrained.load("en-fr-tiny")
@@ -73,6 +104,28 @@ def test_forced_decoding_is_the_model_step_by_step(shipped):
         assert found.source_tokens[-1] == "</s>" and found.target_tokens[-1] != "</s>"
         assert found.weights.shape == (len(found.target_tokens), len(found.source_tokens))
         model.float()
+
+
+def test_where_all_heads_look_is_found_a_sentence_at_a_time(shipped, tokenizer):
+    """In a padded batch as alone; the last block's mean over heads is what `align` gives."""
+    with pytest.raises(ValueError, match="en-fr-tiny is a translator: this is for a transformer"):
+        pretrained.load("en-fr-tiny").looks(["A man."], ["A man."])
+    torch.manual_seed(4)
+    model = Transformer(len(tokenizer), width=8, layers=2, heads=2, feed_forward=8).eval()
+    loaded = pretrained.Pretrained("tiny", model, tokenizer, {})
+    sources, targets = SENTENCES, ["Two red dogs.", "A shirt runs on.", "A man."]
+    aligned = loaded.align(sources, targets)
+    for found, forced, x, y in zip(loaded.looks(sources, targets), aligned, sources, targets):
+        source, target = [*tokenizer.encode(x), EOS], [BOS, *tokenizer.encode(y)]
+        S, T = len(source), len(target) - 1
+        assert found.source_tokens == forced.source_tokens
+        assert found.target_tokens == forced.target_tokens == tokenizer.tokens(target[1:])
+        looks = model.looks(torch.tensor([source]), torch.tensor([S]), torch.tensor([target[:-1]]))
+        for name, shape in (("encoder", (S, S)), ("decoder", (T, T)), ("cross", (T, S))):
+            got = getattr(found, name)
+            assert got.shape == (2, 2, *shape)
+            np.testing.assert_allclose(got, getattr(looks, name)[0].detach(), atol=1e-6)
+        np.testing.assert_allclose(found.cross[-1].mean(0), forced.weights, atol=1e-6)
 
 
 def test_forced_decoding_refuses_what_it_cannot_align(shipped):
