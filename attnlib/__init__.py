@@ -9,6 +9,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``windows``             the window dial: which keys may be looked at?
 ``selection``           the selection dial: an average, or a choice?
 ``attention``           the three together: ``Attention``; ``MultiHeadAttention``
+``writer``              what all models share: embedding, output layer, writing word by word
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
 ``captioning``          show, attend and tell: an eye, and a decoder that looks where it writes
 ``transformer``         positions, blocks, encoder-decoder and language model, with their caches

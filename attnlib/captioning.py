@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from attnlib.attention import Attention
-from attnlib.seq2seq import TIMINGS, Memory, Writer, embedding_table, make_attention
+from attnlib.seq2seq import TIMINGS, Memory, make_attention
+from attnlib.writer import Writer, embedding_table
 
 BODIES = {  # by pixels a side of a cell: channels, kernel, stride of each layer but the last
     8: ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2)),

@@ -40,8 +40,9 @@ from attnlib.data.batches import collate, pad
 from attnlib.data.grammar import Verdict
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
-from attnlib.seq2seq import Sampled, Translator
+from attnlib.seq2seq import Translator
 from attnlib.transformer import Transformer
+from attnlib.writer import Sampled
 
 WEIGHTS = Path(__file__).parent / "weights"
 MODEL, TOKENIZER, CARD = "model.safetensors", "tokenizer.json", "card.json"

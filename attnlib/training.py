@@ -1107,9 +1107,6 @@ def check_shippable(config: RunConfig) -> None:
 def ship(run: Run, folder: Path | str) -> dict:
     """Write a finished run as a model folder, measured after the rounding of its weights; its card.
 
-    The measuring is done in full float32, whatever the training allowed itself: beam search turns
-    a rounding of bf16 into another word, and the card would hold on one kind of processor only.
-
     Raises
     ------
     ValueError
@@ -1148,12 +1145,24 @@ def ship(run: Run, folder: Path | str) -> dict:
     }
     pretrained.save(folder, model, tokenizer, card)
     shipped = pretrained.read(folder)
-    if pictures:
-        val = dataclasses.replace(run.data, tokenizer=tokenizer).validation()
-    else:
+    card["metrics"], card["signatures"] = measured(shipped, run.data if pictures else None)
+    pretrained.save(folder, model, tokenizer, card)
+    return card
+
+
+def measured(shipped: pretrained.Pretrained, data: Pictured | None = None) -> tuple[dict, dict]:
+    """The metrics of a model's card, and how each was measured; a captioner needs its run's data.
+
+    In full float32, whatever the training allowed itself: beam search turns a rounding of bf16 into
+    another word, and the card would hold on one kind of processor only.
+    """
+    config, tokenizer = RunConfig(**shipped.card["config"]), shipped.tokenizer
+    if data is None:
         corpus = load_corpus(config, "val")
         pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
         val = Prepared(tokenizer, [], pairs).validation()
+    else:
+        val = dataclasses.replace(data, tokenizer=tokenizer).validation()
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -1162,19 +1171,18 @@ def ship(run: Run, folder: Path | str) -> dict:
     finally:
         torch.set_float32_matmul_precision(allowed)
     unit = "word" if config.data in images.GENERATED else "subword"
-    card["metrics"] = {"val.loss": round(loss, 4)}
-    card["signatures"] = {"val.loss": f"cross-entropy on gold prefixes, nats a {unit}"}
+    values = {"val.loss": round(loss, 4)}
+    signatures = {"val.loss": f"cross-entropy on gold prefixes, nats a {unit}"}
     scores = found.scores
-    if not pictures:
+    if data is None:
         first = metrics.bleu(found.hypotheses[:FIRST], found.references[:FIRST])
         scores = scores | {f"{found.test_set}.bleu_first_{FIRST}": first}
     for name, score in scores.items():
         percent = "bleu" in name or name.endswith(".chrf")  # out of 100; the others out of 1
-        card["metrics"][name] = round(score.value, 2 if percent else 4)
+        values[name] = round(score.value, 2 if percent else 4)
         how = "forced decoding" if name.endswith(".aer") else "beam 5"
-        card["signatures"][name] = f"{how}, {score.signature}"
-    pretrained.save(folder, model, tokenizer, card)
-    return card
+        signatures[name] = f"{how}, {score.signature}"
+    return values, signatures
 
 
 def provenance(config: RunConfig) -> dict[str, str]:

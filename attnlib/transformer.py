@@ -9,7 +9,7 @@ dials are new:
   keys; ``none`` says nothing, to see what is lost;
 * **norm**: ``before`` each sublayer (pre-norm) or ``after`` it (post-norm, the paper's).
 
-`Transformer` is a `seq2seq.Writer` as the recurrent translator is: `training`, `decoding` and
+`Transformer` is a `writer.Writer` as the recurrent translator is: `training`, `decoding` and
 `pretrained` serve both. `LanguageModel` is one stack of the same blocks.
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from attnlib import windows
 from attnlib.attention import Attention, Heads, MultiHeadAttention
 from attnlib.masks import padding_mask
-from attnlib.seq2seq import Writer, check_source, embedding_table
+from attnlib.writer import Tied, Writer, check_source, embedding_table
 
 NORMS = ("before", "after")
 BASE = 10000.0  # of the wavelengths: from 2 pi to BASE times that
@@ -581,7 +581,7 @@ class Transformer(Writer):
         return Memory(annotations, self.decoder.prepare(annotations), mask), looked
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Tied):
     r"""One stack that writes on from what was written, :math:`p(y_t | y_{<t})`.
 
     The decoder of a transformer without a source (Liu et al. 2018, section 4.2.2); with the window
@@ -668,10 +668,6 @@ class LanguageModel(nn.Module):
             )
         vectors, _, _, caches = self.stack(self.embedding(token).unsqueeze(1), caches=state.caches)
         return self.output(vectors.squeeze(1)), State(caches)
-
-    def output(self, vectors: Tensor) -> Tensor:
-        """Logits (..., V) of vectors (..., D)."""
-        return nn.functional.linear(vectors, self.embedding.weight, self.bias)
 
     def forward(self, words: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) of ids (B, T), each for the word after it, or for itself if not causal.

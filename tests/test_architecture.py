@@ -12,6 +12,7 @@ LAYERS = {
     "windows": 1,
     "selection": 1,
     "attention": 2,
+    "writer": 2,
     "seq2seq": 3,
     "captioning": 4,
     "transformer": 4,

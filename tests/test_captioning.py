@@ -21,8 +21,8 @@ from attnlib.captioning import (
     told_where,
 )
 from attnlib.decoding import beam_search, greedy
-from attnlib.seq2seq import Sampled
 from attnlib.training import Objective
+from attnlib.writer import Sampled
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11

@@ -15,7 +15,7 @@ from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS, Tokenizer
 from attnlib.decoding import beam_search, greedy, select
 from attnlib.metrics import exact_match
-from attnlib.seq2seq import Sampled, Translator
+from attnlib.seq2seq import Translator
 from attnlib.training import Objective, Run, RunConfig
 from attnlib.transformer import (
     NORMS,
@@ -27,6 +27,7 @@ from attnlib.transformer import (
     Transformer,
 )
 from attnlib.windows import WINDOWS
+from attnlib.writer import Sampled
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11
