@@ -8,8 +8,9 @@ It puts together, for every model whose name begins with ``en-fr``:
 
 * from its card: three BLEUs and chrF (test_2016_flickr, beam 5), parameters, training seconds, and
   what it was trained on;
-* sentences/s, greedy and beam 5: all models take turns on the same test sentences, one thread, in
-  batches as `pretrained` makes them; the best of several rounds;
+* sentences/s, greedy and beam 5: all models take turns on the same test sentences, in batches as
+  `pretrained` makes them; the best of several rounds. The seconds are the processor's, of one
+  thread, so that what else a machine is busy with counts little;
 * the alignment error of its attention, in forced decoding of the references, against silver links
   (`sweep.silver`); and against people's links on the Hansards, which none of these models was
   trained on. Of a transformer there is an error for the mean of each layer's heads and for each
@@ -63,15 +64,15 @@ def from_card(card: dict) -> dict:
 
 
 def speeds(models: dict[str, pretrained.Pretrained]) -> dict:
-    """Sentences/s of all models in turns, the best of the rounds."""
+    """Sentences a second of processor time, all models in turns, the best of the rounds."""
     sentences = multi30k(TEST).source[:TIMED]
     best = {name: {"greedy": 0.0, f"beam {BEAM}": 0.0} for name in models}
     for _ in range(ROUNDS):
         for kind, beam in (("greedy", 1), (f"beam {BEAM}", BEAM)):
             for name, model in models.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 model.translate(sentences, beam)
-                rate = round(len(sentences) / (time.perf_counter() - start), 1)
+                rate = round(len(sentences) / (time.process_time() - start), 1)
                 best[name][kind] = max(best[name][kind], rate)
     return best
 
