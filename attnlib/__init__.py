@@ -24,7 +24,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``training``            one loop, one frozen description of a run, exact resume
 ``pretrained``          the shipped models: ``load("en-fr-bahdanau")``
 ``explore``             interactive figures
-``cli``                 ``attnlib translate | evaluate | train | info``
+``cli``                 ``attnlib translate | compare | caption | evaluate | train | info``
 ======================  ===================================================================
 
 Nothing is re-exported here: ``from attnlib.attention import Attention`` says where a thing lives.

@@ -1,4 +1,4 @@
-"""The command line: ``attnlib translate | caption | evaluate | train | info``.
+"""The command line: ``attnlib translate | compare | caption | evaluate | train | info``.
 
 What goes wrong is said in one line on standard error, with exit code 2. Heavy modules are imported
 by the command that needs them, so that ``attnlib --help`` is quick.
@@ -14,6 +14,7 @@ from pathlib import Path
 from attnlib import __version__
 
 TRANSLATOR, CAPTIONER = "en-fr-bahdanau", "scenes-soft"  # unless --model says another
+PAIR = "en-fr"  # unless --pair does
 DOES = {"translator": "translate", "captioner": "caption"}
 
 
@@ -65,6 +66,18 @@ def translate(arguments: argparse.Namespace) -> None:
             print(alignment_text(*_words(found)), end="\n\n")
         if arguments.plot:
             _plot(found, arguments.plot)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Print what several models make of each sentence, below one another."""
+    sentences = arguments.text or _stdin()
+    names = _of_pair(arguments.pair) if arguments.models is None else arguments.models.split(",")
+    loaded = {name: _load(name, "translator") for name in map(str.strip, names)}
+    found = {name: model.translate(sentences, arguments.beam) for name, model in loaded.items()}
+    for number, sentence in enumerate(sentences):
+        if number:
+            print()
+        print(comparison_text(sentence, {name: every[number] for name, every in found.items()}))
 
 
 def caption(arguments: argparse.Namespace) -> None:
@@ -165,6 +178,37 @@ def alignment_text(weights, source: list[str], target: list[str], width: int | N
     return "\n".join(lines)
 
 
+def comparison_text(source: str, found: dict, width: int | None = None) -> str:
+    """A sentence over its translations, `found` by the names of models, as text.
+
+    Before a translation stands its log-probability a subword, </s> counted, in nats; an empty one
+    has none. Lines are broken at `width` columns (the terminal's; where there is none, nowhere).
+
+    >>> from attnlib.pretrained import Translation
+    >>> good = Translation("Two dogs run.", "Deux chiens courent.", [], ["_"] * 4, None, -0.4)
+    >>> print(comparison_text("Two dogs run.", {"one": good}, width=26))
+          log p  Two dogs run.
+    one   -0.11  Deux chiens
+                 courent.
+    """
+    from attnlib import decoding
+
+    width = shutil.get_terminal_size((0, 24)).columns if width is None else width
+    first = max(map(_width, found))
+    rows = [("", "log p", source)]
+    for name, each in found.items():
+        length = len(each.target_tokens) + 1
+        mean = each.score * decoding.length_penalty(length, decoding.ALPHA) / length
+        rows.append((name, f"{mean:.2f}" if each.target_tokens else "", each.text))
+    lines = []
+    for name, mean, text in rows:
+        before = f"{_fill(name, first)}  {mean:>6}  "
+        for part in _broken(text, width - _width(before) if width else 0):
+            lines.append((before + part).rstrip())
+            before = " " * _width(before)
+    return "\n".join(lines)
+
+
 def looks_text(weights, words: list[str], grid: tuple[int, int], side: int) -> str:
     """Where a caption's words looked: for each the cell with most weight, and what pixels it has.
 
@@ -244,6 +288,22 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=translate)
 
     command = commands.add_parser(
+        "compare",
+        help="translate sentences with several models, to compare",
+        description="Translate sentences given as arguments, or the lines of standard input, with "
+        "every shipped model of a pair of languages, or with those that are named. log p is the "
+        "log-probability a subword that a model gives its own translation, in nats.",
+    )
+    command.add_argument("text", nargs="*", metavar="SENTENCE")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument(
+        "--pair", default=PAIR, help="models whose names begin so (default: %(default)s)"
+    )
+    which.add_argument("--models", metavar="A,B", help="names or folders, with commas between")
+    command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
+    command.set_defaults(command=compare)
+
+    command = commands.add_parser(
         "caption",
         help="say what images show",
         description="Caption image files, in any format that Pillow reads. What is grey, has "
@@ -310,6 +370,18 @@ def _load(name: str, role: str | None = None):
             f"{role}s: {', '.join(right) or 'none'}"
         )
     return loaded
+
+
+def _of_pair(pair: str) -> list[str]:
+    """The shipped models that are named after two languages, say en-fr."""
+    from attnlib import pretrained
+
+    pairs = {name: "-".join(pretrained.card(name)["languages"]) for name in pretrained.names()}
+    pairs = {name: both for name, both in pairs.items() if name.startswith(both + "-")}
+    if pair not in pairs.values():
+        have = ", ".join(dict.fromkeys(pairs.values())) or "none"
+        raise ValueError(f"no model for the language pair {pair}; pairs: {have}")
+    return [name for name, both in pairs.items() if both == pair]
 
 
 def _kind(card: dict) -> str:
@@ -413,6 +485,18 @@ def _width(text: str) -> int:
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     marks = sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in text)
     return len(text) + wide - marks
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Lines of at most so many columns, unless a word is longer; all in one where it is 0."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and width and _width(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _fill(text: str, width: int, right: bool = False) -> str:

@@ -11,7 +11,8 @@ import torch
 
 from attnlib import cli, metrics, pretrained
 from attnlib.data import corpora
-from attnlib.data.tokenizer import Tokenizer
+from attnlib.data.tokenizer import EOS, Tokenizer
+from attnlib.decoding import beam_search
 from attnlib.seq2seq import Translator
 
 SENTENCES = ["A man in a red shirt rides a bike.", "Two dogs run.", "A dog runs on the red grass."]
@@ -114,6 +115,58 @@ def test_alignment_text_by_hand():
     assert cli.alignment_text(np.zeros((0, 2)), ["the", "red"], [], width=20) == ""
 
 
+def test_compare_sets_all_models_of_a_pair_side_by_side(capsys):
+    blocks = ok(capsys, "compare", *SENTENCES[:2]).split("\n\n")
+    assert len(blocks) == 2
+    names = ["en-fr-bahdanau", "en-fr-fixed"]
+    models = [pretrained.load(name) for name in names]
+    for sentence, block in zip(SENTENCES, blocks):
+        heading, *rows = block.rstrip("\n").split("\n")
+        column = heading.index(sentence)
+        assert heading.split() == ["log", "p", *sentence.split()]
+        assert [row.split()[0] for row in rows] == names
+        for row, model in zip(rows, models, strict=True):
+            found = model.translate([sentence])[0]
+            assert row[column:] == found.text and row[column - 1] == " "
+            source = torch.tensor([[*model.tokenizer.encode(sentence), EOS]])
+            length = torch.tensor([source.shape[1]])
+            ((best, *_),) = beam_search(model.model, source, length, 2 * int(length) + 10)
+            assert model.tokenizer.decode(best.ids) == found.text
+            assert row.split()[1] == f"{best.logprob / (len(best.ids) + 1):.2f}"
+
+
+def test_compare_takes_named_models_in_their_order_and_lines(capsys, weights, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Two dogs run.\n\n"))
+    folder = str(weights / "en-fr-bahdanau")
+    out = ok(capsys, "compare", "--models", f"en-fr-fixed, {folder},en-fr-fixed", "--beam", "1")
+    first, empty = out.split("\n\n")
+    rows = first.split("\n")[1:]
+    assert [row.split()[0] for row in rows] == ["en-fr-fixed", folder]
+    for row, name in zip(rows, ("en-fr-fixed", "en-fr-bahdanau")):
+        (want,) = pretrained.load(name).translate(["Two dogs run."], beam=1)
+        assert row.endswith("  " + want.text)
+    assert empty.rstrip("\n").split("\n")[1:] == ["en-fr-fixed", folder]
+
+
+def test_comparison_text_by_hand():
+    wide = pretrained.Translation("x", "मुलगा धावतो", [], ["a", "b"], np.zeros((2, 1)), -3.0)
+    none = pretrained.Translation("x", "", [], [], np.zeros((0, 1)), -1.0)
+    found = {"en-mr": wide, "b": none}
+    mean = -3.0 * (8 / 6) ** 0.6 / 3  # the length penalty taken off, over two subwords and </s>
+    assert cli.comparison_text("a boy runs", found, width=0).split("\n") == [
+        "        log p  a boy runs",
+        f"en-mr   {mean:.2f}  मुलगा धावतो",
+        "b",
+    ]
+    assert cli.comparison_text("a boy runs", found, width=21).split("\n") == [
+        "        log p  a boy",
+        "               runs",
+        f"en-mr   {mean:.2f}  मुलगा",
+        "               धावतो",
+        "b",
+    ]
+
+
 def test_plot_writes_a_figure(capsys, tmp_path):
     path = tmp_path / "out.svg"
     assert cli.main(["translate", SENTENCES[1], "--plot", str(path)]) == 0
@@ -166,6 +219,13 @@ def test_info_lists_the_models_and_shows_a_card(capsys, weights):
         (["translate", "--plot", "out.xyz", "x"], "--plot writes .svg, .png or .pdf, got"),
         (["translate", "--plot", "nowhere/out.svg", "x"], "no folder nowhere to write to"),
         (["translate", "--plot", "out.svg", ""], "translation is empty: nothing to draw"),
+        (["compare", "--beam", "0", "x"], "beam must be at least 1, got 0"),
+        (["compare", "--models", "en-fr-huge", "x"], "unknown model 'en-fr-huge'; models: en"),
+        (["compare", "--models", "en-fr-fixed,,", "x"], "unknown model ''; models: en"),
+        (["compare", "--pair", "en-ja", "x"], "no model for the language pair en-ja; pairs: en-fr"),
+        (["compare", "--pair", "en", "x"], "no model for the language pair en; pairs: en-fr"),
+        (["compare", "--pair", "en-fr", "--models", "en-fr-fixed", "x"], "not allowed with"),
+        (["compare", "two dogs", "dog " * 500], "subwords, the limit is 199"),
         (["evaluate", "en-fr-fixed", "--output", "nowhere/x"], "no folder nowhere to write to"),
         (["evaluate", "en-fr-fixed", "--limit", "0"], "limit must be at least 1, got 0"),
         (["info", "nothing"], "unknown model 'nothing'"),
@@ -233,7 +293,7 @@ def test_help_is_quick_because_torch_stays_out():
     )
     code += "except SystemExit: assert not {'torch', 'matplotlib', 'tokenizers'} & {*sys.modules}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("translate", "caption", "evaluate", "train", "info"):
+    for command in ("translate", "compare", "caption", "evaluate", "train", "info"):
         assert command in run.stdout
 
 

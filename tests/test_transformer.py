@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from rivals import copy_block
 from torch import nn
 
 from attnlib import pretrained, reference, training
@@ -157,28 +158,6 @@ def test_without_positions_the_order_of_the_words_is_not_seen():
         given = torch.tensor([[1, 9]])
         logits = [translator(x, torch.tensor([4]), given)[0] for x in (words, words[:, order])]
         assert torch.allclose(*logits, **EXACT) == (positions == "none")
-
-
-def copy_attention(ours, theirs):
-    with torch.no_grad():
-        nn.init.zeros_(theirs.in_proj_bias)
-        nn.init.zeros_(theirs.out_proj.bias)
-        parts = (ours.W_Q.weight, ours.W_K.weight, ours.W_V.weight)
-        theirs.in_proj_weight.copy_(torch.cat(parts))
-        theirs.out_proj.weight.copy_(ours.W_O.weight)
-
-
-def copy_block(ours, theirs):
-    """From a `Block` to a layer of PyTorch's transformer."""
-    copy_attention(ours.self_attention, theirs.self_attn)
-    norms = [ours.around_self, ours.around_feed_forward]
-    if ours.cross_attention is not None:
-        copy_attention(ours.cross_attention, theirs.multihead_attn)
-        norms.insert(1, ours.around_cross)
-    for i, around in enumerate(norms, start=1):
-        getattr(theirs, f"norm{i}").load_state_dict(around.norm.state_dict())
-    theirs.linear1.load_state_dict(ours.feed_forward.W_1.state_dict())
-    theirs.linear2.load_state_dict(ours.feed_forward.W_2.state_dict())
 
 
 @torch.no_grad()

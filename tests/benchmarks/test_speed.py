@@ -4,12 +4,10 @@ Each pair is timed in turns in one run, so that a busy machine slows both; the m
 counts. The table goes to ``book/results/benchmarks.json``, which the appendix prints.
 """
 
-import datetime
-import json
 import random
 import statistics
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import plain
 import pytest
@@ -23,26 +21,10 @@ from attnlib.data.tokenizer import EOS
 from attnlib.decoding import beam_search, greedy
 from attnlib.scores import SCORES, make
 from attnlib.seq2seq import Translator
-from attnlib.training import QUEUE, Objective, hardware
+from attnlib.training import QUEUE, Objective
 
 pytestmark = pytest.mark.benchmark
-RESULTS = Path(__file__).parents[2] / "book" / "results" / "benchmarks.json"
 V, PAIRS = 8000, 64
-
-
-@pytest.fixture(scope="module")
-def table():
-    """What was measured; written when all is."""
-    torch.set_num_threads(1)
-    rows = []
-    yield rows
-    content = {
-        "command": "make bench",
-        "hardware": hardware(),
-        "date": datetime.date.today().isoformat(),
-        "rows": rows,
-    }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def translator():
@@ -60,15 +42,15 @@ def sentences(count=PAIRS, seed=0):
     return [(ids(), ids()) for _ in range(count)]
 
 
-def side_by_side(ours, theirs, rounds=5):
+def side_by_side(ours, theirs, rounds=5, clock: Callable[[], float] = time.perf_counter):
     """Median seconds of both, run in turns after one of each unmeasured."""
     seconds = {ours: [], theirs: []}
     for i in range(rounds + 1):
         for run in (ours, theirs):
-            start = time.perf_counter()
+            start = clock()
             run()
             if i:
-                seconds[run].append(time.perf_counter() - start)
+                seconds[run].append(clock() - start)
     return [statistics.median(seconds[run]) for run in (ours, theirs)]
 
 
