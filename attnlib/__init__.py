@@ -18,6 +18,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``decoding``            greedy and beam search over a step function
 ``metrics``             BLEU, chrF, exact match, alignment error, all with intervals
 ``pointing``            does attention look at what the word names? captions marked word by word
+``heads``               what does a head look at? shares of its weight by the place of the key
 ``ibm1``                word alignment by counting, what attention is measured against
 ``choosing``            soft against hard where the right choice is known: tasks, one small model
 ``plotting``            arrays in, Axes out

@@ -27,6 +27,7 @@ LAYERS = {
     "metrics": 4,
     "plotting": 4,
     "backbones": 5,
+    "heads": 5,
     "pointing": 5,
     "pretrained": 6,
     "training": 7,

@@ -1,0 +1,231 @@
+"""What do the heads of the shipped transformer look at? Measured on captions (chapter 09).
+
+Run from the root of the repository::
+
+    OMP_NUM_THREADS=1 python book/results/heads.py
+
+It forces ``en-fr-transformer`` through the references of Multi30k's test set, and measures
+
+* the share of each head's weight on the previous position, its own, the next, the first, and on
+  ``</s>``, beside what a head has there that looks at everything alike (`attnlib.heads`);
+* the alignment error of its attention to the source, head by head and for the mean of the heads of
+  each layer, against silver links (`sweep.silver`), beside the other shipped models. The best head
+  and the best layer are chosen on the val split. ``late`` links target word t by the row after its
+  own, in which the decoder has just been given it;
+* by the kind of token that is due, how much of that attention rests on ``</s>``; the loss, and the
+  loss if the decoder may not see ``</s>``, or a source token drawn at random in its place; and how
+  long what a head reads from ``</s>`` is, beside what it reads from the words.
+
+Intervals are 95 %, by bootstrap over sentences. It writes ``heads.json`` beside this file.
+"""
+
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from finger import KINDS, TEST, kind
+from sweep import silver
+from torch.nn.functional import cross_entropy
+
+from attnlib import heads, metrics, pretrained
+from attnlib.data.batches import collate
+from attnlib.data.corpora import multi30k
+from attnlib.data.tokenizer import EOS, SPECIALS
+from attnlib.training import hardware
+
+RESULTS = Path(__file__).with_suffix(".json")
+COMMAND = "OMP_NUM_THREADS=1 python book/results/heads.py"
+MODEL, OTHERS = "en-fr-transformer", ("en-fr-bahdanau", "en-fr-luong")
+RESAMPLES = 1000
+HIDDEN = ("nothing", "</s>", "a word")  # from the decoder
+
+
+def shares(found: list[pretrained.HeadsFound]) -> tuple[dict, dict]:
+    """The share of every head on every place, and that of a head that looks everywhere alike."""
+    measured, alike = {}, {}
+    for which in ("encoder", "decoder", "cross"):
+        looks = [getattr(each, which) for each in found]
+        marked = []
+        for each, weights in zip(found, looks, strict=True):
+            ends = [] if which == "decoder" else [len(each.source_tokens) - 1]
+            marked.append(heads.places(*weights.shape[2:], ends))
+        flat = [heads.even(*w.shape[2:], which == "decoder")[None, None] for w in looks]
+        for into, weights in ((measured, looks), (alike, flat)):
+            into[which] = {
+                name: {key: np.round(part, 3).tolist() for key, part in vars(found).items()}
+                for name, found in heads.measure(weights, marked, RESAMPLES).items()
+                if not np.isnan(found.value).all()
+            }
+    return measured, {
+        which: {name: found["value"][0][0] for name, found in row.items()}
+        for which, row in alike.items()
+    }
+
+
+def links(weights, source_tokens, target_tokens) -> set[tuple[int, int]]:
+    """Each target word with the source word it attends to most."""
+    sides = metrics.word_indices(source_tokens), metrics.word_indices(target_tokens)
+    return metrics.alignment_from_weights(weights, *sides)
+
+
+def error(predicted, sure_possible, resamples=RESAMPLES) -> dict:
+    """Alignment error rate with its interval."""
+    score = metrics.alignment_error_rate(predicted, *sure_possible, resamples)
+    low, high = score.interval
+    return {"value": round(score.value, 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def alignment(val, val_links, test, test_links) -> dict:
+    """The error of every head and of the mean of each layer's heads, on val and on test."""
+    L, H = test[0].cross.shape[:2]
+    where = {f"{layer} {head}": (layer, head) for layer in range(L) for head in range(H)}
+    where |= {f"{layer} mean": (layer, slice(None)) for layer in range(L)}
+    rows = []
+    for name, (layer, which) in where.items():
+        row = {"layer": layer, "head": name.split()[1]}
+        for into, found, gold in (("val", val, val_links), ("test", test, test_links)):
+            picked = [each.cross[layer, which] for each in found]
+            if row["head"] == "mean":
+                picked = [weights.mean(axis=0) for weights in picked]
+            drawn = [
+                links(w, x.source_tokens, x.target_tokens)
+                for w, x in zip(picked, found, strict=True)
+            ]
+            row[into] = error(drawn, gold)
+            if into == "test" and row["head"] == "mean":
+                late = [
+                    links(w[1:], x.source_tokens, x.target_tokens[:-1]) if len(w) > 1 else set()
+                    for w, x in zip(picked, found, strict=True)
+                ]
+                row["late"] = error(late, gold)
+        rows.append(row)
+        print(row, flush=True)
+    of_heads = [row for row in rows if row["head"] != "mean"]
+    of_layers = [row for row in rows if row["head"] == "mean"]
+    best = {
+        what: min(some, key=lambda row: row["val"]["value"])
+        for what, some in (("head", of_heads), ("layer", of_layers))
+    }
+    return {"heads": of_heads, "layers": of_layers, "best": best}
+
+
+def beside(test, gold, pairs) -> list[dict]:
+    """The error of the other shipped models, and of knowing nothing."""
+    rows = []
+    for name in OTHERS:
+        found = pretrained.load(name).align(*pairs)
+        drawn = [links(x.weights, x.source_tokens, x.target_tokens) for x in found]
+        rows.append({"what": name} | error(drawn, gold))
+    sizes = [(len(y.split()), len(x.split())) for x, y in zip(*pairs, strict=True)]
+    rows.append(
+        {"what": "diagonal"} | error([metrics.diagonal_alignment(*size) for size in sizes], gold)
+    )
+    return rows
+
+
+def losses(model, batch, hidden: int | None) -> np.ndarray:
+    """Loss of each target token, one source token hidden from the decoder."""
+    with torch.no_grad():
+        memory = model.encode(batch.source, batch.source_lengths)
+        if hidden is not None:
+            mask = memory.mask.clone()
+            mask[:, hidden] = False
+            memory = memory._replace(mask=mask)
+        vectors, _ = model.decode(memory, batch.target_in, need_weights=False)
+        return cross_entropy(
+            model.output(vectors)[0], batch.target_out[0], reduction="none"
+        ).numpy()
+
+
+def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
+    """By kind of token: the share of the attention on </s>, and the loss without it."""
+    rng = np.random.default_rng(0)
+    of_kind: dict[str, list] = {name: [] for name in KINDS}
+    for x, y, each in zip(*pairs, found, strict=True):
+        batch = collate([(model.tokenizer.encode(x), model.tokenizer.encode(y))])
+        end = batch.source.shape[1] - 1
+        assert batch.source[0, end] == EOS and each.source_tokens[end] == SPECIALS[EOS]
+        by_hiding = [losses(model.model, batch, s) for s in (None, end, int(rng.integers(end)))]
+        on_end = each.cross[:, :, :, end].mean(axis=1)  # (L, T), the mean of the heads
+        for name, rows in of_kind.items():
+            chosen = [t for t, token in enumerate(each.target_tokens) if kind(token) == name]
+            sums = [on_end[:, chosen].sum(axis=1), [part[chosen].sum() for part in by_hiding]]
+            rows.append(np.concatenate([[len(chosen)], *sums]))
+    table = []
+    for name, rows in of_kind.items():
+        number, drawn = len(rows), np.array(rows)  # (sentences, 1 + L + 3)
+        draws = np.random.default_rng(0).multinomial(number, [1 / number] * number, RESAMPLES)
+        sums = draws @ drawn
+        value = drawn[:, 1:].sum(axis=0) / drawn[:, 0].sum()
+        low, high = np.quantile(sums[:, 1:] / sums[:, :1], [0.025, 0.975], axis=0)
+        more = (sums[:, -2] - sums[:, -3]) / sums[:, 0]  # without </s>, on the same sentences
+        table.append(
+            {
+                "what": name,
+                "tokens": int(drawn[:, 0].sum()),
+                "on_end": [
+                    dict(zip(("value", "low", "high"), np.round(part, 4).tolist(), strict=True))
+                    for part in zip(value[:-3], low[:-3], high[:-3], strict=True)
+                ],
+                "loss": dict(zip(HIDDEN, value[-3:].round(4).tolist(), strict=True)),
+                "more_without_end": np.quantile(more, [0.025, 0.975]).round(4).tolist(),
+            }
+        )
+        print(table[-1], flush=True)
+    return table
+
+
+def reads(model: torch.nn.Module, pairs, tokenizer) -> list[list[float]]:
+    """The length of what a head reads from </s>, over the mean of what it reads from the others."""
+    ratios = []
+    for x, _ in zip(*pairs, strict=True):
+        source = torch.tensor([[*tokenizer.encode(x), EOS]])
+        with torch.no_grad():
+            memory = model.encode(source, torch.tensor([source.shape[1]]))
+            layers = []
+            for block, prepared in zip(model.decoder.stack.blocks, memory.prepared, strict=True):
+                W_O = block.cross_attention.W_O.weight
+                by_head = W_O.unflatten(1, (prepared.values.shape[1], -1))  # (D, H, D / H)
+                read = torch.einsum("dhk,hsk->hsd", by_head, prepared.values[0]).norm(dim=-1)
+                layers.append((read[:, -1] / read[:, :-1].mean(1)).tolist())
+        ratios.append(layers)
+    return np.mean(ratios, axis=0).round(4).tolist()
+
+
+def main() -> None:
+    """Measure, and write the file."""
+    torch.set_num_threads(1)
+    model = pretrained.load(MODEL)
+    test, val = multi30k(TEST), multi30k("val")
+    both = list(test) + list(val)
+    sure, possible = silver(multi30k("train"), both)
+    n = len(test)
+    gold = {"test": (sure[:n], possible[:n]), "val": (sure[n:], possible[n:])}
+    pairs = list(test.source), list(test.target)
+    found, on_val = model.looks(*pairs), model.looks(list(val.source), list(val.target))
+    measured, alike = shares(found)
+    content = {
+        "command": COMMAND,
+        "hardware": hardware(),
+        "date": datetime.date.today().isoformat(),
+        "model": MODEL,
+        "sha256": model.card["sha256"][pretrained.MODEL],
+        "sentences": n,
+        "shares": measured,
+        "alike": alike,
+        "alignment": alignment(on_val, gold["val"], found, gold["test"]),
+        "beside": beside(found, gold["test"], pairs),
+        "silent": silent(model, pairs, found),
+        "reads_from_end": reads(model.model, pairs, model.tokenizer),
+    }
+    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for which, row in measured.items():
+        for name, each in row.items():
+            print(which, name, each["value"], "alike", alike[which][name])
+    print(content["alignment"]["best"], content["beside"], content["reads_from_end"], sep="\n")
+
+
+if __name__ == "__main__":
+    main()
