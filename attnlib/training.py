@@ -48,7 +48,8 @@ CHECKPOINT = "checkpoint.pt"
 NETWORKS = {"recurrent": "translator", "transformer": "transformer"}
 SCHEDULES = ("cosine", "inverse_sqrt")
 MANY = 20  # files that a card lists one by one
-EIGHT_BITS = {"hansards-bahdanau"}  # shipped with 8 bits a number: all have to fit 40 MB
+# shipped with 8 bits a number: all have to fit 40 MB
+EIGHT_BITS = {"hansards-bahdanau", "en-fr-transformer"}
 FIRST = 200  # test sentences or pictures: few enough to try again, for a test of the card
 LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s", "seconds")
 

@@ -13,7 +13,8 @@ from attnlib.training import FIRST, RunConfig
 MB = 2**20
 NAMES = pretrained.names()
 TRANSLATORS = [name for name in NAMES if name.startswith("en-fr")]
-BARS = {"en-fr-bahdanau": 57.0}  # lower-cased tokenised BLEU; the goal of the full runs is 60
+# lower-cased tokenised BLEU; the goals of the full runs are 60 and 62.5
+BARS = {"en-fr-bahdanau": 57.0, "en-fr-transformer": 58.0}
 
 
 def needs_multi30k():
@@ -24,7 +25,7 @@ def needs_multi30k():
 
 
 def test_the_models_of_the_book_are_there():
-    assert {"en-fr-bahdanau", "en-fr-fixed", "en-mr-bahdanau"} <= set(NAMES)
+    assert {"en-fr-bahdanau", "en-fr-fixed", "en-fr-transformer", "en-mr-bahdanau"} <= set(NAMES)
 
 
 def test_models_are_small_enough_to_clone():
