@@ -1,5 +1,6 @@
 """What the README shows is what the code does (its Python examples are doctests)."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from PIL import Image
 from attnlib import cli, pretrained
 from attnlib.data.scenes import Scenes
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -25,7 +27,9 @@ def test_the_translation_shown_is_the_one_made(monkeypatch, capsys):
     assert capsys.readouterr().out.strip() == shown[2].strip()
 
 
-@pytest.mark.parametrize("name", ["en-fr-bahdanau", "en-fr-fixed", "en-fr-luong"])
+@pytest.mark.parametrize(
+    "name", ["en-fr-bahdanau", "en-fr-fixed", "en-fr-luong", "en-fr-transformer"]
+)
 def test_the_figures_shown_are_those_of_the_card(name):
     card = pretrained.card(name)
     row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
@@ -38,6 +42,23 @@ def test_the_figures_shown_are_those_of_the_card(name):
         f"{card['seconds'] / 60:.0f}",
     ]
     assert [cell.strip() for cell in row.strip("|").split("|")][1:] == want
+
+
+@pytest.mark.slow
+def test_the_comparison_shown_is_the_one_made(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = re.search(r"```console\n\$ attnlib compare \"(.*?)\"\n(.*?)```", README, re.S)
+    assert cli.main(["compare", shown[1]]) in (0, None)
+    assert capsys.readouterr().out.strip() == shown[2].strip()
+
+
+def test_the_lead_shown_is_the_one_measured():
+    results = json.loads((ROOT / "book/results/translators.json").read_text(encoding="utf-8"))
+    lead = results["ahead"]["bleu"]["en-fr-bahdanau"]
+    shown = "ahead of the first by {value:.1f} BLEU\n({low:.1f} to {high:.1f}, 95 %".format(**lead)
+    assert shown in README
+    for name, checksum in results["ahead"]["sha256"].items():
+        assert pretrained.card(name)["sha256"][pretrained.MODEL] == checksum
 
 
 @pytest.mark.parametrize("name", ["scenes-soft", "scenes-hard"])
@@ -76,7 +97,6 @@ def test_the_scene_shown_is_saved_and_captioned(tmp_path, monkeypatch, capsys):
 
 
 def test_every_path_named_exists():
-    root = Path(__file__).parents[1]
     paths = re.findall(r"`((?:attnlib|book|tests)/[\w./]*)`", README)
     paths += re.findall(r"\]\((book/[^)]*)\)", README)
-    assert paths and not [path for path in paths if not (root / path).exists()]
+    assert paths and not [path for path in paths if not (ROOT / path).exists()]

@@ -15,7 +15,9 @@ It puts together, for every model whose name begins with ``en-fr``:
   (`sweep.silver`); and against people's links on the Hansards, which none of these models was
   trained on. Of a transformer there is an error for the mean of each layer's heads and for each
   head: the layer and the head are chosen on the validation captions, and marked on the test ones;
-* BLEU by length, beam 5: `translation_length`, from its own file where that has these weights.
+* BLEU by length, beam 5: `translation_length`, from its own file where that has these weights;
+* how many points of BLEU the best model is ahead of each other one, on the same sentences, with the
+  interval of a paired bootstrap.
 
 What ``translators.json`` holds of the same weights is not measured again, except the speeds: they
 are measured of all models together, and again when one of them has changed. ``--only NAME``
@@ -75,6 +77,20 @@ def speeds(models: dict[str, pretrained.Pretrained]) -> dict:
                 rate = round(len(sentences) / (time.process_time() - start), 1)
                 best[name][kind] = max(best[name][kind], rate)
     return best
+
+
+def ahead(models: dict[str, pretrained.Pretrained], best: str) -> dict:
+    """BLEU of the best model less that of each other one, beam 5, on the same test captions."""
+    test = multi30k(TEST)
+    found = {
+        name: [each.text for each in model.translate(test.source, BEAM)]
+        for name, model in models.items()
+    }
+    return {
+        name: _rounded(metrics.bleu_difference(found[best], texts, test.target, RESAMPLES))
+        for name, texts in found.items()
+        if name != best
+    }
 
 
 def silver() -> dict[str, hansards.Gold]:
@@ -174,6 +190,10 @@ def main() -> None:
     if results.get("speeds", {}).get("sha256") != checksums:
         results["speeds"] = {"sha256": checksums, "rounds": ROUNDS, "sentences": TIMED}
         results["speeds"] |= {"per_second": speeds(models)}
+        _write(results)
+    best = max(entries, key=lambda name: entries[name]["card"]["bleu"])
+    if results.get("ahead", {}).get("sha256") != checksums:
+        results["ahead"] = {"sha256": checksums, "best": best, "bleu": ahead(models, best)}
         _write(results)
     links: dict[str, hansards.Gold] = {}
     parts: dict[str, Callable] = {"by_length": by_length}
