@@ -650,13 +650,12 @@ def test_models_follow_the_keyboard(draw):
     page.keyboard.press("ArrowDown")
     figure.word, figure.model = 0, "transformer"
     check_models(page, figure)
+    heard = "text => document.querySelector('[aria-live]').textContent.startsWith(text)"
+    page.wait_for_function(heard, arg="transformer: ")  # what is passed over quickly is not said
     page.keyboard.press("ArrowDown")  # around, to the first
     figure.model = "fixed context"
     check_models(page, figure)
-    page.wait_for_function(
-        "text => document.querySelector('[aria-live]').textContent.startsWith(text)",
-        arg="fixed context has no attention",
-    )
+    page.wait_for_function(heard, arg="fixed context has no attention")
 
 
 def test_one_sentence_is_no_choice(draw):
