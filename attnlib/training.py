@@ -859,6 +859,10 @@ TRANSFORMER = RunConfig(
 )
 TRANSFORMER_FULL = {"updates": 8000, "tokens": 8192, "dropout": 0.3, "lr": 5e-3}
 TRANSFORMER_FULL |= {"schedule": "inverse_sqrt", "warmup": 2000, "validate_every": 400}
+EN_DE_TRANSFORMER = dataclasses.replace(TRANSFORMER, name="en-de-transformer", target="de")
+HANSARDS_TRANSFORMER = dataclasses.replace(  # 23 epochs of its short pairs
+    TRANSFORMER, name="hansards-transformer", data="hansards"
+)
 
 # Luong's model, by the first part of that recipe, with a window of 2 * 5 + 1: a caption has 13
 # words, so that the paper's D = 10 would nearly always be everywhere.
@@ -1041,10 +1045,12 @@ QUEUE = {
         *_seeds(LUONG),
         *_sweep(),
         *_seeds(_between("en", "de")),
+        *_seeds(EN_DE_TRANSFORMER, **TRANSFORMER_FULL),
         *_seeds(_between("de", "en")),
         *_seeds(MARATHI, updates=5200, dropout=0.3, output_dropout=0.4),
         HANSARDS_FIXED,
         *map(_hansards_luong, ("everywhere", "monotonic", "predictive")),
+        HANSARDS_TRANSFORMER,
     )
 }
 
