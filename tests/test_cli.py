@@ -115,7 +115,8 @@ def test_alignment_text_by_hand():
     assert cli.alignment_text(np.zeros((0, 2)), ["the", "red"], [], width=20) == ""
 
 
-def test_compare_sets_all_models_of_a_pair_side_by_side(capsys):
+def test_compare_sets_all_models_of_a_pair_side_by_side(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
     blocks = ok(capsys, "compare", *SENTENCES[:2]).split("\n\n")
     assert len(blocks) == 2
     names = ["en-fr-bahdanau", "en-fr-fixed"]
@@ -136,6 +137,7 @@ def test_compare_sets_all_models_of_a_pair_side_by_side(capsys):
 
 
 def test_compare_takes_named_models_in_their_order_and_lines(capsys, weights, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
     monkeypatch.setattr(sys, "stdin", io.StringIO("Two dogs run.\n\n"))
     folder = str(weights / "en-fr-bahdanau")
     out = ok(capsys, "compare", "--models", f"en-fr-fixed, {folder},en-fr-fixed", "--beam", "1")
