@@ -22,7 +22,7 @@ class ModelsFigure(Figure):
     source : str, or list of (source, translations)
         The sentence; a list of them, each with its translations, lets the reader choose.
     translations : dict
-        From a model's name to its translation, as `attnlib.pretrained.Pretrained.translate` gives:
+        From a model's name to its translation, as `Pretrained.translate` gives:
         `text`, `source_tokens` (S), `target_tokens` (T) and `weights` (T, S), as in
         `AlignmentFigure`. Weights that are all zero say that the model has no attention.
     languages : two names, of the source and of the target
