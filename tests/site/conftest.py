@@ -194,6 +194,11 @@ def draw(browser, script, tmp_path):
     assert not complaints, "\n".join(complaints)
 
 
+# Of what is in order one node a rule is enough: on a long page the rest takes most of the time.
+# Preload would fetch the style sheets again and look for their imports in the wrong place.
+OPTIONS = {"preload": False, "resultTypes": ["violations"]}
+
+
 @pytest.fixture(scope="session")
 def serious():
     """Return a function that lists axe's serious and critical findings on a page."""
@@ -202,8 +207,7 @@ def serious():
     axe = Axe()
 
     def findings(page, within: str | None = None) -> list[str]:
-        # preload would fetch the style sheets again and look for their imports in the wrong place
-        found = axe.run(page, context=within, options={"preload": False}).response["violations"]
+        found = axe.run(page, context=within, options=OPTIONS).response["violations"]
         return [
             f"{each['id']} ({each['impact']}): {each['help']}: "
             + "; ".join(str(node["target"]) for node in each["nodes"][:5])

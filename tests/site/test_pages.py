@@ -9,16 +9,12 @@ from bs4 import BeautifulSoup
 from site_map import CHAPTERS, DESKTOP, FILES, HTML, PAGES, PHONE, ROOT
 
 OTHERS = ["genindex.html", "search.html"]
-LONG = ["book/appendix/api.html"]
-LONG_LOOKS = [(DESKTOP, "light"), (PHONE, "dark")]
 LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 
 
 @pytest.mark.parametrize("size, scheme", LOOKS, ids=["wide", "wide-dark", "phone", "phone-dark"])
 @pytest.mark.parametrize("path", PAGES + OTHERS)
 def test_page_is_sound(open_page, serious, path, size, scheme):
-    if path in LONG and (size, scheme) not in LONG_LOOKS:
-        pytest.skip("a page of a million characters takes a minute: in two looks, not in four")
     page = open_page(path, size, scheme)
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     width, room = page.evaluate(
