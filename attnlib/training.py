@@ -106,6 +106,7 @@ class RunConfig:
     # the optimisation
     reverse_source: bool = False  # Sutskever et al. 2014, section 3.3
     double_source: bool = False  # Zaremba and Sutskever 2014, section 5
+    bpe_dropout: float = 0.0  # share of merges left out of the training text, anew each epoch
     updates: int = 5000
     tokens: int = 1600  # target positions a batch, padding included
     images: int = 128  # or pictures a batch
@@ -199,19 +200,32 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run's text, as ids."""
+    """A run's text, as ids; the training text itself is needed for BPE-dropout alone."""
 
     tokenizer: Tokenizer | toy.Vocabulary
     train: list[Pair]
     val: list[Pair]
+    text: corpora.Corpus | None = None
 
     def epoch(
         self, config: RunConfig, number: int, first: int = 0, workers: int = 0
     ) -> Iterator[Batch]:
         """The batches of an epoch, from the `first` on; no worker is needed."""
-        order = by_tokens(self.train, config.tokens, random.Random(f"{config.seed} {number}"))
+        train = self._sampled(config, number) if config.bpe_dropout else self.train
+        order = by_tokens(train, config.tokens, random.Random(f"{config.seed} {number}"))
         for rows in itertools.islice(order, first, None):
-            yield collate([self.train[i] for i in rows])
+            yield collate([train[i] for i in rows])
+
+    def _sampled(self, config: RunConfig, number: int) -> list[Pair]:
+        """The training pairs of an epoch, cut into subwords anew (`Tokenizer.sample`)."""
+        if self.text is None:
+            raise ValueError(f"{config.name}: BPE-dropout needs text that is cut into subwords")
+        rng = random.Random(f"subwords {config.seed} {number}")
+
+        def sample(text: str) -> list[int]:
+            return self.tokenizer.sample(text, config.bpe_dropout, rng)
+
+        return _arranged([(sample(x), sample(y)) for x, y in self.text], config)
 
     def validation(self, tokens: int = 4000) -> Iterator[Batch]:
         """All of the validation set, in batches."""
@@ -430,7 +444,7 @@ def prepare(config: RunConfig) -> Prepared | Pictured:
     encoded = (
         [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus] for corpus in (train, val)
     )
-    return Prepared(tokenizer, *(_arranged(pairs, config) for pairs in encoded))
+    return Prepared(tokenizer, *(_arranged(pairs, config) for pairs in encoded), train)
 
 
 def load_corpus(config: RunConfig, split: str) -> corpora.Corpus:
@@ -859,6 +873,14 @@ TRANSFORMER = RunConfig(
 )
 TRANSFORMER_FULL = {"updates": 8000, "tokens": 8192, "dropout": 0.3, "lr": 5e-3}
 TRANSFORMER_FULL |= {"schedule": "inverse_sqrt", "warmup": 2000, "validate_every": 400}
+# The same for longer, with more dropout and with words cut anew each epoch.
+TRANSFORMER_LONG = {"updates": 16000, "dropout": 0.3, "bpe_dropout": 0.1}
+TRANSFORMER_SEEDS = [
+    dataclasses.replace(
+        TRANSFORMER, name=f"en-fr-transformer-seed{seed}", seed=seed, **TRANSFORMER_LONG
+    )
+    for seed in (1, 2, 3)
+]
 EN_DE_TRANSFORMER = dataclasses.replace(TRANSFORMER, name="en-de-transformer", target="de")
 HANSARDS_TRANSFORMER = dataclasses.replace(  # 23 epochs of its short pairs
     TRANSFORMER, name="hansards-transformer", data="hansards"
@@ -1039,6 +1061,7 @@ QUEUE = {
         HANSARDS,
         MOSAICS_FIRST,
         MOSAICS,
+        *TRANSFORMER_SEEDS,
         *_seeds(TRANSFORMER, **TRANSFORMER_FULL),
         *_seeds(ATTENTIVE),
         *_seeds(FIXED_CONTEXT),
@@ -1221,7 +1244,7 @@ def generated(config: RunConfig) -> dict[str, str]:
 def trimmed(run: Run) -> tuple[nn.Module, Tokenizer]:
     """A run's averaged model and its tokenizer, without the subwords that training never saw."""
     model = run.averaged_model()
-    if run.config.data in images.GENERATED:
+    if run.config.data in images.GENERATED or run.config.bpe_dropout:
         return model, run.data.tokenizer  # it has no others
     if run.config.data in images.PHOTOGRAPHS:
         train = run.data.train[: run.config.sentences]

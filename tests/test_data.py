@@ -1,6 +1,9 @@
 """Tokenizer, batches and corpora."""
 
+import itertools
+import math
 import random
+from collections import Counter
 
 import pytest
 import torch
@@ -50,6 +53,59 @@ def test_a_saved_tokenizer_reads_the_same(tokenizer, tmp_path):
     tokenizer.save(tmp_path / "tokenizer.json")
     again = Tokenizer.load(tmp_path / "tokenizer.json")
     assert [again.encode(text) for text in TEXTS] == [tokenizer.encode(text) for text in TEXTS]
+
+
+@given(st.text(max_size=40) | st.lists(st.sampled_from(TEXTS[0].split())).map(" ".join))
+def test_no_dropout_cuts_as_the_library_does(tokenizer, text):
+    assert tokenizer.sample(text, 0.0, random.Random(0)) == tokenizer.encode(text)
+
+
+@given(st.sampled_from(TEXTS), st.floats(0, 1), st.integers(0, 99))
+def test_dropped_merges_leave_the_text_as_it_is(tokenizer, text, dropout, seed):
+    ids = tokenizer.sample(text, dropout, random.Random(seed))
+    assert tokenizer.decode(ids) == text
+    assert len(ids) >= len(tokenizer.encode(text))
+    assert ids == tokenizer.sample(text, dropout, random.Random(seed))
+    letters = tokenizer.tokens(tokenizer.sample(text, 1.0, random.Random(seed)))
+    assert set(map(len, letters)) == {1}
+
+
+def test_merges_are_dropped_as_often_as_the_algorithm_says():
+    """Every way to cut *abab* by algorithm 1, with its probability, against 20,000 draws."""
+    tokenizer = Tokenizer.train(["abab abab ab"] * 9, vocab_size=12)
+    p = 0.3
+
+    def cuts(pieces):
+        """Probability of each final cut: whichever subset of the possible merges is dropped."""
+        places = range(len(pieces) - 1)
+        possible = [(tokenizer._ranks.get(tuple(pieces[i : i + 2])), i) for i in places]
+        possible = [(rank, i) for rank, i in possible if rank is not None]
+        found = Counter()
+        for dropped in itertools.product((True, False), repeat=len(possible)):
+            chance = math.prod(p if gone else 1 - p for gone in dropped)
+            left = [place for place, gone in zip(possible, dropped, strict=True) if not gone]
+            if not left:
+                found[tuple(pieces)] += chance
+                continue
+            _, i = min(left)
+            for cut, share in cuts(
+                [*pieces[:i], pieces[i] + pieces[i + 1], *pieces[i + 2 :]]
+            ).items():
+                found[cut] += chance * share
+        return found
+
+    exact, rng, draws = cuts(list("▁abab")), random.Random(0), 20_000
+    drawn = Counter(tuple(tokenizer.tokens(tokenizer.sample("abab", p, rng))) for _ in range(draws))
+    assert sum(exact.values()) == pytest.approx(1) and len(exact) >= 4
+    assert set(drawn) <= set(exact)
+    for cut, share in exact.items():  # 5 standard errors
+        assert abs(drawn[cut] / draws - share) < 5 * math.sqrt(share * (1 - share) / draws) + 1e-9
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.1])
+def test_a_dropout_that_is_no_probability_is_refused(tokenizer, dropout):
+    with pytest.raises(ValueError, match=f"dropout must be between 0 and 1, got {dropout}"):
+        tokenizer.sample("a", dropout, random.Random(0))
 
 
 def test_trimming_drops_only_what_the_texts_never_end_up_with(tokenizer, tmp_path):

@@ -14,9 +14,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attnlib import selection, training
-from attnlib.data import toy
+from attnlib.data import corpora, toy
 from attnlib.data.batches import collate
-from attnlib.data.tokenizer import PAD
+from attnlib.data.tokenizer import EOS, PAD, Tokenizer
 from attnlib.seq2seq import Translator
 from attnlib.training import Objective, Run, RunConfig
 
@@ -352,3 +352,30 @@ def test_two_processes_learn_what_one_does(tmp_path, kind):
         results.append(training.json.loads(line.removeprefix("RESULT")))
     assert results[1]["losses"] == pytest.approx(results[0]["losses"], rel=1e-4)
     assert results[1]["weights"] == pytest.approx(results[0]["weights"], rel=1e-3, abs=1e-4)
+
+
+def test_bpe_dropout_cuts_words_anew_each_epoch_and_never_for_validation():
+    text = ["a red shirt and a white horse", "two red horses and a shirt"] * 30
+    corpus = corpora.Corpus(text, text[::-1], ("en", "en"))
+    tokenizer = Tokenizer.train(text, vocab_size=60)
+    pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
+    data = training.Prepared(tokenizer, pairs, pairs[:4], corpus)
+
+    def epoch(number, **changes):
+        config = dataclasses.replace(TINY, **changes)
+        batches = data.epoch(config, number)
+        return [row for b in batches for row in b.source.tolist() + b.target_out.tolist()]
+
+    whole, cut = epoch(0), epoch(0, bpe_dropout=0.3)
+    assert sorted(map(sorted, epoch(1))) == sorted(map(sorted, whole))  # the same words
+    assert cut == epoch(0, bpe_dropout=0.3)  # so that a resumed run meets the same
+    assert cut != epoch(0, bpe_dropout=0.3, seed=2) and cut != epoch(1, bpe_dropout=0.3)
+    assert {tokenizer.decode(row) for row in cut} == {tokenizer.decode(row) for row in whole}
+    held = [row for batch in data.validation() for row in batch.target_out.tolist()]
+    assert {tuple(i for i in row if i > EOS) for row in held} == {tuple(y) for _, y in pairs[:4]}
+
+
+def test_bpe_dropout_is_refused_where_there_are_no_subwords(tmp_path):
+    config = dataclasses.replace(TINY, bpe_dropout=0.1)
+    with pytest.raises(ValueError, match="BPE-dropout needs text that is cut into subwords"):
+        Run(config, tmp_path, device="cpu", quiet=True).run()

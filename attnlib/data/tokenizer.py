@@ -4,8 +4,11 @@ One joint vocabulary serves source and target. It is trained on the training spl
 and marks the start of a word with ``▁`` so that decoding gives back plain text.
 """
 
+import itertools
 import json
+import random
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import tokenizers
@@ -59,6 +62,51 @@ class Tokenizer:
         ids = self._backend.encode(text, add_special_tokens=False).ids
         return [i if i < self._size else UNK for i in ids]
 
+    def sample(self, text: str, dropout: float, rng: random.Random) -> list[int]:
+        """Subword ids of a text, cut anew each time: BPE-dropout (Provilkov et al. 2020, alg. 1).
+
+        Each merge that could be done next is left out with probability `dropout`, so that a model
+        meets a word in several spellings. The library's own dropout cannot be seeded; this one
+        draws from `rng` alone, and with a dropout of 0 gives what `encode` does.
+
+        Parameters
+        ----------
+        text : str
+        dropout : float
+            From 0 (`encode`) to 1 (single characters).
+        rng : random.Random
+
+        Raises
+        ------
+        ValueError
+            If `dropout` is not in [0, 1].
+
+        Examples
+        --------
+        >>> tokenizer = Tokenizer.train(["a red shirt", "a red bike"] * 10, vocab_size=40)
+        >>> tokenizer.tokens(tokenizer.sample("a red bike", 0.5, random.Random(2)))
+        ['▁a', '▁', 'r', 'ed', '▁bi', 'ke']
+        """
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout must be between 0 and 1, got {dropout}")
+        normal = self._backend.normalizer.normalize_str(text)
+        ids: list[int] = []
+        for word, _ in self._backend.pre_tokenizer.pre_tokenize_str(normal):
+            pieces = [self._ids.get(x) for x in _merged(word, self._ranks, dropout, rng)]
+            for known, run in itertools.groupby(pieces, lambda i: i is not None):
+                ids += run if known else [UNK]  # unknown neighbours in a word are one
+        return [i if i < self._size else UNK for i in ids]
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return self._backend.get_vocab(with_added_tokens=False)
+
+    @cached_property
+    def _ranks(self) -> dict[tuple[str, str], int]:
+        """The merges in the order in which they were learned, the first one first."""
+        merges = json.loads(self._backend.to_str())["model"]["merges"]
+        return {tuple(merge): rank for rank, merge in enumerate(merges)}
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; specials are left out."""
         return self._backend.decode(list(ids), skip_special_tokens=True)
@@ -96,3 +144,18 @@ class Tokenizer:
     def load(cls, path: Path | str, size: int | None = None) -> "Tokenizer":
         """Read what `save` wrote; `size` is the number of ids in use, all unless given."""
         return cls(tokenizers.Tokenizer.from_file(str(path)), size)
+
+
+def _merged(word: str, ranks: dict, dropout: float, rng: random.Random) -> list[str]:
+    """A word's subwords: at each step the earliest merge that is not dropped."""
+    pieces = list(word)
+    while len(pieces) > 1:
+        pairs = enumerate(itertools.pairwise(pieces))
+        possible = sorted((ranks[pair], i) for i, pair in pairs if pair in ranks)
+        for _, i in possible:
+            if not dropout or rng.random() >= dropout:
+                pieces[i : i + 2] = [pieces[i] + pieces[i + 1]]
+                break
+        else:
+            break
+    return pieces
