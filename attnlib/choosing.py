@@ -9,6 +9,7 @@ Every task gives S keys with a value each and asks for something that one of the
 `Chooser` attends once, with any selection, and reads the label off the context; `fit` trains it.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +45,8 @@ class Task:
         return len(self.labels)
 
     def __getitem__(self, rows) -> "Task":
-        parts = (self.queries, self.keys, self.values, self.gold, self.says, self.labels)
-        return Task(*(part[rows] for part in parts), self.classes)
+        fields = ("queries", "keys", "values", "gold", "says", "labels")
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in fields})
 
 
 def needles(number: int, seed: int, keys: int = 12, width: int = 8, noise: float = 0.3) -> Task:
@@ -169,7 +170,7 @@ class Chooser(nn.Module):
         self.how, self.classes = how, task.classes
         D_q, D_k = task.queries.shape[-1], task.keys.shape[-1]
         if D_q == 1:  # nothing to compare with: what makes a key right is in the key
-            score = scores.AdditiveScore(D_q, D_k, hidden)
+            score: nn.Module = scores.AdditiveScore(D_q, D_k, hidden)
         else:
             score = scores.GeneralScore(D_q, D_k)
         chosen = {"soft": "soft", "gumbel": "gumbel"}.get(how, "hard")
@@ -196,7 +197,7 @@ class Chooser(nn.Module):
     def log_p(self, answers: list[Tensor], labels: Tensor) -> Tensor:
         """Log-probability (...) of all the labels (..., L) together."""
         each = zip(answers, labels.unbind(-1), strict=True)
-        return sum(x.gather(-1, y.unsqueeze(-1)).squeeze(-1) for x, y in each)
+        return torch.stack([x.gather(-1, y.unsqueeze(-1)).squeeze(-1) for x, y in each]).sum(0)
 
     def marginal(self, task: Task) -> Tensor:
         """The exact log p(y), (N,), of choosing one key: no sampling, but S times the reading."""

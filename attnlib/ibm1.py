@@ -87,20 +87,20 @@ def train(pairs: Sequence[tuple[Words, Words]], rounds: int = 5) -> Model1:
         raise ValueError("there is no target word to learn from")
     e_ids: dict[str | None, int] = {None: 0}
     f_ids: dict[str, int] = {}
-    cells, row = [], 0
+    cells, first = [], 0
     for source, target in pairs:
         e = np.array([0, *(e_ids.setdefault(word, len(e_ids)) for word in source)])
         f = np.array([f_ids.setdefault(word, len(f_ids)) for word in target], dtype=int)
-        rows = np.arange(row, row + len(f))
+        rows = np.arange(first, first + len(f))
         cells.append((np.repeat(rows, len(e)), np.tile(e, len(f)), np.repeat(f, len(e))))
-        row += len(f)
+        first += len(f)
     # Every meeting of a target word with a source word; `entry` is its place in the table.
-    row, e, f = (np.concatenate(parts) for parts in zip(*cells, strict=True))
+    rows, e, f = (np.concatenate(parts) for parts in zip(*cells, strict=True))
     keys, entry = np.unique(e * len(f_ids) + f, return_inverse=True)
     e_of, f_of = np.divmod(keys, len(f_ids))
     t = np.ones(len(keys))
     for _ in range(rounds):
-        share = t[entry] / np.bincount(row, t[entry])[row]
+        share = t[entry] / np.bincount(rows, t[entry])[rows]
         count = np.bincount(entry, share)
         t = count / np.bincount(e_of, count)[e_of]
     e_words, f_words = list(e_ids), list(f_ids)

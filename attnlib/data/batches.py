@@ -72,7 +72,8 @@ def by_tokens(pairs: Sequence[Pair], tokens: int, rng: random.Random) -> Iterato
     order = list(range(len(pairs)))
     rng.shuffle(order)
     order.sort(key=lambda i: (len(pairs[i][1]), len(pairs[i][0])))
-    batches, batch = [], []
+    batches: list[list[int]] = []
+    batch: list[int] = []
     for i in order:
         if batch and (len(batch) + 1) * (len(pairs[i][1]) + 1) > tokens:
             batches.append(batch)

@@ -64,8 +64,8 @@ def multi30k(split: str, source: str = "en", target: str = "fr") -> Corpus:
         raise ValueError(f"source and target are both {source!r}")
     sides = {code: _lines(f"multi30k/{split}.{code}.gz") for code in {source, target, "de"}}
     keep = [i for i, german in enumerate(sides["de"]) if german.strip() != "@@"]
-    pair = ([sides[code][i] for i in keep] for code in (source, target))
-    return Corpus(*pair, (source, target))
+    ours, theirs = ([sides[code][i] for i in keep] for code in (source, target))
+    return Corpus(ours, theirs, (source, target))
 
 
 def multi30k_tokenised(target: str) -> list[str]:

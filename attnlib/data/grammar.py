@@ -191,8 +191,8 @@ class Grammar:
         self._count = {word: n for n, word in enumerate(self.numbers, start=2)}
         self._forms: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}  # by their first word
         for noun, plural in self.nouns.items():
-            forms = [(noun, "one"), (plural, "many")] if self._counted(noun) else [(noun, "bare")]
-            for form, kind in forms:
+            kinds = [(noun, "one"), (plural, "many")] if self._counted(noun) else [(noun, "bare")]
+            for form, kind in kinds:
                 words = tuple(form.split())
                 self._forms.setdefault(words[0], []).append((words, noun, kind))
         for forms in self._forms.values():
@@ -274,7 +274,8 @@ class Grammar:
                 raise GrammarError(f'"{word}" is no word of the grammar{hint}')
         names = [-1] * len(words)
         phrase, i = self._parse_phrase(words, 0, names, 0)
-        phrases, relations = [phrase], []
+        phrases = [phrase]
+        relations: list[str] = []
         while i < len(words):
             if relations:
                 if len(relations) == 2:
@@ -402,7 +403,7 @@ class Grammar:
         if not readings:
             return None
         named = [frozenset().union(*groups) for groups in zip(*readings)]
-        none = frozenset()
+        none: frozenset[int] = frozenset()
         return Caption(
             statement.words, tuple(named[k] if k >= 0 else none for k in statement.names)
         )
@@ -653,7 +654,7 @@ class Grammar:
     def _say(self, parts: list[tuple[Phrase, tuple[int, ...]]], relations: list[str]) -> Caption:
         words: list[str] = []
         named: list[frozenset[int]] = []
-        none = frozenset()
+        none: frozenset[int] = frozenset()
         for k, (phrase, group) in enumerate(parts):
             if k:
                 between = ("and " if k > 1 else "") + relations[k - 1]

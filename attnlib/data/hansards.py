@@ -105,7 +105,7 @@ def corpus(split: str = "train", longest: int | None = 20) -> corpora.Corpus:
         {" ".join(words) for found in gold_pairs for words in getattr(found, side)}
         for side in ("source", "target")
     )
-    pairs = {}
+    pairs: dict[tuple[str, ...], None] = {}
     for english, french in _debates():
         for pair in zip(english, french, strict=True):
             lengths = [len(side.split()) for side in pair]

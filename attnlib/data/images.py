@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from attnlib.data import scenes
-from attnlib.data.batches import Batch, collate
+from attnlib.data.batches import Batch, Pair, collate
 from attnlib.data.tokenizer import Tokenizer
 
 GENERATED = ("scenes", "digits", "mosaics")
@@ -155,7 +155,8 @@ class Batches(Dataset):
             rows = range(first, first + self.images)
         else:
             rows = self.order[first : first + self.images]
-        pixels, pairs, places = [], [], []
+        pixels, places = [], []
+        pairs: list[Pair] = []
         for i in rows:
             sample = self.pictures.sample(i)
             rng = random.Random(f"{self.seed} {self.number} {i}")

@@ -247,7 +247,7 @@ def _view(thing: Thing, rng: random.Random | None) -> np.ndarray:
     if photo.noun != thing.noun:
         raise ValueError(f"photograph {thing.image} shows {photo.noun}, not {thing.noun!r}")
     small = Image.fromarray(_small(photo.split)[thing.image - _numbers(photo.split).start])
-    side, left, top, mirrored = KEPT, 0.0, 0.0, False
+    side, left, top, mirrored = float(KEPT), 0.0, 0.0, False
     if rng is not None:
         side = KEPT * rng.uniform(NARROWEST, 1)
         left, top = (rng.uniform(0, KEPT - side) for _ in range(2))

@@ -199,7 +199,8 @@ def load(name: str, split: str, size: int = SIZE, text: str = "raw") -> Photogra
     for variable, what in PLACES.items():
         if not os.environ.get(variable):
             raise DataError(f"{name} is read from your own copy: set {variable} to {what}")
-    return SETS[name](*(os.environ[variable] for variable in PLACES), split, size, text)
+    images, captions = (os.environ[variable] for variable in PLACES)
+    return SETS[name](images, captions, split, size, text)
 
 
 def read_image(
@@ -347,7 +348,8 @@ def _coco(folder: Path, split: str) -> Rows:
     files = [folder / f"captions_{split}{year}.json" for year in YEARS]
     path = next((file for file in files if file.is_file()), files[0])
     content = _json(path)
-    names, captions = {}, {}
+    names: dict[int, str] = {}
+    captions: dict[int, list[str]] = {}
     for place, image in _entries(content, "images", path):
         number = _entry(image, "id", int, path, place)
         if number in names:
@@ -372,7 +374,8 @@ def _karpathy(path: Path, name: str, split: str, text: str) -> Rows:
     content = _json(path)
     if isinstance(content, dict) and content.get("dataset", name) != name:
         raise DataError(f"{path}, dataset: expected {name!r}, got {content['dataset']!r}")
-    rows, seen = [], Counter()
+    rows: Rows = []
+    seen: Counter[str] = Counter()
     for place, image in _entries(content, "images", path):
         part = _entry(image, "split", str, path, place)
         if part not in (*SPLITS, RESTVAL):

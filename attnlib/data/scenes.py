@@ -487,9 +487,9 @@ class Scenes:
                 kept = ("noun", "colour", "size", "texture") if whole else ("noun", "colour")
                 things[1] = replace(things[1], **{name: getattr(things[0], name) for name in kept})
             rng.shuffle(things)
-            things = self._placed(things, rng)
-            if things and (count == 1 or any(starmap(_apart, combinations(things, 2)))):
-                return things
+            placed = self._placed(things, rng)
+            if placed and (count == 1 or any(starmap(_apart, combinations(placed, 2)))):
+                return placed
 
     def _kind(self, rng: random.Random) -> Thing:
         """A thing without a place, its colour and noun not held out."""
@@ -507,14 +507,14 @@ class Scenes:
         for thing in things:
             radius = rng.uniform(*SIZES[thing.size])
             if self.style == "digits":
-                where = {"image": rng.choice(_pictures(self.split)[thing.noun])}
+                turned = replace(thing, image=rng.choice(_pictures(self.split)[thing.noun]))
             else:
-                where = {"angle": rng.uniform(-TURN, TURN)}
+                turned = replace(thing, angle=rng.uniform(-TURN, TURN))
             border = radius * _reach(thing.noun)
             for _ in range(20):
                 x, y = (rng.uniform(border, SIZE - border) for _ in "xy")
                 if all(hypot(x - t.x, y - t.y) > CLOSE * (border + b) for t, b in placed):
-                    placed.append((replace(thing, x=x, y=y, radius=radius, **where), border))
+                    placed.append((replace(turned, x=x, y=y, radius=radius), border))
                     break
             else:
                 return ()

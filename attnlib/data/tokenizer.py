@@ -92,9 +92,9 @@ class Tokenizer:
         normal = self._backend.normalizer.normalize_str(text)
         ids: list[int] = []
         for word, _ in self._backend.pre_tokenizer.pre_tokenize_str(normal):
-            pieces = [self._ids.get(x) for x in _merged(word, self._ranks, dropout, rng)]
-            for known, run in itertools.groupby(pieces, lambda i: i is not None):
-                ids += run if known else [UNK]  # unknown neighbours in a word are one
+            pieces = _merged(word, self._ranks, dropout, rng)
+            for known, run in itertools.groupby(pieces, self._ids.__contains__):
+                ids += [self._ids[x] for x in run] if known else [UNK]  # neighbours are one <unk>
         return [i if i < self._size else UNK for i in ids]
 
     @cached_property

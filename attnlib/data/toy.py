@@ -222,9 +222,11 @@ def dates(rng: random.Random, count: int, split: str = "train") -> list[Example]
 
 def _date(day: datetime.date, template: str) -> Example:
     """One day in one format, with the links of its year, month and day."""
-    source, links = "", []
+    source = ""
+    links: list[tuple[int, int]] = []
     for before, field, _, _ in string.Formatter().parse(template):
         source += before
+        assert field is not None  # every format ends with a field
         decides, write = _FIELDS[field]
         text = write(day)
         if decides:
@@ -278,12 +280,12 @@ _NOUNS = tuple(
 # one masculine, one feminine, many masculine, many feminine; None where the word is not used
 _DETERMINERS = {
     "the": ("le", "la", "les", "les"),
-    "a": ("un", "une", None, None),
-    "this": ("ce", "cette", None, None),
-    "every": ("chaque", "chaque", None, None),
-    "some": (None, None, "des", "des"),
-    "these": (None, None, "ces", "ces"),
-    "two": (None, None, "deux", "deux"),
+    "a": ("un", "une", "", ""),
+    "this": ("ce", "cette", "", ""),
+    "every": ("chaque", "chaque", "", ""),
+    "some": ("", "", "des", "des"),
+    "these": ("", "", "ces", "ces"),
+    "two": ("", "", "deux", "deux"),
     "my": ("mon", "ma", "mes", "mes"),
 }
 _ADJECTIVES = {
@@ -390,8 +392,8 @@ def lexicon() -> dict[str, frozenset[str]]:
     words = {"that": _THAT.split()}
     for english, forms in (_DETERMINERS | _ADJECTIVES).items():
         words[english] = [form for form in forms if form]
-    for english, forms in (_TRANSITIVE | _INTRANSITIVE).items():
-        words |= {one: [form] for one, form in zip(english, forms)}
+    for verb, french in (_TRANSITIVE | _INTRANSITIVE).items():
+        words |= {one: [form] for one, form in zip(verb, french)}
     for noun in _NOUNS:
         words |= {one: form.split() for one, form in zip(noun.english, noun.french)}
     words |= {english: [form for form in pair if form] for english, pair in _ADVERBS.items()}
