@@ -97,11 +97,8 @@ class Attention(nn.Module):
                 f"values must be (B, S, D_v) with the keys' (B, S) = {tuple(keys.shape[:2])}, "
                 f"got {tuple(values.shape)}"
             )
-        if mask is not None and mask.dim() != 3:
-            raise ValueError(
-                f"mask must have shape (B, T, S) or (B, 1, S), got {tuple(mask.shape)}; "
-                "a padding mask (B, S) fits after mask.unsqueeze(1)"
-            )
+        if mask is not None:
+            check_mask(mask, *queries.shape[:2], keys.shape[1])
         if prepared is None:
             prepared = self.score.prepare(keys)
         if isinstance(self.window, Local) and self.score.by_content:
@@ -111,7 +108,7 @@ class Attention(nn.Module):
         scores = self.score.compare(queries, prepared)  # (B, T, S)
         allowed, factor = self.window(queries, mask, keys.shape[1], start)
         if allowed is not None:
-            mask = allowed if mask is None else _both(mask, allowed)
+            mask = allowed if mask is None else mask & allowed
         weights = masked_softmax(scores, mask)
         if factor is not None:
             weights = weights * factor.to(weights.dtype)
@@ -125,7 +122,7 @@ class Attention(nn.Module):
         rows = torch.arange(B, device=queries.device)[:, None, None]
         allowed = near.allowed.expand(positions.shape)
         if mask is not None:
-            allowed = _both(mask.expand(B, T, S).gather(-1, positions), allowed)
+            allowed = mask.expand(B, T, S).gather(-1, positions) & allowed
         scores = self.score.compare(
             queries.flatten(0, 1).unsqueeze(1), prepared[rows, positions].flatten(0, 1)
         )  # (B T, 1, W)
@@ -141,12 +138,6 @@ class Attention(nn.Module):
         weights = weights.view(positions.shape)
         whole = weights.new_zeros(B, T, S).scatter(-1, positions, weights)
         return contexts.view(B, T, -1), whole
-
-
-def _both(mask: Tensor, allowed: Tensor) -> Tensor:
-    if mask.dtype != torch.bool:
-        raise TypeError(f"mask must be boolean (True = may attend), got {mask.dtype}")
-    return mask & allowed
 
 
 class Heads(NamedTuple):
@@ -187,8 +178,7 @@ class MultiHeadAttention(nn.Module):
     Raises
     ------
     ValueError
-        If `width` is not divisible by `heads`; when called, if a shape does not fit, or the mask is
-        the wrong way round.
+        If `width` is not divisible by `heads`; when called, if a shape does not fit.
     TypeError
         When called with a mask that is not boolean.
 
@@ -247,6 +237,8 @@ class MultiHeadAttention(nn.Module):
         keys, values = prepared
         if len(q) != len(keys):
             raise ValueError(f"{len(q)} batches of queries, {len(keys)} of keys")
+        if mask is not None:
+            check_mask(mask, *queries.shape[:2], keys.shape[2])
         window = self.attention.window
         if need_weights or isinstance(window, Local):
             contexts, weights = self._each(q, keys, values, mask, start, need_weights)
@@ -255,7 +247,7 @@ class MultiHeadAttention(nn.Module):
             if not whole:
                 allowed, _ = window(queries, mask, keys.shape[2], start)
                 if allowed is not None:
-                    mask = allowed.unsqueeze(0) if mask is None else _both(mask, allowed)
+                    mask = allowed.unsqueeze(0) if mask is None else mask & allowed
             contexts, weights = fused(q, keys, values, mask, causal=whole), None
         return self.W_O(contexts.transpose(1, 2).flatten(2)), weights
 
@@ -289,8 +281,6 @@ class MultiHeadAttention(nn.Module):
             A row that may attend to nothing is all zeros, and so is its context.
         """
         prepared = self.prepare(keys, values)
-        if mask is not None:
-            check_mask(mask, queries.shape[0], queries.shape[1], keys.shape[1])
         return self.attend(queries, prepared, mask, start, need_weights)
 
     def _each(self, queries, keys, values, mask, start, need_weights):

@@ -56,25 +56,25 @@ def causal_mask(
 
 
 def check_mask(mask: Tensor, B: int, T: int, S: int) -> None:
-    """Refuse what is not a boolean mask (B, T, S) or (B, 1, S), or is the wrong way round.
+    """Refuse what is not a boolean mask of shape (B, T, S) or (B, 1, S).
 
     In `torch.nn.MultiheadAttention` True hides a key; here, and in
-    `F.scaled_dot_product_attention`, it shows one. Two inverted masks can be told from all that
-    make sense: every query sees all the keys after its own and no other; and every sentence hides
-    its beginning while the longest hides everything.
+    `F.scaled_dot_product_attention`, it shows one. Whether a mask is the wrong way round cannot be
+    read off it: a model that reads backwards lets a query see the keys after its own, which is a
+    causal mask inverted. So no mask is refused for what it shows.
 
     Raises
     ------
     TypeError
         If the mask is not boolean.
     ValueError
-        If its shape does not fit, or it is inverted.
+        If its shape does not fit.
 
     Examples
     --------
-    >>> check_mask(~padding_mask(torch.tensor([1, 3])).unsqueeze(1), B=2, T=3, S=3)
+    >>> check_mask(padding_mask(torch.tensor([1, 3])), B=2, T=3, S=3)
     Traceback (most recent call last):
-    ValueError: mask seems inverted: it hides the longest sentence ... pass ~mask
+    ValueError: mask must have shape ... a padding mask (B, S) fits after mask.unsqueeze(1)
     """
     if mask.dtype != torch.bool:
         hint = ""
@@ -91,17 +91,6 @@ def check_mask(mask: Tensor, B: int, T: int, S: int) -> None:
             f"mask must have shape (B, T, S) = {(B, T, S)} or (B, 1, S), got "
             f"{tuple(mask.shape)}{hint}"
         )
-    if torch.compiler.is_compiling() or not mask.numel():
-        return
-    what = None
-    if mask.shape[1] == 1:
-        begun = bool((mask[..., 1:] >= mask[..., :-1]).all()) and not bool(mask[..., 0].any())
-        if begun and bool(mask.any()) and not bool(mask.any(-1).all()):
-            what = "it hides the longest sentence and shows the padding of the others"
-    elif T == S > 1 and torch.equal(mask, (~causal_mask(T, S, device=mask.device)).expand_as(mask)):
-        what = "it hides the past and shows the future"
-    if what:
-        raise ValueError(f"mask seems inverted: {what}. Here True = may attend: pass ~mask")
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
