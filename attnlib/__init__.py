@@ -11,9 +11,9 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``attention``           the three together: ``Attention``; ``MultiHeadAttention``
 ``writer``              what all models share: embedding, output layer, writing word by word
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
-``captioning``          show, attend and tell: an eye, and a decoder that looks where it writes
+``captioning``          show, attend and tell: an image encoder and an LSTM that attends to it
 ``transformer``         positions, blocks, encoder-decoder and language model, with their caches
-``backbones``           torchvision's networks as eyes, for photographs
+``vision``              image encoders: ours, and torchvision's for photographs
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function
 ``metrics``             BLEU, chrF, exact match, alignment error, all with intervals

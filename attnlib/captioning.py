@@ -1,15 +1,15 @@
 r"""Show, attend and tell: a caption from an image, word by word (Xu et al. 2015).
 
-An *eye* turns an image into a grid of annotation vectors, one a cell; the `Captioner` looks at them
-through the same `Attention` as a translator looks at words, and writes. To the rest of the library
-it is a translator whose source is an image: `decoding` and `training.Objective` serve both.
+An **image encoder** (`vision`) turns an image into a grid of annotation vectors, one for each cell.
+The decoder, an LSTM, attends to them through the same `Attention` with which a translator attends
+to words. To the rest of the library the `Captioner` is a translator whose source is an image:
+`decoding` and training serve both.
 
 Shapes: images (B, 3, H, W), red, green and blue in [0, 1]; annotations (B, S, D), the cells row by
 row from the top left.
 """
 
 import contextlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,224 +17,13 @@ from torch import Tensor, nn
 
 from attnlib.attention import Attention
 from attnlib.seq2seq import TIMINGS, Memory, make_attention
+from attnlib.vision import ImageEncoder, check_images
 from attnlib.writer import Writer, embedding_table
 
-BODIES = {  # by pixels a side of a cell: channels, kernel, stride of each layer but the last
-    8: ((32, 4, 2), (64, 4, 2), (64, 3, 1), (128, 4, 2)),
-    16: ((32, 4, 2), (64, 4, 2), (96, 4, 2), (128, 4, 2)),
-}
-FIELDS = {"narrow": 1, "near": 1, "far": 3}  # the kernel of the last layer
 FEEDINGS = ("context", "none")
 TARGETS = ("one", "steps/cells")
 RARE = -2.0  # where the detector's logits begin: most words are not in a caption
 RANGE_SLACK = 1e-3  # resizing may step over 1 by a rounding
-
-
-class Eye(nn.Module):
-    r"""A small convolutional network from an image to a grid of annotations.
-
-    Xu et al. (2015, section 3.1.1) take the 14 x 14 cells that a VGG net trained on ImageNet has
-    before its last pooling. This one has five layers, each a convolution and a rectifier with
-    weights drawn as He et al. (2015, eq. 10) draw them, and is trained with the rest. So that it
-    can be said what a cell has seen:
-
-    * Every layer is centred: what cell (row, column) sees lies evenly around its own square of
-      `stride` x `stride` pixels. (A stride of 2 with a kernel of 3 would move it by half a pixel
-      a layer.)
-    * Nothing is normalised. Batch norm would depend on the other images, and group norm on the
-      whole image: through its mean and variance every annotation would see every pixel. A norm of
-      each place by itself sees no more than its place, but learns more slowly than none.
-    * The receptive field is an argument. A field wider than the cell is needed, for a cell is
-      smaller than a thing; but the wider it is, the less a weight on a cell says where it looked.
-    * Each cell has a learned vector added that says where it is. Xu's annotations have none, yet
-      know: the zeros that a VGG net pads an image with mark its borders, and deep layers pass
-      that on (Islam et al. 2020). A shallow net with small fields cannot, and a caption needs
-      "left of".
-
-    Parameters
-    ----------
-    annotation_dim : int
-        Width D of the annotations.
-    size : int
-        Height and width of the images, in pixels: the learned positions are for this size.
-    field : str
-        ``near`` or ``far``: the last layer sees one place of the layer before, or 3 x 3.
-        ``narrow``: no layer of stride 1 sees more than one place.
-    positions : bool
-        Whether cells have learned positions; without them, images may have any size.
-    cell : int
-        Pixels a side of a cell: 8 or 16.
-    normed : bool
-        Whether annotations are normalised, each by itself (Ba et al. 2016), before the positions
-        are added, which then begin as long as they are. Where annotations are much longer than the
-        positions, nobody hears where a cell is, and relations are not learned.
-    body : sequence of (channels, kernel, stride), optional
-        The layers before the last, in place of those that `cell` stands for.
-
-    Raises
-    ------
-    ValueError
-        If `field` or `cell` is unknown, a layer is not centred, or `size` is not a multiple of the
-        stride; when called, if the images do not fit.
-    TypeError
-        When called with images that are not of a floating point type.
-
-    Examples
-    --------
-    >>> eye = Eye(annotation_dim=16)
-    >>> eye(torch.rand(2, 3, 64, 64)).shape
-    torch.Size([2, 64, 16])
-    >>> eye.cells(64, 64), eye.stride, eye.receptive_field, Eye(field="far").receptive_field
-    ((8, 8), 8, 30, 46)
-    >>> Eye(field="narrow").receptive_field, Eye(cell=16).receptive_field
-    (22, 46)
-    >>> eye.box(9, 64, 64), eye.box(9, 64, 64, seen=True)
-    ((8, 8, 16, 16), (0, 0, 27, 27))
-    """
-
-    def __init__(
-        self,
-        annotation_dim: int = 128,
-        size: int = 64,
-        field: str = "near",
-        positions: bool = True,
-        cell: int = 8,
-        normed: bool = False,
-        body: Sequence[tuple[int, int, int]] | None = None,
-    ):
-        super().__init__()
-        if field not in FIELDS:
-            raise ValueError(f"unknown field {field!r}: one of {', '.join(FIELDS)}")
-        if cell not in BODIES:
-            known = " or ".join(map(str, BODIES))
-            raise ValueError(f"a cell may be {known} pixels a side, got {cell!r}")
-        self.annotation_dim, self.size = annotation_dim, size
-        layers, channels = [], 3
-        for wide, kernel, stride in (*(body or BODIES[cell]), (annotation_dim, FIELDS[field], 1)):
-            if field == "narrow" and stride == 1:
-                kernel = 1
-            beyond = kernel - stride  # pixels that a place sees beyond its own
-            if beyond < 0 or beyond % 2:
-                raise ValueError(
-                    f"a kernel of {kernel} with a stride of {stride} is not centred: kernel less "
-                    "stride must be even, and not negative"
-                )
-            layers += [
-                nn.Conv2d(channels, wide, kernel, stride, beyond // 2),
-                nn.ReLU(),
-            ]
-            channels = wide
-        self.layers = nn.Sequential(*layers)
-        for layer in self._convolutions():
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-        self.norm = nn.LayerNorm(annotation_dim) if normed else nn.Identity()
-        rows, columns = self.cells(size, size)
-        self.P = None
-        if positions:
-            self.P = nn.Parameter(
-                torch.randn(rows * columns, annotation_dim)
-                * (1.0 if normed else annotation_dim**-0.5)
-            )
-
-    @property
-    def stride(self) -> int:
-        """Pixels from a cell to the next, which is also the height and width of a cell."""
-        stride = 1
-        for layer in self._convolutions():
-            stride *= layer.stride[0]
-        return stride
-
-    @property
-    def receptive_field(self) -> int:
-        """Height and width, in pixels, of what an annotation depends on."""
-        field, step = 1, 1
-        for layer in self._convolutions():
-            field += (layer.kernel_size[0] - 1) * step
-            step *= layer.stride[0]
-        return field
-
-    def cells(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the grid of an image; ValueError if it is not cut into whole cells.
-
-        >>> Eye().cells(64, 96)
-        (8, 12)
-        """
-        side = self.stride
-        if height < side or width < side or height % side or width % side:
-            raise ValueError(
-                f"height and width must be multiples of {side} pixels, the side of a cell, got "
-                f"{height} x {width}"
-            )
-        return height // side, width // side
-
-    def box(
-        self, cell: int, height: int, width: int, seen: bool = False
-    ) -> tuple[int, int, int, int]:
-        """The pixels of a cell, as (left, top, right, bottom), the last two excluded.
-
-        With `seen`, all that its annotation depends on: the receptive field, as far as it lies in
-        the image.
-
-        Raises
-        ------
-        IndexError
-            If there is no such cell.
-        """
-        rows, columns = self.cells(height, width)
-        if not 0 <= cell < rows * columns:
-            raise IndexError(f"no cell {cell} in {rows} x {columns} cells, counted from 0")
-        side = self.stride
-        beyond = (self.receptive_field - side) // 2 if seen else 0
-        top, left = side * (cell // columns), side * (cell % columns)
-        return (
-            max(0, left - beyond),
-            max(0, top - beyond),
-            min(width, left + side + beyond),
-            min(height, top + side + beyond),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Look at images (B, 3, H, W): annotations (B, S, D)."""
-        check_images(images)
-        height, width = images.shape[2:]
-        self.cells(height, width)
-        if self.P is not None and (height, width) != (self.size, self.size):
-            raise ValueError(
-                f"the learned positions are for images of {self.size} x {self.size} pixels, got "
-                f"{height} x {width}"
-            )
-        centred = 4 * images - 2  # else brightness drowns colour, and learning hardly starts
-        maps = self.layers(centred.contiguous(memory_format=torch.channels_last))  # (B, D, h, w)
-        annotations = self.norm(maps.permute(0, 2, 3, 1).flatten(1, 2))
-        return annotations if self.P is None else annotations + self.P
-
-    def _convolutions(self):
-        return (layer for layer in self.layers if isinstance(layer, nn.Conv2d))
-
-
-def check_images(images: Tensor) -> None:
-    """Refuse what is not a batch of images (B, 3, H, W) in floating point.
-
-    >>> check_images(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
-    Traceback (most recent call last):
-    TypeError: images must be floating point in [0, 1], got torch.uint8: divide by 255
-    """
-    if images.dim() != 4 or images.shape[1] != 3:
-        hint = ""
-        if images.dim() == 3:
-            hint = "; one image needs a batch of one, image.unsqueeze(0)"
-        elif images.dim() == 4 and images.shape[1] == 1:
-            hint = "; repeat the channel of grey images, images.expand(-1, 3, -1, -1)"
-        elif images.dim() == 4 and images.shape[1] == 4:
-            hint = "; leave out the alpha channel, images[:, :3]"
-        elif images.dim() == 4 and images.shape[-1] == 3:
-            hint = "; the channels come first, images.permute(0, 3, 1, 2)"
-        raise ValueError(f"images must be (B, 3, H, W), got {tuple(images.shape)}{hint}")
-    if not images.is_floating_point():
-        raise TypeError(
-            f"images must be floating point in [0, 1], got {images.dtype}: divide by 255"
-        )
 
 
 class State(NamedTuple):
@@ -381,7 +170,7 @@ class CaptionDecoder(nn.Module):
 
 
 class Captioner(Writer):
-    r"""Eye and decoder: the whole of Show, Attend and Tell (Xu et al. 2015, section 3).
+    r"""Image encoder and decoder: the whole of Show, Attend and Tell (Xu et al. 2015, section 3).
 
     It has the methods of `seq2seq.Translator`, with images for a source. `lengths` are the numbers
     of cells, the same for all images of a batch.
@@ -394,12 +183,13 @@ class Captioner(Writer):
     hidden : int
         Width H of the decoder's state.
     annotation_dim : int, optional
-        Width D of the annotations: of the eye given if it does not say so itself, else 128.
-    eye : nn.Module, optional
-        Anything that turns images (B, 3, H, W) into annotations (B, S, D), with an attribute
-        ``annotation_dim`` unless the argument says it. An `Eye` unless given.
+        Width D of the annotations: needed if the encoder has no attribute ``annotation_dim``; of
+        the `ImageEncoder` that is made if none is given, 128 unless said.
+    encoder : nn.Module, optional
+        Anything that turns images (B, 3, H, W) into annotations (B, S, D). An `ImageEncoder` unless
+        given.
     size, field, positions, cell, normed
-        Of that `Eye`.
+        Of that `ImageEncoder`.
     score : str or None
         A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
     window, selection : str
@@ -411,7 +201,7 @@ class Captioner(Writer):
         time (Iyyer et al. 2015, section 3.2; Bowman et al. 2016, section 3.1): a language model
         that does not know the last word has to look.
     detector : bool
-        Whether to have the layer of `detect`, which helps an eye that was not trained before.
+        Whether to have the layer of `detect`, which helps to train an encoder from scratch.
     score_hidden : int
         Width A of the additive and concat scores; `hidden` unless given.
     max_source : int
@@ -434,9 +224,9 @@ class Captioner(Writer):
 
     Attributes
     ----------
-    fast_eye : bool
-        Whether the eye computes in bf16 while the model is training: on a CPU with the instructions
-        for it more than twice as fast. False unless set.
+    encoder_bf16 : bool
+        Whether the encoder computes in bf16 while the model is training: on a CPU that has the
+        instructions for it more than twice as fast. False unless set.
 
     Examples
     --------
@@ -447,16 +237,18 @@ class Captioner(Writer):
     >>> logits.shape, weights.shape
     (torch.Size([1, 2, 9]), torch.Size([1, 2, 64]))
 
-    Another eye, here of four cells (torchvision's backbones fit in the same way):
+    Another encoder, here of four cells (`vision.Backbone` fits in the same way):
 
     >>> class Quarters(nn.Module):
     ...     annotation_dim = 3
     ...     def forward(self, images):
     ...         return nn.functional.adaptive_avg_pool2d(images, 2).flatten(2).transpose(1, 2)
-    >>> model = Captioner(vocab_size=9, width=4, hidden=5, eye=Quarters())
+    >>> model = Captioner(vocab_size=9, width=4, hidden=5, encoder=Quarters())
     >>> model(images, torch.tensor([4]), torch.tensor([[1, 7]]))[1].shape
     torch.Size([1, 2, 4])
     """
+
+    _renamed = {"eye.": "encoder."}
 
     def __init__(
         self,
@@ -464,7 +256,7 @@ class Captioner(Writer):
         width: int = 128,
         hidden: int = 192,
         annotation_dim: int | None = None,
-        eye: nn.Module | None = None,
+        encoder: nn.Module | None = None,
         size: int = 64,
         field: str = "near",
         positions: bool = True,
@@ -489,13 +281,20 @@ class Captioner(Writer):
         pad: int = 0,
     ):
         super().__init__()
-        if eye is None:
-            eye = Eye(annotation_dim or 128, size, field, positions, cell, normed)
-        known = getattr(eye, "annotation_dim", annotation_dim)
+        if encoder is None:
+            encoder = ImageEncoder(
+                annotation_dim or 128,
+                size,
+                field=field,
+                positions=positions,
+                cell=cell,
+                normed=normed,
+            )
+        known = getattr(encoder, "annotation_dim", annotation_dim)
         if known is None:
-            raise ValueError("how wide are the eye's annotations? give annotation_dim")
+            raise ValueError("how wide are the encoder's annotations? give annotation_dim")
         if annotation_dim not in (None, known):
-            raise ValueError(f"annotation_dim is {annotation_dim}, but the eye says {known}")
+            raise ValueError(f"annotation_dim is {annotation_dim}, but the encoder says {known}")
         attention = make_attention(
             score,
             window,
@@ -511,7 +310,7 @@ class Captioner(Writer):
         )
         self.annotation_dim = known
         self.embedding = embedding_table(vocab_size, width, pad)
-        self.eye = eye
+        self.encoder = encoder
         self.decoder = CaptionDecoder(
             width, hidden, known, attention, gate, timing, feeding, output_dropout
         )
@@ -519,12 +318,12 @@ class Captioner(Writer):
         self.detector = nn.Linear(known, vocab_size) if detector else None
         if detector:
             nn.init.constant_(self.detector.bias, RARE)
-        self.fast_eye = False
+        self.encoder_bf16 = False
         self.dropout = nn.Sequential(nn.Dropout1d(word_dropout), nn.Dropout(dropout))
         self.annotation_dropout = nn.Dropout(output_dropout)
 
     def encode(self, images: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
-        """Look at images (B, 3, H, W), and prepare the keys once.
+        """Encode images (B, 3, H, W), and prepare the keys once.
 
         Parameters
         ----------
@@ -547,14 +346,14 @@ class Captioner(Writer):
         if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
             raise ValueError(f"images must be in [0, 1], got values from {low:.4g} to {high:.4g}")
         fast = contextlib.nullcontext()
-        if self.fast_eye and self.training:
+        if self.encoder_bf16 and self.training:
             fast = torch.autocast(images.device.type, torch.bfloat16)
         with fast:
-            annotations = self.eye(images.to(self.bias.dtype)).to(self.bias.dtype)
+            annotations = self.encoder(images.to(self.bias.dtype)).to(self.bias.dtype)
         B, D = len(images), self.annotation_dim
         if annotations.dim() != 3 or annotations.shape[::2] != (B, D):
             raise ValueError(
-                f"the eye must give annotations (B, S, D) with B = {B} and D = {D}, got "
+                f"the encoder must give annotations (B, S, D) with B = {B} and D = {D}, got "
                 f"{tuple(annotations.shape)}; a map (B, D, h, w) fits after "
                 ".flatten(2).transpose(1, 2)"
             )
@@ -634,11 +433,11 @@ def doubly_stochastic(weights: Tensor, real: Tensor, target: str = "one") -> Ten
 def missed_words(logits: Tensor, wanted: Tensor, pad: int = 0) -> Tensor:
     r"""How badly a detector tells the words of a caption from the others, in nats.
 
-    Xu et al. (2015) begin with an eye that was trained to name what is in a million photographs.
-    Ours begins with nothing, and a loss that reaches it only through attention that knows nothing
-    either teaches it slowly. So each word is also looked for in every cell by itself, and said to
-    be there if one cell is sure (multiple-instance learning, as Fang et al. 2015, section 3, whose
-    "noisy or" of the cells is a maximum here). No mask and no place is told.
+    Xu et al. (2015) begin with an encoder that was trained to name the things in a million
+    photographs. Ours begins with nothing, and a loss that reaches it only through attention that
+    knows nothing either teaches it slowly. So each word is also looked for in every cell by itself,
+    and said to be there if one cell is sure (multiple-instance learning, as Fang et al. 2015,
+    section 3, whose "noisy or" of the cells is a maximum here). No mask and no place is told.
 
     Parameters
     ----------

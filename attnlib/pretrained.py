@@ -33,7 +33,6 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import metrics, pointing
-from attnlib.backbones import Backbone
 from attnlib.captioning import Captioner
 from attnlib.data import corpora, hansards, images
 from attnlib.data.batches import collate, pad
@@ -42,6 +41,7 @@ from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import beam_search
 from attnlib.seq2seq import Translator
 from attnlib.transformer import Transformer
+from attnlib.vision import Backbone
 from attnlib.writer import Sampled
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -240,7 +240,9 @@ class Pretrained:
         for start in range(0, len(pictures), PICTURES):
             some = pictures[start : start + PICTURES]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full((len(some),), math.prod(self._inner.eye.cells(*some.shape[-2:])))
+            lengths = torch.full(
+                (len(some),), math.prod(self._inner.encoder.cells(*some.shape[-2:]))
+            )
             for best in beam_search(self.model, some, lengths, MAX_CAPTION, BOS, EOS, beam):
                 ids = best[0].ids
                 text, tokens = self.tokenizer.decode(ids), self.tokenizer.tokens(ids)
@@ -273,7 +275,9 @@ class Pretrained:
             rows = slice(start, start + PICTURES)
             some = pictures[rows]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full((len(some),), math.prod(self._inner.eye.cells(*some.shape[-2:])))
+            lengths = torch.full(
+                (len(some),), math.prod(self._inner.encoder.cells(*some.shape[-2:]))
+            )
             words = collate([([], ids) for ids in encoded[rows]]).to(device)
             with torch.no_grad():
                 logits, weights = self.model(some, lengths, words.target_in)
@@ -288,12 +292,12 @@ class Pretrained:
     def side(self) -> int:
         """Pixels a side of the pictures that a captioner was made for."""
         self._must_be("captioner")
-        return self._inner.eye.size
+        return self._inner.encoder.size
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the cells that a captioner divides its pictures into."""
-        return self._inner.eye.cells(self.side, self.side)
+        return self._inner.encoder.cells(self.side, self.side)
 
     def _stacked(self, pictures, before: int) -> Tensor:
         """Arrays as one tensor (B, 3, H, W); so many came before them."""
@@ -438,13 +442,15 @@ def build(
     architecture : str
         One of `ARCHITECTURES`.
     arguments : dict
-        Of its class; in place of an ``eye`` the name of a network of `backbones.Backbone`.
+        Of its class; in place of an ``eye`` the name of a network for `vision.Backbone`.
     eye_weights, eye_learns
         Of that network.
     """
-    if arguments.get("eye"):
-        eye = Backbone(arguments["eye"], arguments["size"], eye_weights, eye_learns)
-        arguments = {**arguments, "eye": eye}
+    arguments = dict(arguments)
+    if name := arguments.pop("eye", None):
+        arguments["encoder"] = Backbone(
+            name, arguments["size"], weights=eye_weights, trainable=eye_learns
+        )
     return ARCHITECTURES[architecture](**arguments)
 
 

@@ -37,12 +37,12 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from attnlib import __version__, metrics, pointing, pretrained
-from attnlib.backbones import Backbone
-from attnlib.captioning import Eye, doubly_stochastic, missed_words, told_where
+from attnlib.captioning import doubly_stochastic, missed_words, told_where
 from attnlib.data import corpora, files, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
 from attnlib.selection import Hard, StraightThroughGumbel
+from attnlib.vision import Backbone, ImageEncoder
 
 CHECKPOINT = "checkpoint.pt"
 NETWORKS = {"recurrent": "translator", "transformer": "transformer"}
@@ -92,7 +92,7 @@ class RunConfig:
     norm: str = "before"
     word_positions: str = "sinusoidal"
     annotation_dim: int | None = None  # from here to `word_dropout`: a captioner's own
-    eye: str | None = None  # a network that `backbones.Backbone` knows; None: `captioning.Eye`
+    eye: str | None = None  # a network for `vision.Backbone`; None: `ImageEncoder`
     eye_weights: str | None = "DEFAULT"  # those that it begins with
     eye_learns: bool = False  # whether it is trained with the rest
     field: str = "near"
@@ -424,7 +424,7 @@ def prepare(config: RunConfig) -> Prepared | Pictured:
             if config.eye:
                 eye = Backbone(config.eye, train.size)
             else:
-                eye = Eye(size=train.size, cell=config.cell)
+                eye = ImageEncoder(size=train.size, cell=config.cell)
         if config.data in images.GENERATED:
             tokenizer = images.tokenizer(train.grammar.words)
         else:
@@ -581,7 +581,7 @@ class Run:
         self.data = prepare(config) if data is None else data
         torch.manual_seed(config.seed)
         self.model = config.build(len(self.data.tokenizer)).to(self.device)
-        self.model.fast_eye = config.fast_eye
+        self.model.encoder_bf16 = config.fast_eye
         self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
         self.objective = Objective(
             self.model,
@@ -621,8 +621,8 @@ class Run:
         if self.config.eye_rate == 1:
             return [{"params": list(self.model.parameters()), "rate": 1.0}]
         named = list(self.model.named_parameters())
-        eye = [p for name, p in named if name.startswith("eye.") and name != "eye.P"]
-        rest = [p for name, p in named if not name.startswith("eye.") or name == "eye.P"]
+        eye = [p for name, p in named if name.startswith("encoder.") and name != "encoder.P"]
+        rest = [p for name, p in named if not name.startswith("encoder.") or name == "encoder.P"]
         if not self.config.eye_rate:
             for parameter in eye:
                 parameter.requires_grad_(False)  # not even computed

@@ -4,6 +4,9 @@ A recurrent translator, a captioner and a transformer differ in what they carry 
 and in where they look. `training` and `decoding` know only what is here.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +50,15 @@ class Writer(Tied):
     Its class also makes ``dropout`` and ``decoder``, and has ``encode``. What it carries, a memory
     of the source and a state from step to step, are named tuples of its own.
     """
+
+    _renamed: ClassVar[dict[str, str]] = {}  # parameters' earlier names, or parts of them
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args, **kwargs):
+        """As `torch.nn.Module.load_state_dict`; parameters may bear their earlier names."""
+        state_dict = dict(state_dict)
+        for before, now in self._renamed.items():
+            state_dict = {key.replace(before, now): value for key, value in state_dict.items()}
+        return super().load_state_dict(state_dict, *args, **kwargs)
 
     def start(self, memory: tuple) -> tuple:
         """The decoder's state before the first step."""

@@ -1,4 +1,4 @@
-"""The captioner against the loops; the eye against the gradient; the errors."""
+"""The captioner against the loops; the image encoder against the gradient; the errors."""
 
 import math
 from functools import partial
@@ -11,17 +11,15 @@ from torch import nn
 
 from attnlib import reference, selection
 from attnlib.captioning import (
-    FIELDS,
     TARGETS,
     Captioner,
-    Eye,
-    check_images,
     doubly_stochastic,
     missed_words,
     told_where,
 )
 from attnlib.decoding import beam_search, greedy
 from attnlib.training import Objective
+from attnlib.vision import FIELDS, ImageEncoder, check_images
 from attnlib.writer import Sampled
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
@@ -31,8 +29,8 @@ TINY = ((4, 2, 2), (5, 3, 1))
 CHOICES = ("soft", "hard", "gumbel", None)
 
 
-def eye(**given):
-    return Eye(**{"annotation_dim": 6, "size": SIZE, "field": "far", "body": TINY} | given)
+def tiny_encoder(**given):
+    return ImageEncoder(**{"annotation_dim": 6, "size": SIZE, "field": "far", "body": TINY} | given)
 
 
 def captioner(choice="soft", seed=0, **dials):
@@ -40,14 +38,14 @@ def captioner(choice="soft", seed=0, **dials):
     torch.manual_seed(seed)
     if choice is None:
         dials["score"] = None
-    sizes = {"vocab_size": V, "width": 7, "hidden": 5, "score_hidden": 4, "eye": eye()}
+    sizes = {"vocab_size": V, "width": 7, "hidden": 5, "score_hidden": 4, "encoder": tiny_encoder()}
     model = Captioner(**sizes | dials, selection=choice or "soft").double().eval()
     with torch.no_grad():
         for parameter in model.decoder.parameters():
             parameter.mul_(3)
         model.bias.uniform_(-1, 1)
         model.bias[2] = -2.0  # longer captions
-        for name, parameter in model.eye.named_parameters():
+        for name, parameter in model.encoder.named_parameters():
             if name.endswith("bias"):
                 parameter.uniform_(-0.5, 0.5)
     return model
@@ -74,12 +72,12 @@ def cells(B, S=CELLS):
     return torch.full((B,), S)
 
 
-# The eye --------------------------------------------------------------------------------------
+# The image encoder ----------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def test_an_eye_matches_the_loops():
-    model = captioner().eye
+def test_an_image_encoder_matches_the_loops():
+    model = captioner().encoder
     image = images(1)
     maps = 4 * image[0].numpy() - 2
     convolutions = [layer for layer in model.layers if isinstance(layer, nn.Conv2d)]
@@ -107,7 +105,7 @@ def reached(model, height, width, cell):
 def test_the_receptive_field_is_what_moves_an_annotation(field, pixels):
     """The gradient reaches all of the field and nothing else, at the borders too."""
     torch.manual_seed(0)
-    model = Eye(annotation_dim=8, field=field, positions=False)
+    model = ImageEncoder(annotation_dim=8, field=field, positions=False)
     assert model.receptive_field == pixels
     for cell in (0, 9, 5 * 8 + 4, 63):
         assert reached(model, 64, 64, cell) == model.box(cell, 64, 64, seen=True)
@@ -121,7 +119,7 @@ def test_the_receptive_field_is_what_moves_an_annotation(field, pixels):
 
 def test_normed_annotations_are_as_long_as_their_positions_and_see_no_more():
     torch.manual_seed(0)
-    model = Eye(annotation_dim=16, normed=True)
+    model = ImageEncoder(annotation_dim=16, normed=True)
     images = torch.rand(2, 3, 64, 64)
     alone = model(images) - model.P
     torch.testing.assert_close(alone.mean(-1), torch.zeros(2, 64), rtol=0, atol=1e-5)
@@ -132,13 +130,13 @@ def test_normed_annotations_are_as_long_as_their_positions_and_see_no_more():
 
 def test_group_norm_would_let_every_annotation_see_every_pixel():
     torch.manual_seed(0)
-    model = Eye(annotation_dim=8, positions=False)
+    model = ImageEncoder(annotation_dim=8, positions=False)
     model.layers.insert(1, nn.GroupNorm(4, model.layers[0].out_channels))
     assert reached(model, 64, 64, 0) == (0, 0, 64, 64) != model.box(0, 64, 64, seen=True)
 
 
 def test_boxes_tile_the_image_row_by_row():
-    model = Eye(positions=False)
+    model = ImageEncoder(positions=False)
     assert model.cells(32, 48) == (4, 6) and model.stride == 8
     painted = np.full((32, 48), -1)
     for cell in range(24):
@@ -157,9 +155,11 @@ def test_positions_tell_equal_cells_apart():
     torch.manual_seed(0)
     grey = torch.full((1, 3, 16, 16), 0.5)
     for positions in (True, False):
-        inner = eye(size=16, positions=positions)(grey).view(8, 8, -1)[2:6, 2:6].flatten(0, 1)
+        inner = (
+            tiny_encoder(size=16, positions=positions)(grey).view(8, 8, -1)[2:6, 2:6].flatten(0, 1)
+        )
         assert (torch.pdist(inner).max() < 1e-4) != positions
-    model = eye(positions=False).double()
+    model = tiny_encoder(positions=False).double()
     image = images(1, 16)
     moved = image.roll((4, -2), (2, 3))
     got, want = (model(x).view(8, 8, -1) for x in (moved, image))
@@ -177,10 +177,10 @@ EYES = {
 
 
 @pytest.mark.parametrize("case", EYES)
-def test_eyes_that_make_no_sense_are_refused(case):
+def test_image_encoders_that_make_no_sense_are_refused(case):
     given, message = EYES[case]
     with pytest.raises(ValueError, match=message):
-        eye(**given)
+        tiny_encoder(**given)
 
 
 IMAGES = {
@@ -198,14 +198,17 @@ IMAGES = {
 @pytest.mark.parametrize("case", IMAGES)
 def test_images_of_the_wrong_shape_are_refused(case):
     shape, message = IMAGES[case]
-    for look in (eye(), partial(Captioner(V, eye=eye()).encode, lengths=cells(shape[0]))):
+    for look in (
+        tiny_encoder(),
+        partial(Captioner(V, encoder=tiny_encoder()).encode, lengths=cells(shape[0])),
+    ):
         with pytest.raises(ValueError, match=message):
             look(torch.zeros(shape))
 
 
 def test_images_that_are_not_numbers_from_0_to_1_are_refused():
-    model = Captioner(V, eye=eye())
-    for look in (check_images, model.eye, partial(model.encode, lengths=cells(1))):
+    model = Captioner(V, encoder=tiny_encoder())
+    for look in (check_images, model.encoder, partial(model.encode, lengths=cells(1))):
         with pytest.raises(TypeError, match=r"in \[0, 1\], got torch.uint8: divide by 255"):
             look(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8))
     bright = 255 * torch.ones(1, 3, SIZE, SIZE)
@@ -290,7 +293,7 @@ def test_a_whole_captioner_matches_the_loops(choice, gate):
     for b, T in enumerate(lengths):
         want = loops(
             model,
-            model.eye(looked[b : b + 1])[0].numpy(),
+            model.encoder(looked[b : b + 1])[0].numpy(),
             given[b, :T].tolist(),
             None if draws is None else draws[b, :T].tolist(),
         )
@@ -308,7 +311,7 @@ def test_timing_and_feeding_match_the_loops(timing, feeding):
     looked, (given, _, lengths) = images(), captions()
     logits, weights = model(looked, cells(3), given)
     for b, T in enumerate(lengths):
-        annotations = model.eye(looked[b : b + 1])[0].numpy()
+        annotations = model.encoder(looked[b : b + 1])[0].numpy()
         want = loops(model, annotations, given[b, :T].tolist(), None)
         np.testing.assert_allclose(logits[b, :T], want[0], **EXACT)
         np.testing.assert_allclose(weights[b, :T], want[1], **EXACT)
@@ -358,7 +361,7 @@ def test_missed_words_are_counted_once_and_padding_never():
     assert missed_words(logits, wanted).item() == pytest.approx(total, rel=1e-12)
 
 
-def test_the_detector_teaches_the_eye_without_changing_the_loss():
+def test_the_detector_teaches_the_encoder_without_changing_the_loss():
     model, looked, (given, wanted, _) = captioner(detector=True).train(), images(), captions()
     losses, gradients = [], []
     for weight in (0.0, 1.0):
@@ -366,16 +369,16 @@ def test_the_detector_teaches_the_eye_without_changing_the_loss():
         loss = Objective(model, words=weight)(looked, cells(3), given, wanted)
         loss.backward()
         losses.append(loss.item())
-        gradients.append(model.eye.layers[0].weight.grad.clone())
+        gradients.append(model.encoder.layers[0].weight.grad.clone())
     assert losses[0] == losses[1]
     assert not torch.allclose(*gradients)
     assert model.detector.weight.grad.any()
 
 
-def test_a_fast_eye_is_fast_in_training_only():
+def test_a_bf16_encoder_is_so_in_training_only():
     model, looked = captioner().float(), images(dtype=torch.float32)
     exact = model.encode(looked, cells(3)).annotations
-    model.fast_eye = True
+    model.encoder_bf16 = True
     assert (model.encode(looked, cells(3)).annotations == exact).all()
     rough = model.train().encode(looked, cells(3)).annotations
     assert rough.dtype == torch.float32 and not (rough == exact).all()
@@ -512,13 +515,13 @@ def test_the_gate_opens_from_0_to_1_and_closes_the_context_out():
 def test_without_attention_every_step_sees_the_mean_annotation():
     model, looked, (given, _, _) = captioner(None, gate=False), images(), captions()
     memory = model.encode(looked, cells(3))
-    torch.testing.assert_close(memory.summary, model.eye(looked).mean(1), **EXACT)
+    torch.testing.assert_close(memory.summary, model.encoder(looked).mean(1), **EXACT)
     for t in (0, 3):
         z, weights = model.decoder.attend(torch.randn(3, 5).double(), memory, t)
         assert torch.equal(z, memory.summary) and weights.eq(0).all()
-    shuffled = model.eye.P[torch.randperm(CELLS)]  # where things are is lost
+    shuffled = model.encoder.P[torch.randperm(CELLS)]  # where things are is lost
     before = model(looked, cells(3), given)[0]
-    model.eye.P.copy_(shuffled)
+    model.encoder.P.copy_(shuffled)
     torch.testing.assert_close(model(looked, cells(3), given)[0], before, **EXACT)
 
 
@@ -541,12 +544,24 @@ def test_any_floating_type_of_image_serves():
 def test_the_default_is_small():
     for field, cell in [*product(FIELDS, [8]), ("narrow", 16), ("near", 16)]:
         model = Captioner(60, field=field, cell=cell)
-        assert model.eye.cells(64, 96) == (64 // cell, 96 // cell)
+        assert model.encoder.cells(64, 96) == (64 // cell, 96 // cell)
         assert sum(p.numel() for p in model.parameters()) < 1_000_000
-        assert model.eye.annotation_dim == model.annotation_dim == 128
+        assert model.encoder.annotation_dim == model.annotation_dim == 128
 
 
-# Other eyes -----------------------------------------------------------------------------------
+def test_weights_from_before_the_encoder_had_its_name_still_load():
+    model, other = captioner(seed=0), captioner(seed=1)
+    before = {key.replace("encoder.", "eye."): value for key, value in model.state_dict().items()}
+    assert any(key.startswith("eye.layers") for key in before)
+    other.load_state_dict(before)
+    assert all(
+        torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items()
+    )
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_state_dict({key: value for key, value in before.items() if key != "eye.P"})
+
+
+# Other encoders -------------------------------------------------------------------------------
 
 
 class Backbone(nn.Module):
@@ -562,23 +577,26 @@ class Backbone(nn.Module):
         return maps.flatten(2).transpose(1, 2) if self.flat else maps
 
 
-def test_another_eye_drops_in():
+def test_another_encoder_drops_in():
     given, wanted, _ = captions()
-    model = Captioner(V, width=7, hidden=5, eye=Backbone(), annotation_dim=6)
+    model = Captioner(V, width=7, hidden=5, encoder=Backbone(), annotation_dim=6)
     looked = images(size=30, dtype=torch.float32)
     Objective(model)(looked, cells(3, 36), given, wanted).backward()
     assert all(p.grad.any() for p in model.parameters())
     assert greedy(model.eval(), looked, cells(3, 36), max_length=4)[0].weights.shape[1] == 36
     named = Backbone()
     named.annotation_dim = 6
-    assert Captioner(V, eye=named).annotation_dim == 6
-    with pytest.raises(ValueError, match="how wide are the eye's annotations"):
-        Captioner(V, eye=Backbone())
-    with pytest.raises(ValueError, match="annotation_dim is 5, but the eye says 6"):
-        Captioner(V, eye=named, annotation_dim=5)
+    assert Captioner(V, encoder=named).annotation_dim == 6
+    with pytest.raises(ValueError, match="how wide are the encoder's annotations"):
+        Captioner(V, encoder=Backbone())
+    with pytest.raises(ValueError, match="annotation_dim is 5, but the encoder says 6"):
+        Captioner(V, encoder=named, annotation_dim=5)
     wrong = {
-        "map": (Captioner(V, eye=Backbone(flat=False), annotation_dim=6), r"got \(3, 6, 6, 6\)"),
-        "width": (Captioner(V, eye=Backbone(), annotation_dim=7), r"D = 7, got \(3, 36, 6\)"),
+        "map": (
+            Captioner(V, encoder=Backbone(flat=False), annotation_dim=6),
+            r"got \(3, 6, 6, 6\)",
+        ),
+        "width": (Captioner(V, encoder=Backbone(), annotation_dim=7), r"D = 7, got \(3, 36, 6\)"),
     }
     for model, message in wrong.values():
         with pytest.raises(ValueError, match=message):

@@ -176,7 +176,7 @@ def test_words_names_the_cell_each_looked_at_most(capsys, scene):
         place = map(int, re.search(r"row (\d+), column (\d+): pixels", line).groups())
         assert tuple(place) == divmod(cell, 8)
         left, right, top, bottom = map(int, re.findall(r"\d+", line.split("pixels")[1]))
-        box = pretrained.load("scenes-soft").model.eye.box(cell, 64, 64)
+        box = pretrained.load("scenes-soft").model.encoder.box(cell, 64, 64)
         assert (left, top, right + 1, bottom + 1) == box
 
 

@@ -224,7 +224,7 @@ def test_a_captioner_learns_to_say_the_colour_it_sees(masters):
     found = Photographs(found.paths, tuple(texts[:2] for texts in found.captions), 32)
     words = Tokenizer.train([text for texts in found.captions for text in texts], 120)
     model = Captioner(
-        len(words), width=32, hidden=32, eye=Patches(), dropout=0.0, output_dropout=0.0
+        len(words), width=32, hidden=32, encoder=Patches(), dropout=0.0, output_dropout=0.0
     )
     objective, optimiser = Objective(model), torch.optim.Adam(model.parameters(), lr=2e-2)
     for number in range(45):

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from attnlib import captioning, pretrained, training
+from attnlib import captioning, pretrained, training, vision
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.batches import Batch
@@ -188,7 +188,7 @@ def test_a_stopped_run_ends_at_the_same_weights(selection, sentences, tmp_path, 
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 1.0])
-def test_an_eye_learns_at_its_own_rate(rate, tmp_path):
+def test_an_image_encoder_learns_at_its_own_rate(rate, tmp_path):
     """The first step of Adam is as long as the rate, whatever the gradient."""
     config = dataclasses.replace(TINY, eye_rate=rate, updates=1, warmup=1, words=1.0)
     run = Run(config, tmp_path, DATA, "cpu", quiet=True)
@@ -197,8 +197,8 @@ def test_an_eye_learns_at_its_own_rate(rate, tmp_path):
     moved = {
         name: (p.detach() - before[name]).abs().max() for name, p in run.model.named_parameters()
     }
-    assert float(moved["eye.layers.0.weight"]) == pytest.approx(rate * config.lr, rel=1e-2)
-    for name in ("eye.P", "decoder.cell.weight_hh"):
+    assert float(moved["encoder.layers.0.weight"]) == pytest.approx(rate * config.lr, rel=1e-2)
+    for name in ("encoder.P", "decoder.cell.weight_hh"):
         assert float(moved[name]) == pytest.approx(config.lr, rel=1e-2)
     again = Run(config, tmp_path, DATA, "cpu", quiet=True)
     assert again.finished and torch.equal(weights(again), weights(run))
@@ -304,7 +304,7 @@ def test_a_term_of_the_objective_is_in_its_gradient_alone(term):
     want = gradients(model, 0.5 * by_definition(model, batch) / batch.target_tokens)
     for name in want:
         torch.testing.assert_close(got[name] - without[name], want[name], rtol=0, atol=1e-9)
-    assert want["eye.layers.0.weight"].abs().max() > 1e-5  # far more than the tolerance
+    assert want["encoder.layers.0.weight"].abs().max() > 1e-5  # far more than the tolerance
     loss = loss_of(Objective(model.eval(), **settings), batch)
     assert gradients(model, loss)["detector.weight"].abs().max() == 0  # in training only
 
@@ -330,12 +330,12 @@ def test_a_run_passes_its_settings_on(tmp_path):
     )
     config = dataclasses.replace(config, words=0.75, fast_eye=True, told=0.5, word_dropout=0.25)
     run = Run(config, tmp_path, DATA, "cpu", quiet=True)
-    assert run.objective.words == 0.75 and run.objective.told == 0.5 and run.model.fast_eye
+    assert run.objective.words == 0.75 and run.objective.told == 0.5 and run.model.encoder_bf16
     assert run.model.dropout[0].p == 0.25
     assert run.model.detector is not None and Run(TINY, tmp_path / "2", DATA).model.detector is None
     assert (run.objective.doubly, run.objective.doubly_target) == (0.25, "steps/cells")
-    assert run.model.decoder.f_beta is None and run.model.eye.P is None
-    assert run.model.eye.receptive_field > Captioner(9).eye.receptive_field
+    assert run.model.decoder.f_beta is None and run.model.encoder.P is None
+    assert run.model.encoder.receptive_field > Captioner(9).encoder.receptive_field
     assert DATA.grid == (8, 8)
 
 
@@ -389,16 +389,15 @@ def flickr8k(tmp_path, monkeypatch):
     torch.set_float32_matmul_precision(precision)  # the command lowers it
 
 
-class Squares(nn.Module):
+class Squares(vision.Grid, nn.Module):
     """Stands for a network of torchvision: the mean colour of each of 7 x 7 squares."""
 
     annotation_dim, size, asked = 3, 224, []
-    cells = captioning.Eye.cells
     stride = 32
 
-    def __init__(self, *settings):
+    def __init__(self, name, size, weights=None, trainable=False):
         super().__init__()
-        self.asked.append(settings)
+        self.asked.append((name, size, weights, trainable))
 
     def forward(self, pictures):
         return nn.functional.adaptive_avg_pool2d(pictures, 7).flatten(2).transpose(1, 2)

@@ -38,9 +38,9 @@ SPLITS = ("train", "val", "test")
 MARGIN = TILE / 2  # centres of neighbouring tiles are a tile apart
 SECOND = 0.5  # how often a caption says a second relation where there is one
 EMPTY = 128  # the grey of a tile without a photograph
-# What a training view may do to a photograph. A classifier of single photographs (an `Eye` that
-# looks far, 60 epochs, one seed) named 66 % of those of test at 0.6 and no shade, 68 % at these; so
-# they were chosen by the test photographs.
+# What a training view may do to a photograph. A classifier of single photographs (an `ImageEncoder`
+# with a far field, 60 epochs, one seed) named 66 % of those of test at 0.6 and no shade, 68 % at
+# these; so they were chosen by the test photographs.
 NARROWEST = 0.4  # share of a photograph's side that a crop shows, at the least
 SHADE = 0.15  # by how much brightness, contrast and saturation vary; the colours a third of that
 CONNECTIONS = 8  # downloads at a time

@@ -374,7 +374,7 @@ def test_scenes_are_drawn_faster_than_they_are_learnt(table):
 
     def learn(fast):
         def once():
-            model.fast_eye = fast
+            model.encoder_bf16 = fast
             model.zero_grad()
             loss = objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
             loss.backward()

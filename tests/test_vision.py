@@ -1,4 +1,4 @@
-"""torchvision's networks as eyes, on small networks of the same make; on the real ones if here."""
+"""torchvision's networks as encoders, on small ones of the same make; on the real ones if here."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from attnlib.backbones import MEAN, STD, Backbone
 from attnlib.captioning import Captioner
+from attnlib.vision import MEAN, STD, Backbone
 
 
 class Residual(nn.Module):
@@ -76,42 +76,42 @@ def asked(monkeypatch):
     "name, width, stride", [("resnet_like", 4, 32), ("vgg_like", 5, 2), ("mobilenet_like", 5, 2)]
 )
 def test_the_last_map_row_by_row(asked, name, width, stride):
-    eye = Backbone(name, weights="SOME_V1")
+    encoder = Backbone(name, weights="SOME_V1")
     assert asked == [(name, "SOME_V1")]
-    assert (eye.annotation_dim, eye.stride, eye.size) == (width, stride, 224)
+    assert (encoder.annotation_dim, encoder.stride, encoder.size) == (width, stride, 224)
     images = torch.rand(2, 3, 64, 96)
-    rows, columns = eye.cells(64, 96)
+    rows, columns = encoder.cells(64, 96)
     assert (rows, columns) == (64 // stride, 96 // stride)
-    maps = eye.layers(
+    maps = encoder.layers(
         (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD).view(3, 1, 1)
     )
-    annotations = eye(images)
+    annotations = encoder(images)
     assert annotations.shape == (2, rows * columns, width)
     assert torch.equal(annotations[:, columns + 1], maps[:, :, 1, 1])
-    assert eye.box(columns + 1, 64, 96) == (stride, stride, 2 * stride, 2 * stride)
-    assert eye.box(columns + 1, 64, 96, seen=True) == (0, 0, 96, 64)
+    assert encoder.box(columns + 1, 64, 96) == (stride, stride, 2 * stride, 2 * stride)
+    assert encoder.box(columns + 1, 64, 96, seen=True) == (0, 0, 96, 64)
 
 
 def test_the_whole_network_up_to_its_pooling(asked, monkeypatch):
     network = Residual().eval()
     monkeypatch.setitem(NETWORKS, "resnet_like", lambda: network)
-    eye = Backbone("resnet_like")
+    encoder = Backbone("resnet_like")
     images = torch.rand(2, 3, 64, 64)
     normal = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-    torch.testing.assert_close(network.fc(eye(images).mean(1)), network(normal))
+    torch.testing.assert_close(network.fc(encoder(images).mean(1)), network(normal))
 
 
 def test_frozen_unless_asked(asked):
     frozen, learning = Backbone("resnet_like"), Backbone("resnet_like", trainable=True)
     assert not any(p.requires_grad for p in frozen.parameters())
     assert all(p.requires_grad for p in learning.parameters())
-    for eye in (frozen, learning):
-        before = {key: value.clone() for key, value in eye.state_dict().items()}
-        eye.train()
-        assert eye.training
-        out = eye(torch.rand(4, 3, 64, 64))
-        assert out.requires_grad == (eye is learning)
-        assert all(torch.equal(before[key], value) for key, value in eye.state_dict().items())
+    for encoder in (frozen, learning):
+        before = {key: value.clone() for key, value in encoder.state_dict().items()}
+        encoder.train()
+        assert encoder.training
+        out = encoder(torch.rand(4, 3, 64, 64))
+        assert out.requires_grad == (encoder is learning)
+        assert all(torch.equal(before[key], value) for key, value in encoder.state_dict().items())
         assert not {"mean", "std"} & set(before)  # constants, not weights
     vgg = Backbone("vgg_like").train()
     images = torch.rand(1, 3, 8, 8)
@@ -119,13 +119,15 @@ def test_frozen_unless_asked(asked):
 
 
 def test_a_captioner_looks_through_it(asked):
-    model = Captioner(12, width=8, hidden=8, eye=Backbone("resnet_like"))
+    model = Captioner(12, width=8, hidden=8, encoder=Backbone("resnet_like"))
     assert model.annotation_dim == 4
     images, words = torch.rand(2, 3, 64, 64), torch.tensor([[1, 5, 6], [1, 7, 0]])
     logits, weights = model(images, torch.tensor([4, 4]), words)
     assert logits.shape == (2, 3, 12) and weights.shape == (2, 3, 4)
     logits.sum().backward()
-    assert all((p.grad is None) == name.startswith("eye.") for name, p in model.named_parameters())
+    assert all(
+        (p.grad is None) == name.startswith("encoder.") for name, p in model.named_parameters()
+    )
 
 
 def test_what_is_refused(asked):
@@ -139,13 +141,13 @@ def test_what_is_refused(asked):
         ValueError, match="odd does not cut 224 pixels into whole cells but into 109"
     ):
         Backbone("odd")
-    eye = Backbone("resnet_like")
+    encoder = Backbone("resnet_like")
     with pytest.raises(TypeError, match="images must be floating point"):
-        eye(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+        encoder(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"images must be \(B, 3, H, W\)"):
-        eye(torch.zeros(3, 64, 64))
+        encoder(torch.zeros(3, 64, 64))
     with pytest.raises(ValueError, match="multiples of 32 pixels, the side of a cell, got 64 x 70"):
-        eye(torch.zeros(1, 3, 64, 70))
+        encoder(torch.zeros(1, 3, 64, 70))
 
 
 def test_without_torchvision(monkeypatch):
@@ -171,6 +173,6 @@ def test_the_real_ones():
         ("vgg11", 512, 16),
         ("mobilenet_v3_small", 576, 32),
     ):
-        eye = Backbone(name)
-        assert (eye.annotation_dim, eye.stride) == (width, stride)
-        assert eye(torch.rand(1, 3, 64, 64)).shape == (1, (64 // stride) ** 2, width)
+        encoder = Backbone(name)
+        assert (encoder.annotation_dim, encoder.stride) == (width, stride)
+        assert encoder(torch.rand(1, 3, 64, 64)).shape == (1, (64 // stride) ** 2, width)
