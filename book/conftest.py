@@ -1,14 +1,17 @@
-"""Let nbval run cells as Jupyter does, and compare pictures too, which it leaves out.
+"""Let nbval run cells as Jupyter does, and compare their outputs as the notebooks' tool does.
 
-A changed or a missing picture fails its cell. And a semicolon at the end of a cell keeps its value
-from being shown: IPython looks for it in its history, which nbval does not let it keep.
+What may differ from processor to processor is said in ``_tools/compare.py``: what agrees by its
+rules is taken for equal, and nbval compares the rest. Pictures, which nbval leaves out, are looked
+at too: a changed or a missing one fails its cell. And a semicolon at the end of a cell keeps its
+value from being shown: IPython looks for it in its history, which nbval does not let it keep.
 """
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_tools"))
-from notebooks import PICTURES, same_picture
+from compare import PICTURES, settle
+from notebooks import joined
 
 
 def pictures(outputs: list) -> list[str]:
@@ -20,17 +23,19 @@ def pytest_configure(config):
     plugin = sys.modules.get("nbval.plugin")
     if plugin is None or not config.getoption("nbval", False):
         return
-    without_pictures = plugin.IPyNbCell.compare_outputs
+    compare_the_rest = plugin.IPyNbCell.compare_outputs
 
     def compare_outputs(self, test, ref, skip_compare=None):
-        if not without_pictures(self, test, ref, skip_compare):
+        test, ref = joined(test), joined(ref)
+        ref = settle(ref, test, self.cell.metadata.get("tags", ()))
+        if not compare_the_rest(self, test, ref, skip_compare):
             return False
         now, stored = pictures(test), pictures(ref)
         if len(now) != len(stored):
             self.comparison_traceback.append(f"{len(stored)} pictures stored, {len(now)} drawn")
             return False
-        for number, (one, other) in enumerate(zip(now, stored)):
-            if not same_picture(one, other):
+        for number, (one, other) in enumerate(zip(now, stored, strict=True)):
+            if one.strip() != other.strip():
                 self.comparison_traceback.append(f"picture {number} does not look as stored")
                 return False
         return True

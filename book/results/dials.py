@@ -23,7 +23,7 @@ from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import hardware, validation_loss
+from attnlib.training import Run, hardware, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/dials.py"
@@ -53,11 +53,16 @@ def settings() -> list[dict]:
     return [dict(zip(DIALS, row, strict=True)) for row in rows]
 
 
-def measure(setting: dict, seed: int, examples: list[toy.Example]) -> dict:
-    """Train one setting, and mark it on the test sentences."""
+def trained(setting: dict, seed: int) -> Run:
+    """Train one setting with the size and the budget of ``alignment.py``."""
     base = alignment.config(setting["score"], seed)
     config = dataclasses.replace(base, name="-".join(map(str, setting.values())), **setting)
-    run = alignment.trained(config)
+    return alignment.trained(config)
+
+
+def measure(setting: dict, seed: int, examples: list[toy.Example]) -> dict:
+    """Train one setting, and mark it on the test sentences."""
+    run = trained(setting, seed)
     model, vocabulary = run.averaged_model(), toy.vocabulary("phrases")
     pairs = vocabulary.pairs(examples)
     batch = collate(pairs)
