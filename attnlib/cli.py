@@ -5,10 +5,11 @@ by the command that needs them, so that ``attnlib --help`` is quick.
 """
 
 import argparse
+import contextlib
+import io
 import os
 import shutil
 import sys
-import unicodedata
 from pathlib import Path
 
 from attnlib import __version__
@@ -405,10 +406,19 @@ def _card(name: str) -> dict:
 
 
 def _stdin() -> list[str]:
+    """The lines of standard input, which is UTF-8 whatever the terminal's encoding."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise ValueError("standard input is closed: give the sentences as arguments")
+    if hasattr(sys.stdin, "reconfigure"):
+        with contextlib.suppress(io.UnsupportedOperation):  # it was read before
+            sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     try:
         return [line.rstrip("\n") for line in sys.stdin]
     except UnicodeDecodeError as error:
-        raise ValueError(f"standard input is not {error.encoding} text") from error
+        byte = error.object[error.start]
+        raise ValueError(
+            f"standard input is not UTF-8 text (byte 0x{byte:02x}): convert it, say with iconv"
+        ) from error
 
 
 def _can_plot(path: Path, number: int, what: str) -> None:
@@ -481,10 +491,13 @@ def _joined(tokens: list[str]) -> tuple[list[str], list[int | None]]:
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: none for marks, two for wide letters."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    marks = sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in text)
-    return len(text) + wide - marks
+    """Columns on a terminal: none for marks, two for wide letters and emoji, joined ones too."""
+    from wcwidth import wcswidth, wcwidth
+
+    columns = wcswidth(text)
+    if columns < 0:  # there is a control character in it, which has no width
+        columns = sum(max(wcwidth(letter), 0) for letter in text)
+    return columns
 
 
 def _broken(text: str, width: int) -> list[str]:

@@ -7,6 +7,7 @@ checked at every load::
 
     {"name": "en-fr-bahdanau", "languages": ["en", "fr"],
      "architecture": "translator",   # one of ARCHITECTURES; where there is none: translator
+     "signs": {"en": "',-."},        # what its training text is punctuated with; see data.cleaning
      "model": {...},         # its arguments
      "metrics": {"test_2016_flickr.bleu": 54.0, ...}, "signatures": {...},   # same keys, flat
      "bits": 8,              # of each number of a matrix; where there is none: 16
@@ -34,7 +35,7 @@ from torch import Tensor, nn
 
 from attnlib import metrics, pointing
 from attnlib.captioning import Captioner
-from attnlib.data import corpora, hansards, images
+from attnlib.data import cleaning, corpora, hansards, images
 from attnlib.data.batches import collate, pad
 from attnlib.data.grammar import Verdict
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
@@ -118,8 +119,9 @@ class Pretrained:
 
         Parameters
         ----------
-        sentences : sequence of str
-            One sentence each, as people write it: cased, not tokenised.
+        sentences : iterable of str
+            One sentence each, as people write it: cased, not tokenised. What shows nothing is taken
+            out, and typographic signs are written as in the training text (`data.cleaning`).
         beam : int
             Width of the search; 1 is greedy and about five times as fast.
 
@@ -128,17 +130,13 @@ class Pretrained:
         TypeError
             If `sentences` is one string, or holds something else than strings.
         ValueError
-            If a sentence is longer than 199 subwords (`MAX_SOURCE` with </s>); if the model is no
-            translator.
+            If a sentence is longer than 199 subwords (`MAX_SOURCE` with </s>), or is not UTF-8
+            text; if the model is no translator.
         """
         self._must_be("translator")
-        if isinstance(sentences, str):
-            raise TypeError("sentences must be a list of sentences, got one str")
-        encoded = []
+        sentences, encoded = cleaning.listed("sentences", sentences), []
         for number, sentence in enumerate(sentences, start=1):
-            if not isinstance(sentence, str):
-                raise TypeError(f"sentence {number} must be a str, got {type(sentence).__name__}")
-            ids = self.tokenizer.encode(sentence)
+            ids = self._ids(sentence, f"sentence {number}")
             if len(ids) >= MAX_SOURCE:
                 raise ValueError(
                     f"sentence {number} has {len(ids)} subwords, the limit is {MAX_SOURCE - 1}: "
@@ -169,15 +167,19 @@ class Pretrained:
 
         Parameters
         ----------
-        sources, targets : sequences of str
-            As many of the one as of the other; neither side of a pair may be empty.
+        sources, targets : iterables of str
+            As many of the one as of the other; neither side of a pair may be empty. Both are
+            cleaned as in `translate`.
 
         Raises
         ------
+        TypeError
+            If either is one string, or holds something else than strings.
         ValueError
-            If the numbers differ, or a sentence is empty or longer than 199 subwords; if the model
-            is no translator.
+            If the numbers differ, or a sentence is empty, longer than 199 subwords or not UTF-8
+            text; if the model is no translator.
         """
+        sources, targets = self._pairs(sources, targets)
         results = {}
         for rows, batch in self._forced(sources, targets):
             with torch.no_grad():
@@ -200,9 +202,10 @@ class Pretrained:
 
         Raises
         ------
-        ValueError
-            As `align`; if the model is no transformer.
+        TypeError, ValueError
+            As `align`; also if the model is no transformer.
         """
+        sources, targets = self._pairs(sources, targets)
         results = {}
         for rows, batch in self._forced(sources, targets, "transformer"):
             with torch.no_grad():
@@ -231,11 +234,14 @@ class Pretrained:
 
         Raises
         ------
+        TypeError
+            If `pictures` is one picture.
         ValueError
             If a picture has not the size that the model was trained on, or a shape or a range that
             is no picture's (its number is said); if the model is no captioner.
         """
         self._must_be("captioner")
+        pictures = _several(pictures)
         device, results = next(self.model.parameters()).device, []
         for start in range(0, len(pictures), PICTURES):
             some = pictures[start : start + PICTURES]
@@ -260,13 +266,18 @@ class Pretrained:
 
         Raises
         ------
+        TypeError
+            If `captions` is one string, or holds something else than strings; as `caption`.
         ValueError
             If there are not as many captions as pictures, or a caption is empty; as `caption`.
         """
         self._must_be("captioner")
+        pictures, captions = _several(pictures), cleaning.listed("captions", captions)
         if len(pictures) != len(captions):
             raise ValueError(f"{len(pictures)} pictures but {len(captions)} captions")
-        encoded = [self.tokenizer.encode(text) for text in captions]
+        encoded = [
+            self._ids(text, f"caption {number}") for number, text in enumerate(captions, start=1)
+        ]
         for number, ids in enumerate(encoded, start=1):
             if not ids:
                 raise ValueError(f"caption {number} is empty")
@@ -325,15 +336,39 @@ class Pretrained:
         """The model itself, where `model` is one that samples."""
         return self.model.model if isinstance(self.model, Sampled) else self.model
 
+    def _ids(self, text: str, what: str, side: int = 0) -> list[int]:
+        """The ids of a text that somebody typed, in the language of that side: all go through here.
+
+        `what` names the text in an error. A card without ``signs`` says nothing of what is written
+        in which language: then it is the whole vocabulary that counts.
+        """
+        language = dict(enumerate(self.card.get("languages", ()))).get(side)
+        signs = self.card.get("signs", {}).get(language, self.tokenizer.characters)
+        try:
+            return self.tokenizer.encode(cleaning.clean(text, signs))
+        except ValueError as error:
+            raise ValueError(f"{what} is {error}") from error
+
+    @staticmethod
+    def _pairs(sources, targets) -> tuple[list[str], list[str]]:
+        """Both sides of sentence pairs as lists, as many of the one as of the other."""
+        sources = cleaning.listed("sources", sources)
+        targets = cleaning.listed("targets", targets)
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
+        return sources, targets
+
     def _forced(self, sources, targets, kind="translator"):
         """Rows and batches of pairs, those of like length together."""
         self._must_be(kind)
-        if len(sources) != len(targets):
-            raise ValueError(f"{len(sources)} sources but {len(targets)} targets")
         pairs = []
         for number, pair in enumerate(zip(sources, targets, strict=True), start=1):
-            ids = [self.tokenizer.encode(sentence) for sentence in pair]
-            for side, found in zip(("source", "target"), ids, strict=True):
+            sides = ("source", "target")
+            ids = [
+                self._ids(sentence, f"the {sides[i]} of pair {number}", i)
+                for i, sentence in enumerate(pair)
+            ]
+            for side, found in zip(sides, ids, strict=True):
                 if not 0 < len(found) < MAX_SOURCE:
                     raise ValueError(
                         f"the {side} of pair {number} has {len(found)} subwords, "
@@ -366,6 +401,16 @@ class Evaluation:
     hypotheses: list[str]
     references: list[str] | list[list[str]]  # of a picture several
     scores: dict[str, metrics.Score]  # as in a card: "test_2016_flickr.bleu" and so on
+
+
+def _several(pictures) -> Tensor | list:
+    """Pictures in a row, whatever holds them; one alone is refused."""
+    shape = tuple(getattr(pictures, "shape", ()))
+    one = len(shape) == 3 and (isinstance(pictures, Tensor) or shape[2] in (3, 4))
+    if one or len(shape) == 2 or isinstance(pictures, (str, Path)):
+        kind = f"one of shape {shape}" if shape else f"a {type(pictures).__name__}"
+        raise TypeError(f"pictures must be a list of pictures, got {kind}: put it in a list")
+    return pictures if isinstance(pictures, Tensor) else list(pictures)
 
 
 def names() -> list[str]:

@@ -38,7 +38,7 @@ from tqdm import tqdm
 
 from attnlib import __version__, metrics, pointing, pretrained
 from attnlib.captioning import doubly_stochastic, missed_words, told_where
-from attnlib.data import corpora, files, hansards, images, toy
+from attnlib.data import cleaning, corpora, files, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
 from attnlib.selection import Hard, StraightThroughGumbel
@@ -1150,7 +1150,7 @@ def ship(run: Run, folder: Path | str) -> dict:
         "name": config.name,
         "architecture": config.architecture,
         "languages": ["en"] if pictures else [config.source, config.target],
-        **({"pictures": config.data} if pictures else {}),
+        **({"pictures": config.data} if pictures else {"signs": signs(config)}),
         "model": config.model(len(tokenizer)),
         **({"bits": 8} if config.name in EIGHT_BITS else {}),
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -1178,6 +1178,13 @@ def ship(run: Run, folder: Path | str) -> dict:
     card["metrics"], card["signatures"] = measured(shipped, run.data if pictures else None)
     pretrained.save(folder, model, tokenizer, card)
     return card
+
+
+def signs(config: RunConfig) -> dict[str, str]:
+    """What each side of a translator's training text is punctuated with, by language."""
+    corpus = load_corpus(config, "train")
+    sides = {config.source: corpus.source, config.target: corpus.target}
+    return {language: cleaning.signs_of(side) for language, side in sides.items()}
 
 
 def measured(shipped: pretrained.Pretrained, data: Pictured | None = None) -> tuple[dict, dict]:

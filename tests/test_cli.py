@@ -274,10 +274,46 @@ def test_a_message_of_several_lines_becomes_one(capsys, monkeypatch):
     assert fails(capsys, "translate", "x") == "attnlib: Error(s) in loading: missing key\n"
 
 
-def test_input_that_is_no_text_is_one_line(capsys, monkeypatch):
-    stream = io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8")
+@pytest.mark.parametrize("command", ["translate", "compare"])
+@pytest.mark.parametrize(
+    "stdin, locale, message",
+    [
+        (b"caf\xe9\n", "C.UTF-8", "standard input is not UTF-8 text (byte 0xe9): convert it"),
+        (b"caf\xe9\n", "C", "standard input is not UTF-8 text (byte 0xe9): convert it"),
+        (None, "C.UTF-8", "standard input is closed: give the sentences as arguments"),
+    ],
+)
+def test_input_that_is_no_text_is_one_line(command, stdin, locale, message):
+    """In a process of its own: only there are bytes read as a locale has it."""
+    line = f"{sys.executable} -m attnlib.cli {command}" + (" <&-" if stdin is None else "")
+    environment = {**os.environ, "LC_ALL": locale}
+    run = subprocess.run(line, shell=True, input=stdin, capture_output=True, env=environment)
+    assert run.returncode == 2
+    assert run.stderr.decode().startswith(f"attnlib: {message}")
+    assert run.stderr.count(b"\n") == 1 and run.stdout == b""
+
+
+def test_a_byte_order_mark_and_undecodable_arguments(capsys, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfTwo dogs run.\r\n"), encoding="latin-1")
     monkeypatch.setattr(sys, "stdin", stream)
-    assert "standard input is not utf-8 text" in fails(capsys, "translate")
+    assert ok(capsys, "translate") == ok(capsys, "translate", "Two dogs run.")
+    assert "sentence 1 is not UTF-8 text: byte 0xe9" in fails(capsys, "translate", "caf\udce9")
+
+
+@pytest.mark.parametrize(
+    "text, columns",
+    [
+        ("abc", 3),
+        ("日本", 4),
+        ("e\N{COMBINING ACUTE ACCENT}", 1),
+        ("\U0001f469\u200d\U0001f680 mène", 7),  # an astronaut: three characters, one sign
+        ("\N{ZERO WIDTH SPACE}a", 1),
+        ("a\x07b", 2),
+    ],
+)
+def test_columns_are_counted_as_a_terminal_does(text, columns):
+    assert cli._width(text) == columns
+    assert cli._fill(text, 9) == text + " " * (9 - columns)
 
 
 def test_train_hands_its_arguments_to_training(monkeypatch):

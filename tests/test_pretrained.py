@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from attnlib import metrics, pretrained
+from attnlib.captioning import Captioner
 from attnlib.data import corpora, hansards
 from attnlib.data.tokenizer import BOS, EOS, Tokenizer
 from attnlib.decoding import greedy
@@ -291,10 +292,42 @@ def test_a_model_that_never_ends_is_stopped(shipped):
 
 def test_wrong_types_are_refused(shipped):
     loaded = pretrained.load("en-fr-tiny")
-    with pytest.raises(TypeError, match="must be a list of sentences, got one str"):
+    with pytest.raises(TypeError, match="sentences must be a list of str, got one str"):
         loaded.translate("Two dogs run.")
-    with pytest.raises(TypeError, match="sentence 2 must be a str, got NoneType"):
+    with pytest.raises(TypeError, match="sentences must be str, got NoneType as number 2"):
         loaded.translate(["Two dogs run.", None])
+
+
+@pytest.mark.parametrize("method", ["translate", "align"])
+def test_texts_come_in_any_iterable_but_not_alone(shipped, method):
+    """A generator is as good as a list; of one text nobody takes the letters."""
+    call = getattr(pretrained.load("en-fr-tiny"), method)
+    sides = 1 + (method == "align")
+    want = call(*[SENTENCES] * sides)
+    found = call(*(iter(SENTENCES) for _ in range(sides)))
+    assert [x.source_tokens for x in found] == [x.source_tokens for x in want]
+    assert [x.score for x in found] == [x.score for x in want]
+    for side in range(sides):
+        with pytest.raises(TypeError, match="must be a list of str, got one str: put it in a list"):
+            call(*("dog" if side == one else ["dog"] for one in range(sides)))
+        broken = ["dog", "caf\udce9"]
+        message = "(sentence 2|the (source|target) of pair 2) is not UTF-8 text: byte 0xe9"
+        with pytest.raises(ValueError, match=message):
+            call(*(broken if side == one else ["dog"] * 2 for one in range(sides)))
+
+
+def test_one_picture_is_no_list_of_pictures(tokenizer):
+    model = Captioner(len(tokenizer), size=32, width=8, hidden=8).eval()
+    loaded = pretrained.Pretrained("tiny", model, tokenizer, {"languages": ["en"]})
+    one = np.zeros((32, 32, 3), np.uint8)
+    alone = (one, one[..., 0], torch.zeros(3, 32, 32), "a.png")
+    for picture in alone:
+        for call in (loaded.caption, lambda x: loaded.look(x, ["a red shirt"])):
+            with pytest.raises(TypeError, match="pictures must be a list of pictures, got "):
+                call(picture)
+    assert len(loaded.caption((each for each in [one, one]), beam=1)) == 2
+    with pytest.raises(TypeError, match="captions must be a list of str, got one str"):
+        loaded.look([one], "a")
 
 
 def test_a_card_must_be_whole(tmp_path, tokenizer):

@@ -118,6 +118,17 @@ class Tokenizer:
     def __len__(self):
         return self._size
 
+    def __reduce__(self):
+        """Copy and pickle by the constructor: the backend forgets how it was to be used."""
+        return type(self), (self._backend, self._size)
+
+    @cached_property
+    def characters(self) -> frozenset[str]:
+        """The characters that the training text had, so far as they have ids of their own."""
+        return frozenset(
+            token for token, i in self._ids.items() if len(token) == 1 and i < self._size
+        )
+
     def trimmed(self, texts: Iterable[str]) -> tuple["Tokenizer", list[int]]:
         """Leave out the subwords that `texts` never end up with, only pass through on the way.
 
