@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 from attnlib import __version__
@@ -436,7 +437,7 @@ def _plot(found, path: Path) -> None:
     weights, source, target = _words(found)
     if not target:
         raise ValueError("the translation is empty: nothing to draw")
-    _save(plotting.alignment(weights, source, target).figure, path)
+    _save(lambda: plotting.alignment(weights, source, target), path)
 
 
 def _plot_looks(pixels, found, grid: tuple[int, int], path: Path) -> None:
@@ -444,7 +445,7 @@ def _plot_looks(pixels, found, grid: tuple[int, int], path: Path) -> None:
     weights, words = _looks(found)
     if not words:
         raise ValueError("the caption is empty: nothing to draw")
-    _save(plotting.looks(pixels, weights, words, grid)[0].figure, path)
+    _save(lambda: plotting.word_maps(pixels, weights, words, grid)[0], path)
 
 
 def _plotting():
@@ -456,8 +457,14 @@ def _plotting():
     return plotting
 
 
-def _save(figure, path: Path) -> None:
-    figure.savefig(path, bbox_inches="tight")
+def _save(draw, path: Path) -> None:
+    """Save the figure of the axes that are drawn; what there is to say of it, in a line each."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a line says it for all
+        draw().figure.savefig(path, bbox_inches="tight")
+    for message in dict.fromkeys(str(each.message) for each in said):
+        print(f"attnlib: {' '.join(message.split())}", file=sys.stderr)
     print(f"wrote {path}", file=sys.stderr)
 
 

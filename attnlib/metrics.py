@@ -611,11 +611,12 @@ def share_on_gold(weights, alignment: Links) -> float:
 
 
 def entropy(weights) -> np.ndarray:
-    r"""Entropy :math:`-\sum_s a_s \ln a_s` of each row, in nats.
+    r"""Entropy :math:`-\sum_s p_s \ln p_s` of each row, in nats; p are shares of the row's sum.
 
     Parameters
     ----------
     weights : array of shape (..., S)
+        A row need not sum to 1: a window may multiply it, or words may be left out.
 
     Returns
     -------
@@ -629,12 +630,14 @@ def entropy(weights) -> np.ndarray:
 
     Examples
     --------
-    >>> entropy([[1.0, 0.0], [0.5, 0.5]]).round(4)
-    array([0. , 0.6931])
+    >>> entropy([[1.0, 0.0], [0.5, 0.5], [0.2, 0.2]]).round(4)
+    array([0. , 0.6931, 0.6931])
     """
     weights = _array(weights)
-    logs = np.log(np.where(weights > 0, weights, 1))  # 0 log 0 = 0
-    return np.abs((weights * logs).sum(axis=-1))  # abs: 0, not -0
+    total = weights.sum(axis=-1, keepdims=True)
+    shares = weights / np.where(total > 0, total, 1)
+    logs = np.log(np.where(shares > 0, shares, 1))  # 0 log 0 = 0
+    return np.abs((shares * logs).sum(axis=-1))  # abs: 0, not -0
 
 
 # Helpers --------------------------------------------------------------------------------------

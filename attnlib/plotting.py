@@ -2,19 +2,29 @@
 
 The book's colours, safe for colour-blind readers: query blue, key orange, value green, context
 pink; weights on one sequential map with a fixed scale from 0 to 1; source across, target down.
+
+Words are drawn as they are: a ``$`` begins no mathematics, and letters that the usual font lacks
+come from an installed one that has them. Which letters no font has is said in a warning.
 """
+
+import unicodedata
+import warnings
+from collections.abc import Iterable
+from functools import cache, lru_cache
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
+from matplotlib.text import Text
 
 COLOURS = {"query": "#0072B2", "key": "#E69F00", "value": "#009E73", "context": "#CC79A7"}
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 WEIGHTS = "viridis"
 COLOURBAR = {"label": "attention weight", "shrink": 0.8}
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
-ACROSS = 7  # pictures in a row of `looks`
+ACROSS = 7  # pictures in a row of `word_maps`
 
 
 def alignment(weights, source, target, ax: Axes | None = None, links=()) -> Axes:
@@ -44,6 +54,7 @@ def alignment(weights, source, target, ax: Axes | None = None, links=()) -> Axes
     image = ax.imshow(weights, cmap=WEIGHTS, vmin=0, vmax=1)
     ax.set_xticks(range(len(source)), source, rotation=90)
     ax.set_yticks(range(len(target)), target)
+    draw_as_is([*ax.get_xticklabels(), *ax.get_yticklabels()])
     ax.set(xlabel="source token", ylabel="target token")
     for t, s in links:
         ax.add_patch(
@@ -53,7 +64,7 @@ def alignment(weights, source, target, ax: Axes | None = None, links=()) -> Axes
     return ax
 
 
-def look(
+def word_map(
     image,
     weights,
     grid: tuple[int, int],
@@ -92,19 +103,19 @@ def look(
         If shapes do not fit, or the weights lie outside [0, 1].
     """
     ax = ax or plt.figure(layout="constrained").subplots()
-    tint = _look(image, weights, grid, word, ax, outline)
+    tint = _word_map(image, weights, grid, word, ax, outline)
     if scale:
         ax.figure.colorbar(tint, ax=ax, **COLOURBAR)
     return ax
 
 
-def looks(image, weights, words, grid: tuple[int, int], outlines=None) -> list[Axes]:
+def word_maps(image, weights, words, grid: tuple[int, int], outlines=None) -> list[Axes]:
     """An image, and once more for each word of its caption, with where that word looked.
 
     Parameters
     ----------
     image, grid
-        As in `look`.
+        As in `word_map`.
     weights : array of shape (T, S)
         Attention of the T words.
     words : sequence of str
@@ -134,7 +145,7 @@ def looks(image, weights, words, grid: tuple[int, int], outlines=None) -> list[A
     first.imshow(_image(image), interpolation="nearest")
     first.set_axis_off()
     tints = [
-        _look(image, row, grid, word, ax, outline)
+        _word_map(image, row, grid, word, ax, outline)
         for row, word, ax, outline in zip(weights, words, axes, outlines)
     ]
     for ax in axes[len(words) :]:
@@ -152,8 +163,8 @@ def _image(image) -> np.ndarray:
     return image / 255 if image.dtype == np.uint8 else image
 
 
-def _look(image, weights, grid, word, ax, outline):
-    """Draw what `look` says; the tint, for the scale beside it."""
+def _word_map(image, weights, grid, word, ax, outline):
+    """Draw what `word_map` says; the tint, for the scale beside it."""
     rows, columns = grid
     weights = np.asarray(weights, dtype=float)
     if weights.shape != (rows * columns,):
@@ -184,7 +195,7 @@ def _look(image, weights, grid, word, ax, outline):
         x, y = np.arange(-1, width + 1) + 0.5, np.arange(-1, height + 1) + 0.5
         line = {"colors": COLOURS["context"], "linewidths": 1.5}
         ax.contour(x, y, np.pad(outline, 1), [0.5], **line)
-    ax.set_title(word, fontsize="medium")
+    draw_as_is([ax.set_title(word, fontsize="medium")])
     ax.set(xticks=[], yticks=[], xlim=span[:2], ylim=span[2:], frame_on=False)
     return tint
 
@@ -219,5 +230,90 @@ def curves(x, lines, xlabel: str, ylabel: str, ax: Axes | None = None) -> Axes:
         ax.plot(x, middle, marker=markers[i % len(markers)], color=colour, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.3)
-    ax.legend(frameon=False)
+    drawn = ax.lines[len(ax.lines) - len(lines) :]
+    texts = ax.legend(drawn, ["-"] * len(lines), frameon=False).get_texts()
+    for text, label in zip(texts, lines, strict=True):
+        text.set_text(label)  # only now: a legend leaves out a label that begins with "_"
+    draw_as_is([*texts, ax.xaxis.label, ax.yaxis.label])
     return ax
+
+
+# Words as they are ----------------------------------------------------------------------------
+
+
+def draw_as_is(texts: Iterable[Text]) -> None:
+    """Draw texts letter by letter: no mathematics between dollars, and a font for every letter.
+
+    Parameters
+    ----------
+    texts : iterable of matplotlib.text.Text
+        Their fonts are kept, with others behind them for the letters that they lack.
+
+    Warns
+    -----
+    UserWarning
+        Once, if no installed font has some of the letters; it names them.
+
+    Examples
+    --------
+    >>> axes = plt.figure().subplots()
+    >>> draw_as_is([axes.set_title("it costs $5-$10")])
+    >>> axes.title.get_parse_math()
+    False
+    """
+    texts, nowhere = list(texts), set()
+    for text in texts:
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        usual = _letters(font_manager.findfont(text.get_fontproperties()))
+        missing = {letter for letter in text.get_text() if _shows(letter)} - usual
+        if missing:
+            families, without = _fallbacks(frozenset(missing))
+            text.set_fontfamily([*text.get_fontfamily(), *families])
+            nowhere |= without
+    if nowhere:
+        letters = " ".join(sorted(nowhere))
+        warnings.warn(
+            f"no installed font has {letters}: boxes stand for them until you install one "
+            "(the Noto fonts have nearly all letters)",
+            stacklevel=3,
+        )
+
+
+def _shows(letter: str) -> bool:
+    return not letter.isspace() and unicodedata.category(letter) not in ("Cf", "Cc")
+
+
+@lru_cache
+def _fallbacks(missing: frozenset[str]) -> tuple[list[str], frozenset[str]]:
+    """Families that have these letters between them, and the letters that none has."""
+    families = []
+    while missing:
+        found = {name: missing & letters for name, letters in _families().items()}
+        best = max(found, key=lambda name: len(found[name]), default=None)  # of equals the first
+        if best is None or not found[best]:
+            break
+        families.append(best)
+        missing = missing - found[best]
+    return families, missing
+
+
+@lru_cache
+def _families() -> dict[str, frozenset[str]]:
+    """The letters of each installed family in its upright style, sans serif before others."""
+    fonts = {}
+    for entry in font_manager.fontManager.ttflist:
+        upright = entry.style == "normal" and entry.weight in (400, "normal", "regular")
+        if upright and "lastresort" not in entry.name.replace(" ", "").lower():  # it has boxes
+            fonts.setdefault(entry.name, entry.fname)
+    order = sorted(fonts, key=lambda name: (not name.startswith("Noto Sans"), name))
+    return {name: _letters(fonts[name]) for name in order}
+
+
+@cache
+def _letters(path: str) -> frozenset[str]:
+    """What a font file has signs for; nothing if it cannot be read."""
+    try:
+        return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
+    except (OSError, RuntimeError):
+        return frozenset()

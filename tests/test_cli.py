@@ -178,6 +178,20 @@ def test_plot_writes_a_figure(capsys, tmp_path):
     assert "<svg" in path.read_text()
 
 
+def test_plot_draws_dollars_and_says_in_a_line_what_no_font_has(capsys, tmp_path, monkeypatch):
+    from attnlib import plotting
+
+    monkeypatch.setattr(plotting, "_fallbacks", lambda missing: ([], missing))
+    path = tmp_path / "out.png"
+    monkeypatch.setattr(
+        cli, "_words", lambda found: (np.eye(2), ["$$", "million"], ["मुलगा", "$5-$10"])
+    )
+    assert cli.main(["translate", "it costs $$ million .", "--plot", str(path)]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("attnlib: no installed font has ग म ल ा ु: boxes stand for them")
+    assert second == f"wrote {path}"
+
+
 def test_evaluate_prints_the_scores_and_writes_the_translations(capsys, tmp_path, monkeypatch):
     references = ["Un homme.", "Deux chiens courent.", "Un chien court."]
     corpus = corpora.Corpus(SENTENCES, references, ("en", "fr"))

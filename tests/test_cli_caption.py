@@ -180,7 +180,7 @@ def test_words_names_the_cell_each_looked_at_most(capsys, scene):
         assert (left, top, right + 1, bottom + 1) == box
 
 
-def test_looks_text_by_hand():
+def test_word_maps_text_by_hand():
     weights = np.array([[0, 0, 0.25, 0.5, 0.25, 0], [0.5, 0, 0, 0.5, 0, 0]])
     assert cli.looks_text(weights, ["a", "ring"], (2, 3), 96).split("\n") == [
         "a     0.50  row 1, column 0: pixels 0 to 31 across, 48 to 95 down",
@@ -192,8 +192,8 @@ def test_looks_text_by_hand():
 def test_plot_draws_each_word(capsys, scene, tmp_path, monkeypatch):
     from attnlib import plotting
 
-    seen, looks = [], plotting.looks
-    monkeypatch.setattr(plotting, "looks", lambda *a: seen.append(a) or looks(*a))
+    seen, looks = [], plotting.word_maps
+    monkeypatch.setattr(plotting, "word_maps", lambda *a: seen.append(a) or looks(*a))
     path = tmp_path / "out.svg"
     caption = found()
     assert said(capsys, scene, "--plot", path) == (caption.text + "\n", f"wrote {path}\n")

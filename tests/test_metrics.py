@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from attnlib import metrics
 from attnlib.data import corpora, files, hansards, toy
+from attnlib.explore import alignment
 from attnlib.metrics import Score
 
 EXACT = {"rel": 0, "abs": 1e-12}  # float64: only the order of the sums may differ
@@ -589,6 +590,16 @@ def test_entropy_by_hand_and_by_loops():
                 want -= a * math.log(a) if a > 0 else 0
             assert entropies[b, t] == pytest.approx(want, **EXACT)
     assert metrics.entropy(metrics.uniform_weights(1, 8))[0] == pytest.approx(math.log(8), **EXACT)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=6), st.floats(0.1, 10))
+def test_entropy_is_of_shares_so_that_a_row_times_a_number_has_the_same(row, factor):
+    """As a window makes it, or words left out; and what a figure shows is what a chapter prints."""
+    want = metrics.entropy(row)
+    assert metrics.entropy(np.multiply(factor, row)) == pytest.approx(want, rel=0, abs=1e-9)
+    assert alignment.entropy is metrics.entropy
+    said = alignment.row_numbers([0.1 * a for a in row], ["x"] * len(row))["entropy"]
+    assert said == pytest.approx(want, abs=6e-5)
 
 
 # Hansards -------------------------------------------------------------------------------------

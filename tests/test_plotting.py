@@ -1,3 +1,5 @@
+import warnings
+
 import matplotlib
 import numpy as np
 import pytest
@@ -55,8 +57,8 @@ def frame(ax):
     return *square.get_xy(), square.get_width(), square.get_height()
 
 
-def test_look_tints_a_grey_image_on_a_fixed_scale_and_frames_the_cell_with_most():
-    ax = plotting.look(IMAGE, CELLS, (2, 3), "ring")
+def test_a_word_map_tints_a_grey_image_on_a_fixed_scale_and_frames_the_cell_with_most():
+    ax = plotting.word_map(IMAGE, CELLS, (2, 3), "ring")
     image, tint = ax.images
     grey = np.where(np.arange(4)[:, None] < 2, 0.4 + 0.6 * 0.299, 0.4) * np.ones((4, 6))
     np.testing.assert_allclose(image.get_array(), grey)
@@ -69,23 +71,23 @@ def test_look_tints_a_grey_image_on_a_fixed_scale_and_frames_the_cell_with_most(
     assert ax.figure.axes[1].get_ylabel() == "attention weight"
 
 
-def test_look_leaves_out_its_scale_where_it_is_not_wanted():
+def test_a_word_map_leaves_out_its_scale_where_it_is_not_wanted():
     image, weights = np.zeros((2, 2, 3), np.uint8), [0.7, 0.1, 0.1, 0.1]
     for scale in (True, False):
         figure, ax = plt.subplots()
-        plotting.look(image, weights, (2, 2), ax=ax, scale=scale)
+        plotting.word_map(image, weights, (2, 2), ax=ax, scale=scale)
         assert len(figure.axes) == 1 + scale
 
 
-def test_look_frames_no_cell_where_several_share_the_most():
+def test_a_word_map_frames_no_cell_where_several_share_the_most():
     for weights in (np.zeros(6), np.full(6, 1 / 6)):
-        assert not plotting.look(IMAGE, weights, (2, 3)).patches
+        assert not plotting.word_map(IMAGE, weights, (2, 3)).patches
 
 
-def test_look_draws_a_line_around_the_thing():
+def test_a_word_map_draws_a_line_around_the_thing():
     mask = np.zeros((4, 6), dtype=bool)
     mask[0:2, 3:6] = True  # at the border too
-    ax = plotting.look(IMAGE / 255, CELLS, (2, 3), outline=mask)
+    ax = plotting.word_map(IMAGE / 255, CELLS, (2, 3), outline=mask)
     (lines,) = ax.collections
     (path,) = lines.get_paths()
     low, high = path.vertices.min(axis=0), path.vertices.max(axis=0)
@@ -93,10 +95,10 @@ def test_look_draws_a_line_around_the_thing():
     assert ax.get_xlim() == (0, 6) and ax.get_ylim() == (4, 0)
 
 
-def test_looks_shows_the_image_then_each_word_with_one_scale():
+def test_word_maps_shows_the_image_then_each_word_with_one_scale():
     weights, words = np.eye(6)[[4, 0, 5]], ["a", "red", "ring"]
     mask = IMAGE[..., 0] > 0
-    axes = plotting.looks(IMAGE, weights, words, (2, 3), [None, mask, None])
+    axes = plotting.word_maps(IMAGE, weights, words, (2, 3), [None, mask, None])
     assert [ax.get_title() for ax in axes] == ["", *words]
     np.testing.assert_array_equal(axes[0].images[0].get_array(), IMAGE / 255)
     assert [frame(ax)[:2] for ax in axes[1:]] == [(2, 2), (0, 0), (4, 2)]
@@ -105,11 +107,11 @@ def test_looks_shows_the_image_then_each_word_with_one_scale():
     assert [ax.get_ylabel() for ax in figure.axes if ax not in axes] == ["attention weight"]
 
 
-def test_looks_begins_a_new_row_and_leaves_no_empty_frame():
-    axes = plotting.looks(IMAGE, np.eye(6)[[0] * 9], "abcdefghi", (2, 3))
+def test_word_maps_begins_a_new_row_and_leaves_no_empty_frame():
+    axes = plotting.word_maps(IMAGE, np.eye(6)[[0] * 9], "abcdefghi", (2, 3))
     assert len(axes) == 10 and len(axes[0].figure.axes) == 11  # and the scale
     assert len({round(ax.get_subplotspec().rowspan.start) for ax in axes}) == 2
-    assert len(plotting.looks(IMAGE, np.zeros((0, 6)), [], (2, 3))) == 1
+    assert len(plotting.word_maps(IMAGE, np.zeros((0, 6)), [], (2, 3))) == 1
 
 
 @pytest.mark.parametrize(
@@ -124,18 +126,18 @@ def test_looks_begins_a_new_row_and_leaves_no_empty_frame():
         ({"outline": np.ones((4, 6))}, r"must be bool \(4, 6\), got float64"),
     ],
 )
-def test_look_refuses_what_does_not_fit(change, message):
+def test_a_word_map_refuses_what_does_not_fit(change, message):
     with pytest.raises(ValueError, match=message):
-        plotting.look(**{"image": IMAGE, "weights": CELLS, "grid": (2, 3), **change})
+        plotting.word_map(**{"image": IMAGE, "weights": CELLS, "grid": (2, 3), **change})
 
 
-def test_looks_refuses_what_does_not_fit():
+def test_word_maps_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"weights \(6,\) for 1 words"):
-        plotting.looks(IMAGE, CELLS, ["a"], (2, 3))
+        plotting.word_maps(IMAGE, CELLS, ["a"], (2, 3))
     with pytest.raises(ValueError, match=r"weights \(1, 6\) for 2 words"):
-        plotting.looks(IMAGE, [CELLS], ["a", "b"], (2, 3))
+        plotting.word_maps(IMAGE, [CELLS], ["a", "b"], (2, 3))
     with pytest.raises(ValueError, match="2 outlines for 1 words"):
-        plotting.looks(IMAGE, [CELLS], ["a"], (2, 3), [None, None])
+        plotting.word_maps(IMAGE, [CELLS], ["a"], (2, 3), [None, None])
 
 
 def test_curves_show_their_bands():
@@ -147,3 +149,65 @@ def test_curves_show_their_bands():
     assert band[:, 1].min() == 1 and band[:, 1].max() == 4
     with pytest.raises(ValueError, match="'bad': shapes"):
         plotting.curves([1, 2], {"bad": ([1], [1], [1])}, "x", "y")
+
+
+# Words as they are ----------------------------------------------------------------------------
+
+WORDS = ["$5-$10", "$$", "_id", "a^2", r"\alpha", "100%", "$\\frac{1}{0"]
+
+
+def texts_of(ax):
+    legend = ax.get_legend()
+    return [
+        ax.title, *ax.get_xticklabels(), *ax.get_yticklabels(),
+        *(legend.get_texts() if legend else ()),
+    ]  # fmt: skip
+
+
+def drawings(words, tmp_path):
+    """Every figure that has words in it, drawn to files; all its texts that are not empty."""
+    n, eye = len(words), np.eye(len(words))
+    axes = [
+        plotting.alignment(eye, words, words[::-1]),
+        plotting.curves([1, 2], {word: ([1, 2],) * 3 for word in words}, words[0], words[-1]),
+        *plotting.word_maps(IMAGE, np.full((n, 6), 1 / 6), words, (2, 3)),
+        plotting.word_map(IMAGE, CELLS, (2, 3), words[0]),
+    ]
+    for suffix in ("png", "svg", "pdf"):
+        for number, figure in enumerate({ax.figure: 0 for ax in axes}):
+            figure.savefig(tmp_path / f"{number}.{suffix}")
+    return [text for ax in axes for text in texts_of(ax) if text.get_text()]
+
+
+def test_a_dollar_in_a_word_begins_no_mathematics(tmp_path):
+    texts = drawings(WORDS, tmp_path)
+    drawn = [text for text in texts if text.get_text() in WORDS]
+    assert len(drawn) == 4 * len(WORDS) + 1
+    assert not [text for text in drawn if text.get_parse_math() or text.get_usetex()]
+
+
+def boxes(said):
+    return [str(each.message) for each in said if "missing from" in str(each.message)]
+
+
+@pytest.mark.skipif(
+    not any("म" in letters for letters in plotting._families().values()),
+    reason="no installed font has Devanagari",
+)
+def test_marathi_is_drawn_with_a_font_that_has_its_letters(tmp_path):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        drawings(["मुलगा", "धावतो", "boy", "र\u094d\u200dया"], tmp_path)
+    assert not said
+
+
+def test_letters_that_no_font_has_are_named_in_one_warning(monkeypatch):
+    usual = plotting._families()["DejaVu Sans"]
+    monkeypatch.setattr(plotting, "_families", lambda: {"DejaVu Sans": usual})
+    plotting._fallbacks.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="^no installed font has अ म: boxes stand") as said:
+            plotting.alignment(np.eye(3), ["म", "é", "$"], ["अ म", "म", "x"])
+        assert len(said) == 1
+    finally:
+        plotting._fallbacks.cache_clear()

@@ -1,10 +1,9 @@
 """Alignment of a chosen sentence: which source words each target word looked at."""
 
-import math
-
 import traitlets as tr
 
 from attnlib.explore.figure import Figure, FigureError, numbers, rounded
+from attnlib.metrics import entropy
 
 START_OF_WORD = "▁"
 
@@ -159,7 +158,7 @@ def row_numbers(row: list[float], names: list[str]) -> dict:
     return {
         "best": names[best] if row[best] > 0 else None,
         "largest": rounded(row[best]),
-        "entropy": rounded(entropy(row)),
+        "entropy": rounded(float(entropy(row))),
     }
 
 
@@ -169,7 +168,7 @@ def row_means(rows: list[list[float]]) -> dict:
     count = max(len(rows), 1)
     return {
         "share": rounded(sum(max(row) for row in rows) / count),
-        "entropy": rounded(sum(entropy(row) for row in rows) / count),
+        "entropy": rounded(float(entropy(rows).sum()) / count),
     }
 
 
@@ -187,13 +186,3 @@ def readable(tokens: list[str]) -> list[str]:
         continues = bare == token and bare[:1].isalnum()
         shown.append(f"·{bare}" if continues else bare or START_OF_WORD)
     return shown
-
-
-def entropy(row: list[float]) -> float:
-    """Entropy in nats of a row of weights, taken as shares of its sum; an empty row has none.
-
-    >>> round(entropy([0.2, 0.2, 0.0]), 4)
-    0.6931
-    """
-    total = sum(row)
-    return sum(a / total * math.log(total / a) for a in row if a > 0) + 0.0
