@@ -306,7 +306,7 @@ class Translator(Writer):
         annotations = self.annotation_dropout(annotations)
         attention = self.decoder.attention
         prepared = annotations if attention is None else attention.score.prepare(annotations)
-        mask = padding_mask(lengths, source.shape[1])
+        mask = padding_mask(lengths.to(source.device), source.shape[1])
         return Memory(annotations, prepared, mask, summary, draws)
 
 

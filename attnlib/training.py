@@ -3,7 +3,8 @@
 ``python -m attnlib.training --run en-fr-bahdanau`` trains one run of the `QUEUE`;
 ``--queue all --budget 30`` trains what is left of it, in order, and stops in time. A run stopped
 at any moment goes on from its last checkpoint to the very weights it would have reached. Under
-``torchrun --nproc-per-node N -m attnlib.training --run NAME`` N processes share each batch.
+``torchrun --nproc-per-node N -m attnlib.training --run NAME`` N processes share each batch, and all
+of them read the same folder.
 
 A run reads text (`Prepared`) or pictures (`Pictured`); the loop knows neither. Both have a
 ``tokenizer``, the batches of an ``epoch`` and those for ``validation``, whose fields are those of
@@ -15,6 +16,7 @@ import contextlib
 import csv
 import dataclasses
 import datetime
+import difflib
 import hashlib
 import itertools
 import json
@@ -22,9 +24,12 @@ import math
 import os
 import platform
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -44,13 +49,14 @@ from attnlib.data.tokenizer import PAD, Tokenizer
 from attnlib.selection import Hard, StraightThroughGumbel
 from attnlib.vision import Backbone, ImageEncoder
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
 NETWORKS = {"recurrent": "translator", "transformer": "transformer"}
 SCHEDULES = ("cosine", "inverse_sqrt")
 MANY = 20  # files that a card lists one by one
 # shipped with 8 bits a number: all have to fit 40 MB
 EIGHT_BITS = {"hansards-bahdanau", "en-fr-transformer"}
 FIRST = 200  # test sentences or pictures: few enough to try again, for a test of the card
+PROCESSES_WAIT = datetime.timedelta(hours=2)  # the first one may be measuring what it ships
 LOG_FIELDS = ("update", "epoch", "train_loss", "val_loss", "lr", "tokens_per_s", "seconds")
 
 
@@ -131,6 +137,10 @@ class RunConfig:
     seed: int = 1
     start_from: str | None = None  # a finished run of the same model, whose weights to begin with
 
+    def __post_init__(self):
+        if self.updates < 1:
+            raise ValueError(f"updates must be at least 1, got {self.updates}")
+
     @property
     def architecture(self) -> str:
         """Which of `pretrained.ARCHITECTURES` is trained: pictures need a captioner."""
@@ -167,6 +177,20 @@ class RunConfig:
             value = getattr(self, name)
             if name not in known and value != getattr(RunConfig, name):
                 raise ValueError(f"a {kind} has no {name}, got {value!r}")
+        if kind != "transformer" and self.score is None:
+            absent = ("window", "selection", "score_hidden", "reach", "expectation")
+            absent += ("temperature", "final_temperature", "doubly", "told")
+            for name in absent:
+                if getattr(self, name) != getattr(RunConfig, name):
+                    raise ValueError(
+                        f"without attention (score=None) there is no {name}, got "
+                        f"{getattr(self, name)!r}"
+                    )
+        elif self.fixed != RunConfig.fixed:
+            raise ValueError(
+                f"fixed is for a model without attention (score=None): got {self.fixed!r} with the "
+                f"score {self.score!r}"
+            )
         names = ("width", "window", "reach", "dropout", *own[kind])
         arguments = {name: getattr(self, name) for name in names}
         if kind == "transformer":
@@ -538,6 +562,104 @@ class Progress:
     tokens: int = 0
     device: str = ""  # what it was trained on, whoever reads the checkpoint
     hardware: str = ""
+    loss_sum: float = 0.0  # of the updates since the last row of the log, in nats
+    loss_tokens: int = 0
+    logged_seconds: float = 0.0  # `seconds` at that row
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal stopped a run between two updates, after its checkpoint was written.
+
+    Attributes
+    ----------
+    number : int
+        The signal; a command that it ends exits with 128 more, as a shell has it.
+    """
+
+    def __init__(self, number: int, message: str):
+        super().__init__(message)
+        self.number = number
+
+
+class StopSignals:
+    """SIGINT (Ctrl-C) and SIGTERM as a flag, to be read where it is safe to stop.
+
+    A context manager: the handlers that were there before come back at its end. The first signal
+    sets `number`. Another one, a second or more later (torchrun may pass on what the terminal sent
+    already), is given to the handler that was there before, which as a rule ends the process at
+    once. A signal that is ignored stays ignored, and outside of the main thread, where Python
+    allows no handlers, nothing is changed.
+    """
+
+    def __init__(self):
+        self.number, self._at, self._before = 0, 0.0, {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = before
+                    signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _note(self, number, frame):
+        if not self.number:
+            self.number, self._at = number, time.monotonic()
+        elif time.monotonic() - self._at >= 1:
+            self.__exit__()
+            signal.raise_signal(number)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that train one model together, and which of them this is.
+
+    What all of them have to agree on travels between processors (gloo), whatever they compute on.
+    """
+
+    rank: int = 0  # among all
+    local_rank: int = 0  # among those of this machine
+    world: int = 1  # how many there are
+
+    @classmethod
+    def join(cls) -> "Processes":
+        """Those that torchrun started, or this one alone."""
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        if world == 1:
+            return cls()
+        if not dist.is_initialized():
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(backend, timeout=PROCESSES_WAIT)
+        rank = dist.get_rank()
+        return cls(rank, int(os.environ.get("LOCAL_RANK", rank)), world)
+
+    def device(self, name: str | None = None) -> torch.device:
+        """Where this process computes: on a GPU of its own where there are GPUs, unless named."""
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", self.local_rank)
+        return device
+
+    def largest(self, *numbers: int) -> list[int]:
+        """The largest of each number over all processes: the same answer for all of them."""
+        if self.world == 1:
+            return list(numbers)
+        shared = torch.tensor(numbers)
+        dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+        return shared.tolist()
+
+    def gathered(self, value) -> list:
+        """The value of every process, in the order of their ranks."""
+        if self.world == 1:
+            return [value]
+        found = [None] * self.world
+        dist.all_gather_object(found, value)
+        return found
 
 
 class Run:
@@ -561,6 +683,13 @@ class Run:
     ------
     ValueError
         If the folder holds a checkpoint of another config, or of another vocabulary.
+
+    Notes
+    -----
+    A checkpoint is written between two updates only, so it is always whole: an error, or a kill,
+    costs what was done since the last one, and nothing else. It holds the random numbers' state of
+    each process. With another number of processes a run goes on with the same batches and rates,
+    but (after a warning) with random numbers drawn anew.
     """
 
     def __init__(
@@ -574,15 +703,23 @@ class Run:
     ):
         self.config, self.folder, self.quiet = config, Path(folder), quiet
         self.workers = workers
-        self.rank, self.world = _ranks()
-        if device is None:
-            device = f"cuda:{self.rank}" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.processes = Processes.join()
+        self.rank, self.world = self.processes.rank, self.processes.world
+        self.device = self.processes.device(device)
+        if self.world > 1 and self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         self.data = prepare(config) if data is None else data
         torch.manual_seed(config.seed)
         self.model = config.build(len(self.data.tokenizer)).to(self.device)
         self.model.encoder_bf16 = config.fast_eye
         self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            self._groups(),
+            lr=config.lr,
+            betas=(0.9, config.beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
         self.objective = Objective(
             self.model,
             config.label_smoothing,
@@ -594,15 +731,8 @@ class Run:
             config.words,
             config.told,
         )
-        if self.world > 1:
+        if self.world > 1:  # after `_groups`, which freezes what does not learn
             self.objective = DistributedDataParallel(self.objective)
-        self.optimizer = torch.optim.AdamW(
-            self._groups(),
-            lr=config.lr,
-            betas=(0.9, config.beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
         self.progress = Progress()
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / CHECKPOINT).exists():
@@ -612,6 +742,8 @@ class Run:
                 self._start_from(self.folder.parent / config.start_from / CHECKPOINT)
             if self.world > 1:
                 torch.manual_seed(config.seed * 1000 + self.rank)  # each its own dropout
+        self._random = random_state(self.device)  # others may draw before `run` goes on
+        self._whole = True
 
     def _groups(self) -> list[dict]:
         """The parameters with what part of the rate they learn with, the eye's apart.
@@ -636,57 +768,103 @@ class Run:
     def run(self, minutes: float | None = None, checkpoint_seconds: float = 60.0) -> bool:
         """Train until finished, or for `minutes`; return whether finished.
 
-        A checkpoint is written every `checkpoint_seconds`, and when this returns or is stopped.
+        A checkpoint is written every `checkpoint_seconds`, and when this returns or is stopped by
+        SIGINT or SIGTERM. At least one update is done.
+
+        Raises
+        ------
+        Stopped
+            After SIGINT or SIGTERM: the update is finished and a checkpoint written. A second
+            signal does not wait for that.
+        FloatingPointError
+            If the loss or its gradient is not finite. The last checkpoint stays.
+        RuntimeError
+            If an error ended an earlier call inside of an update, or the processes do not read the
+            same folder.
         """
+        if not self._whole:
+            raise RuntimeError(
+                f"{self.config.name} was interrupted inside of an update: make the run again, and "
+                "it goes on from its last checkpoint"
+            )
+        if self.finished:
+            return True
         config, state = self.config, self.progress
-        if not self.finished:
-            state.device, state.hardware = self.device.type, hardware(self.device)
+        if len(set(self.processes.gathered(state.update))) > 1:
+            raise RuntimeError(f"not all processes read the checkpoint in {self.folder}: share it")
+        self._forget_later_rows()
+        state.device, state.hardware = self.device.type, hardware(self.device)
+        averaged = snapshots(config)
+        set_random_state(self._random, self.device)
+        self.model.train()
+        self._whole = False
         started = saved = time.monotonic()
         before = state.seconds
-        bar = tqdm(
-            total=config.updates,
-            initial=state.update,
-            desc=config.name,
+        with (
+            StopSignals() as signals,
+            self._bar() as bar,
+            contextlib.closing(self._batches()) as batches,
+        ):
+            for batch in batches:
+                loss, lr = self._update(batch)
+                state.index += 1
+                state.tokens += batch.target_tokens
+                state.loss_sum += loss
+                state.loss_tokens += batch.target_tokens
+                state.seconds = before + time.monotonic() - started
+                if state.update in averaged:
+                    self._average()
+                bar.update()
+                if state.update % config.validate_every == 0 or self.finished:
+                    bar.set_postfix(self._validate(lr))
+                # the first process has the clock, any of them may get a signal
+                now = time.monotonic() if self.rank == 0 else -math.inf
+                late = minutes is not None and now - started > 60 * minutes
+                due = now - saved > checkpoint_seconds
+                stopped, late, due = self.processes.largest(signals.number, int(late), int(due))
+                last = self.finished or stopped or late
+                if last or due:
+                    self._save()
+                    saved = time.monotonic()
+                if last:
+                    break
+        self._random = random_state(self.device)
+        self._whole = True
+        if stopped or signals.number:
+            number = stopped or signals.number
+            raise Stopped(
+                number,
+                f"{config.name} was stopped by {signal.Signals(number).name} after update "
+                f"{state.update} of {config.updates}; the same command goes on from there",
+            )
+        return self.finished
+
+    def _bar(self) -> tqdm:
+        return tqdm(
+            total=self.config.updates,
+            initial=self.progress.update,
+            desc=self.config.name,
             disable=self.quiet or self.rank > 0,
             mininterval=5,
         )
-        averaged = snapshots(config)
-        summed, tokens = 0.0, 0
-        marked, mark = state.tokens, time.monotonic()
-        self.model.train()
-        try:
-            while not self.finished:
-                for batch in self.data.epoch(config, state.epoch, state.index, self.workers):
-                    loss, lr = self._update(batch)
-                    summed, tokens = summed + loss, tokens + batch.target_tokens
-                    state.index += 1
-                    state.tokens += batch.target_tokens
-                    state.seconds = before + time.monotonic() - started
-                    if state.update in averaged:
-                        self._average()
-                    bar.update()
-                    if state.update % config.validate_every == 0 or self.finished:
-                        now = time.monotonic()
-                        rate = (state.tokens - marked) / (now - mark)
-                        val = mean_loss(self.model, self.data.validation())
-                        self._log(summed / tokens, val, lr, rate)
-                        bar.set_postfix(train=f"{summed / tokens:.3f}", val=f"{val:.3f}")
-                        summed, tokens = 0.0, 0
-                        marked, mark = state.tokens, time.monotonic()
-                    if self.finished:
-                        break
-                    elapsed = time.monotonic() - started
-                    if minutes is not None and elapsed > 60 * minutes:
-                        return False
-                    if time.monotonic() - saved > checkpoint_seconds:
-                        self._save()
-                        saved = time.monotonic()
-                else:
-                    state.epoch, state.index = state.epoch + 1, 0
-            return True
-        finally:
-            bar.close()
-            self._save()
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batches from where the run stands, epoch after epoch without an end."""
+        state = self.progress
+        while True:
+            yield from self.data.epoch(self.config, state.epoch, state.index, self.workers)
+            if not state.index:
+                raise ValueError(f"{self.config.name} has no training data")
+            state.epoch, state.index = state.epoch + 1, 0
+
+    def _validate(self, lr: float) -> dict[str, str]:
+        """Write a row of the log; what the bar of progress says of it."""
+        state = self.progress
+        train = state.loss_sum / state.loss_tokens
+        val = mean_loss(self.model, self.data.validation())
+        self._log(train, val, lr, state.loss_tokens / (state.seconds - state.logged_seconds))
+        state.loss_sum, state.loss_tokens, state.logged_seconds = 0.0, 0, state.seconds
+        return {"train": f"{train:.3f}", "val": f"{val:.3f}"}
 
     def averaged_model(self) -> nn.Module:
         """The model with the mean of the snapshots taken so far, for evaluation."""
@@ -707,29 +885,35 @@ class Run:
         for module in self.model.modules():
             if isinstance(module, StraightThroughGumbel):
                 module.anneal(state.update / self.config.updates)
-        rows = slice(self.rank, None, self.world)
+        # without a row of its own a process computes the first, to count nothing: the gradients of
+        # all processes are waited for
+        idle = self.rank >= len(batch.source)
+        rows = slice(1) if idle else slice(self.rank, None, self.world)
         source, given, wanted = (
             x[rows].to(self.device) for x in (batch.source, batch.target_in, batch.target_out)
         )
-        lengths = batch.source_lengths[rows]
+        lengths = batch.source_lengths[rows]  # on the CPU, where packing reads them
         places = batch.places[rows].to(self.device) if self.config.told else None
         with precision(self.device):
             loss = self.objective(source, lengths, given, wanted, places)
+        if idle:
+            loss = 0.0 * loss
         self.optimizer.zero_grad(set_to_none=True)
         # DistributedDataParallel averages gradients over processes; the loss is a sum over tokens
         (loss * self.world / batch.target_tokens).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        self.optimizer.step()
-        state.update += 1
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         total = loss.detach()
         if self.world > 1:
             dist.all_reduce(total)
-        value = float(total)
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{self.config.name}: loss is {value} at update {state.update}"
-            )
-        return value, lr
+        for what, number in (("loss", float(total)), ("norm of the gradient", float(norm))):
+            if not math.isfinite(number):
+                raise FloatingPointError(
+                    f"{self.config.name}: the {what} is {number} at update {state.update + 1}; the "
+                    "last checkpoint is as it was"
+                )
+        self.optimizer.step()
+        state.update += 1
+        return float(total), lr
 
     def _average(self) -> None:
         self.progress.averaged += 1
@@ -740,7 +924,7 @@ class Run:
     def _log(self, train_loss: float, val_loss: float, lr: float, rate: float) -> None:
         if self.rank:
             return
-        path = self.folder / "log.csv"
+        path = self.folder / LOG
         new = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
@@ -750,8 +934,31 @@ class Run:
             row = (state.update, state.epoch, f"{train_loss:.4f}", f"{val_loss:.4f}", f"{lr:.6f}")
             writer.writerow((*row, f"{rate:.0f}", f"{state.seconds:.0f}"))
 
+    def _forget_later_rows(self) -> None:
+        """Drop the log's rows after the checkpoint: these updates will be done, and logged, again.
+
+        A row is written before its checkpoint, so one that a kill left unfinished is among them.
+        """
+        path = self.folder / LOG
+        if self.rank or not path.exists():
+            return
+        lines = path.read_text().splitlines(keepends=True)
+        updates = [line.partition(",")[0] for line in lines[1:]]
+        kept = [
+            line
+            for line, update in zip(lines[1:], updates, strict=True)
+            if update.isdigit() and int(update) <= self.progress.update
+        ]
+        if not kept:
+            path.unlink()
+        elif len(kept) < len(updates):
+            part = path.with_suffix(".part")
+            part.write_text("".join(lines[:1] + kept))
+            os.replace(part, path)
+
     def _save(self) -> None:
         """Write the checkpoint beside the old one, then put it in its place: never half a file."""
+        generators = self.processes.gathered(random_state(self.device))
         if self.rank:
             return
         checkpoint = {
@@ -761,11 +968,12 @@ class Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "mean": self.mean,
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "random": generators,
         }
         whole, part = self.folder / CHECKPOINT, self.folder / (CHECKPOINT + ".part")
         torch.save(checkpoint, part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # the bytes before the name, should the power fail
         os.replace(part, whole)
 
     def _vocabulary(self) -> str:
@@ -786,6 +994,7 @@ class Run:
                 parameter.copy_(value)
         self.progress.seconds = before["progress"]["seconds"]  # the card counts both parts
         self.progress.tokens = before["progress"]["tokens"]
+        self.progress.logged_seconds = self.progress.seconds
 
     def _resume(self) -> None:
         path = self.folder / CHECKPOINT
@@ -804,13 +1013,27 @@ class Run:
                 f"{path} was trained with another vocabulary, its data has changed since: delete "
                 "it to start again"
             )
-        self.progress = Progress(**checkpoint["progress"])
+        seconds = checkpoint["progress"]["seconds"]
+        self.progress = Progress(**{"logged_seconds": seconds, **checkpoint["progress"]})
         self.model.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.mean = checkpoint["mean"]
-        torch.set_rng_state(checkpoint["rng"].cpu())
-        if checkpoint["cuda_rng"] and self.device.type == "cuda":
-            torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["cuda_rng"]])
+        generators = checkpoint.get("random")
+        if generators is None:  # as version 0.1 wrote them, those of the first process
+            generators = [{"cpu": checkpoint["rng"]}]
+            if checkpoint["cuda_rng"]:
+                generators[0]["cuda"] = checkpoint["cuda_rng"][0]
+        if len(generators) == self.world:
+            set_random_state(generators[self.rank], self.device)
+            return
+        where = f"{self.config.seed} {self.progress.update} {self.rank} {self.world}"
+        torch.manual_seed(random.Random(where).getrandbits(63))
+        if self.rank == 0:
+            warnings.warn(
+                f"{path} was written by {len(generators)} process(es) and is read by {self.world}: "
+                "the run goes on with the same batches, but with other random numbers",
+                stacklevel=3,
+            )
 
 
 def precision(device: torch.device):
@@ -820,12 +1043,19 @@ def precision(device: torch.device):
     return contextlib.nullcontext()
 
 
-def _ranks() -> tuple[int, int]:
-    """This process's rank and their number; starts the process group under torchrun."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return (dist.get_rank(), world) if world > 1 else (0, 1)
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Where the generators stand that a run on this device draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    """Put the generators back where `random_state` found them."""
+    torch.set_rng_state(state["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
 
 
 # The queue -----------------------------------------------------------------------------------
@@ -1297,52 +1527,130 @@ def commit() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train one run or what is left of the queue; see ``--help``."""
-    parser = argparse.ArgumentParser(prog="attnlib train", description=__doc__)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--run", metavar="NAME", help="train one run of the queue")
-    which.add_argument("--queue", choices=["all"], help="train what is left of the queue, in order")
-    which.add_argument("--list", action="store_true", help="print the queue")
-    parser.add_argument("--budget", type=float, metavar="MINUTES", help="stop in time, resumable")
-    parser.add_argument("--folder", type=Path, default=Path("runs"), help="default: runs")
-    parser.add_argument("--updates", type=int, help="train for fewer or more updates")
-    parser.add_argument("--device", help="cpu or cuda; CUDA where there is one unless given")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-    parser.add_argument(
-        "--workers", type=int, default=1, help="processes that make pictures (default: 1)"
-    )
-    options = parser.parse_args(arguments)
+    """Train one run or what is left of the queue; see ``--help``.
+
+    Returns
+    -------
+    int
+        0; 1 if a loss is not finite; 2 if something cannot be trained as asked for; 130 or 143 if
+        SIGINT or SIGTERM stopped it. All but 0 say why in one line.
+    """
+    options = _options(arguments)
     if options.list:
         for config in QUEUE.values():
             print(f"{config.name:32} {config.updates:6} updates")
         for config in PHOTOGRAPHS.values():
             print(f"{config.name:32} {config.updates:6} updates, by --run: needs your own copy")
         return 0
+    threads, precise = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    try:
+        _train(options)
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    except Stopped as stopped:
+        return _explained(stopped, 128 + stopped.number)
+    except KeyboardInterrupt:
+        return _explained("interrupted; the same command goes on from the last checkpoint", 130)
+    except FloatingPointError as error:
+        return _explained(error, 1)
+    except (ValueError, files.DataError) as error:
+        return _explained(error, 2)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precise)
+    return 0
+
+
+def _explained(why: object, code: int) -> int:
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(f"attnlib train: {' '.join(str(why).split())}", file=sys.stderr)
+    return code
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="attnlib train",
+        description="Train a model of the book, or all of them. Stop it at any moment (Ctrl-C, "
+        "--budget, a kill): the same command goes on from the last checkpoint, which is at most a "
+        "minute old, and ends with the same weights as if it had not been stopped. A finished run "
+        "is a folder with the weights, the tokenizer and a card of how it was made and measured: "
+        "FOLDER/NAME/model.",
+        epilog="To share each batch among N processes: "
+        "torchrun --nproc-per-node N -m attnlib.training --run NAME",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", metavar="NAME", help="train one run")
+    which.add_argument("--queue", choices=["all"], help="train all that is left, in order")
+    which.add_argument("--list", action="store_true", help="print the names of all runs")
+    parser.add_argument("--budget", type=_minutes, metavar="MINUTES", help="stop after this time")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="default: runs")
+    parser.add_argument(
+        "--updates", type=_whole, metavar="N", help="train for fewer or more updates"
+    )
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument(
+        "--threads", type=_whole, default=1, metavar="N", help="threads on the CPU (default: 1)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=partial(_whole, least=0),
+        default=1,
+        metavar="N",
+        help="processes that draw images (default: 1)",
+    )
+    options = parser.parse_args(arguments)
     known = QUEUE | PHOTOGRAPHS
     if options.run and options.run not in known:
-        parser.error(f"unknown run {options.run!r}: one of {', '.join(known)}")
-    configs = [known[options.run]] if options.run else list(QUEUE.values())
+        near = difflib.get_close_matches(options.run, known, n=4, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "none is called like it;"
+        parser.error(f"unknown run {options.run!r}: {hint} --list prints all")
+    return options
+
+
+def _whole(text: str, least: int = 1) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least {least}, got {text!r}")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not minutes >= 0:
+        raise argparse.ArgumentTypeError(f"must be minutes, at least 0, got {text!r}")
+    return minutes
+
+
+def _train(options: argparse.Namespace) -> None:
+    """Train what was asked for; the first process decides for all, and ships."""
+    configs = [(QUEUE | PHOTOGRAPHS)[options.run]] if options.run else list(QUEUE.values())
+    if options.updates:
+        configs = [dataclasses.replace(config, updates=options.updates) for config in configs]
     for config in configs:
         check_shippable(config)  # now, not after hours of training
     torch.set_num_threads(options.threads)
-    until = None if options.budget is None else time.monotonic() + 60 * options.budget
+    until = math.inf if options.budget is None else time.monotonic() + 60 * options.budget
+    processes = Processes.join()
     for config in configs:
         folder = options.folder / config.name
-        if (folder / "model" / pretrained.CARD).exists():
+        shipped = (folder / "model" / pretrained.CARD).exists()
+        first = processes.rank == 0
+        late = time.monotonic() >= until
+        late, shipped = processes.largest(int(first and late), int(first and shipped))
+        if shipped:
             continue
-        left = None if until is None else (until - time.monotonic()) / 60
-        if left is not None and left <= 0:
+        if late:
             break
-        if options.updates:
-            config = dataclasses.replace(config, updates=options.updates)
         # bf16 products where the CPU has them; its fused attention is 15 times slower with them
         exact = config.architecture == "transformer"
         torch.set_float32_matmul_precision("highest" if exact else "medium")
         run = Run(config, folder, device=options.device, workers=options.workers)
-        if run.run(left) and run.rank == 0:
+        left = (until - time.monotonic()) / 60
+        if run.run(None if left == math.inf else left) and first:
             card = ship(run, folder / "model")
             print(json.dumps(card["metrics"], indent=1))
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import dataclasses
 import inspect
-import math
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -237,14 +237,6 @@ def test_a_run_may_start_from_the_weights_of_another(tmp_path):
     assert run.progress.seconds == first.progress.seconds > 0
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    run = Run(TINY, tmp_path, device="cpu", quiet=True)
-    with torch.no_grad():
-        run.model.bias.fill_(math.nan)
-    with pytest.raises(FloatingPointError, match="loss is nan at update 1"):
-        run.run()
-
-
 def test_unknown_data_lists_what_there_is():
     with pytest.raises(
         ValueError, match="unknown data 'wmt': one of multi30k, tatoeba, hansards, copy"
@@ -271,12 +263,6 @@ def test_the_queue_builds_and_respects_the_size_limit():
     assert abs(fixed / attentive - 1) < 0.01
 
 
-def test_an_unknown_run_is_named(capsys):
-    with pytest.raises(SystemExit):
-        training.main(["--run", "en-xx-nothing"])
-    assert "unknown run 'en-xx-nothing': one of en-fr-bahdanau" in capsys.readouterr().err
-
-
 UNFIT = {
     "data": ("copy", r"tiny cannot be shipped: its data, 'copy', is not one of multi30k, tatoeba"),
     "reverse_source": (True, "tiny cannot be shipped: it was trained with reverse_source"),
@@ -285,7 +271,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("setting", UNFIT)
-def test_a_model_that_could_not_be_used_is_not_shipped(setting, tmp_path, monkeypatch):
+def test_a_model_that_could_not_be_used_is_not_shipped(setting, tmp_path, monkeypatch, capsys):
     value, message = UNFIT[setting]
     config = dataclasses.replace(TINY, **{"data": "multi30k", setting: value})
     run = Run(config, tmp_path / "run", training.prepare(TINY), device="cpu", quiet=True)
@@ -294,8 +280,8 @@ def test_a_model_that_could_not_be_used_is_not_shipped(setting, tmp_path, monkey
     assert not (tmp_path / "model").exists()
     monkeypatch.setattr(training, "QUEUE", {"tiny": config})
     for which in (["--run", "tiny"], ["--queue", "all"]):
-        with pytest.raises(ValueError, match=message):  # before it is trained
-            training.main([*which, "--folder", str(tmp_path / "runs")])
+        assert training.main([*which, "--folder", str(tmp_path / "runs")]) == 2  # not trained
+        assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "runs").exists()
 
 

@@ -6,7 +6,9 @@ generated never end, and have a ``grammar``; photographs have a length.
 """
 
 import math
+import os
 import random
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -232,7 +234,16 @@ def epoch(
         batch_size=None,  # an item is a batch
         sampler=range(first, len(batches)),
         num_workers=workers,
+        worker_init_fn=_leave_group,
         generator=torch.Generator(),  # or it would draw from torch's own, and change the training
     )
     for batch in loader:
         yield replace(batch, source=batch.source.float() / 255)
+
+
+def _leave_group(worker: int) -> None:
+    """Signals that end a whole group, as Ctrl-C does, are not for a worker: its loader ends it."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a fork has copied the handlers of the loop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
