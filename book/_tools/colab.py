@@ -39,6 +39,7 @@ from sphinx.errors import SphinxError
 from sphinx.util.docutils import docutils_namespace
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from compare import TAG
 from notebooks import METADATA, cell_id
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -350,6 +351,8 @@ class Chapter:
         ]
         cell = nbformat.v4.new_code_cell(stored.source, outputs=outputs)
         cell.execution_count = stored.execution_count
+        if TAG in tags:
+            cell.metadata["tags"] = [TAG]
         figure = next(iter(node.findall(nodes.figure)), None)
         label = self.number(figure, "figure", "Fig. %s") if figure is not None else ""
         if tags & {"hide-input", "hide-cell", "remove-input", "remove-cell"}:
