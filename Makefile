@@ -3,6 +3,7 @@
 #   make book PYTHON=python3.12      another interpreter (3.11 or newer)
 #   make test TORCH=2.4.1            another torch than the pinned one
 #   make book PIP_FLAGS=...          flags for pip, say an index of CPU-only wheels
+#   make test THREADS=4              threads of each test process, one by default
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,6 +12,8 @@ TORCH ?=
 PORT ?= 8000
 REMOTE ?= origin
 WORKERS ?= 2
+THREADS ?= 1
+PROCESSOR ?=
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,7 +24,8 @@ HTML := _build/html
 READY := $(VENV)/.ready$(if $(TORCH),-torch-$(TORCH))
 
 # Notebooks are run as they were stored: one thread, fixed hashes, pictures in the page.
-FIXED := PYTHONHASHSEED=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 COLUMNS=100 \
+FIXED := PYTHONHASHSEED=0 COLUMNS=100 \
+	$(foreach library,OMP MKL OPENBLAS,$(library)_NUM_THREADS=$(THREADS)) \
 	MPLBACKEND=module://matplotlib_inline.backend_inline
 PYTEST := $(BIN)/python -m pytest
 # Tests are shared among workers; a notebook's cells stay together.
@@ -29,7 +33,7 @@ SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
-.PHONY: help setup book serve test test-fast lint unit check-notebooks check-site \
+.PHONY: help setup book serve test test-fast lint unit check-notebooks check-site test-elsewhere \
 	notebooks colab publish-colab bench format repo clean distclean
 
 help: ## list the commands
@@ -97,6 +101,9 @@ check-notebooks: $(READY) ## run every notebook and compare with its stored outp
 
 check-site: book ## open every page in a browser
 	$(PYTEST) tests/site $(SHARED) --durations=10
+
+test-elsewhere: $(READY) ## tests and notebooks as other processors would run them: hours
+	$(BIN)/python tests/elsewhere.py $(if $(PROCESSOR),--processor $(PROCESSOR))
 
 bench: $(READY) ## measure speed and memory
 	$(FIXED) $(BIN)/python -m pytest tests/benchmarks -s -m benchmark
