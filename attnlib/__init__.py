@@ -16,9 +16,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``vision``              image encoders: ours, and torchvision's for photographs
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function
-``metrics``             BLEU, chrF, exact match, alignment error, all with intervals
-``pointing``            does attention look at what the word names? captions marked word by word
-``heads``               what does a head look at? shares of its weight by the place of the key
+``metrics``             of translations, alignments, captions and heads, all with intervals
 ``ibm1``                word alignment by counting, what attention is measured against
 ``choosing``            soft against hard where the right choice is known: tasks, one small model
 ``plotting``            arrays in, Axes out

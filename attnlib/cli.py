@@ -488,13 +488,13 @@ def _looks(found):
 
 def _joined(tokens: list[str]) -> tuple[list[str], list[int | None]]:
     """The words that subwords spell, and the word of each subword."""
-    from attnlib import metrics
+    from attnlib.data.tokenizer import WORD_START, word_indices
 
-    indices, words = metrics.word_indices(tokens), {}
+    indices, words = word_indices(tokens), {}
     for token, word in zip(tokens, indices):
         if word is not None:
             words[word] = words.get(word, "") + token
-    return [word.replace(metrics.WORD_START, "") for word in words.values()], indices
+    return [word.replace(WORD_START, "") for word in words.values()], indices
 
 
 def _width(text: str) -> int:

@@ -33,13 +33,14 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from attnlib import metrics, pointing
+from attnlib import metrics
 from attnlib.captioning import Captioner
 from attnlib.data import cleaning, corpora, hansards, images
 from attnlib.data.batches import collate, pad
 from attnlib.data.grammar import Verdict
-from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
+from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer, word_indices
 from attnlib.decoding import beam_search
+from attnlib.metrics import captions, pointing
 from attnlib.seq2seq import Translator
 from attnlib.transformer import Transformer
 from attnlib.vision import Backbone
@@ -400,7 +401,7 @@ class Evaluation:
     source: list[str]  # for pictures their numbers
     hypotheses: list[str]
     references: list[str] | list[list[str]]  # of a picture several
-    scores: dict[str, metrics.Score]  # as in a card: "test_2016_flickr.bleu" and so on
+    scores: dict[str, metrics.Estimate]  # as in a card: "test_2016_flickr.bleu" and so on
 
 
 def _several(pictures) -> Tensor | list:
@@ -559,7 +560,7 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
     are true; ``true_captions_held_out`` is that of pictures with a combination which training never
     had, where the collection has such; ``bleu`` is against five true captions, ``exact_match`` the
     share of captions that are one of them. ``recognition`` is the share of nouns, in captions true
-    or false, that fit what the model was looking at (`pointing.named`).
+    or false, that fit what the model was looking at (`captions.recognized`).
 
     Attention is marked where the caption is true, for only then do its words name things:
     ``pointing_game`` and ``attention_inside`` of nouns and adjectives, as `pointing` says; the
@@ -592,8 +593,8 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
         return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
     verdicts = _judged(test.grammar, samples, found)
     scores = {
-        "true_captions": pointing.true_captions(verdicts),
-        "parses": pointing.parsed_captions(verdicts),
+        "true_captions": captions.true_captions(verdicts),
+        "parses": captions.parsed_captions(verdicts),
     }
     one_of = [text if text in its else its[0] for text, its in zip(hypotheses, references)]
     scores |= {"bleu": bleu, "exact_match": metrics.exact_match(hypotheses, one_of)}
@@ -603,7 +604,7 @@ def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) 
     scores = {key: _on(score, f"{name} test", number) for key, score in scores.items()}
     if name in HELD_OUT:
         held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
-        true = pointing.true_captions(_judged(test.grammar, *held_out))
+        true = captions.true_captions(_judged(test.grammar, *held_out))
         scores["true_captions_held_out"] = _on(true, f"{name} held_out", number)
     return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
 
@@ -614,7 +615,7 @@ def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tupl
     return samples, pretrained.caption([sample.image for sample in samples], beam)
 
 
-def _on(score: metrics.Score, pictures: str, number: int) -> metrics.Score:
+def _on(score: metrics.Estimate, pictures: str, number: int) -> metrics.Estimate:
     """The score, its signature with what was captioned."""
     return replace(score, signature=f"{score.signature}|on:{pictures} 0-{number - 1}")
 
@@ -624,7 +625,7 @@ def _judged(grammar, samples, found) -> list[Verdict]:
     return [grammar.check(c.text, s.things) for s, c in zip(samples, found, strict=True)]
 
 
-def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Score]:
+def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Estimate]:
     """The marks of attention, as `caption_scores` lists them; none where no caption is true."""
     records, pictures = [], []
     for sample, caption in zip(samples, found):
@@ -665,7 +666,9 @@ def _untrained(pretrained, records, pictures) -> list[pointing.Record]:
         model = build("captioner", pretrained.card["model"])
     other = replace(pretrained, model=model.eval())
     looked = other.look(pictures, [" ".join(record.words) for record in records])
-    return [pointing.looking(record, x.weights) for record, x in zip(records, looked, strict=True)]
+    return [
+        pointing.with_weights(record, x.weights) for record, x in zip(records, looked, strict=True)
+    ]
 
 
 def _given(pretrained, grammar, samples) -> list[pointing.Record]:
@@ -679,7 +682,7 @@ def _given(pretrained, grammar, samples) -> list[pointing.Record]:
     return _nouns_and_adjectives(records, grammar)
 
 
-def _recognition(pretrained, grammar, samples, found) -> dict[str, metrics.Score]:
+def _recognition(pretrained, grammar, samples, found) -> dict[str, metrics.Estimate]:
     """Whether nouns fit what was looked at, in all captions that can be read."""
     marks = []
     for sample, caption in zip(samples, found):
@@ -687,13 +690,13 @@ def _recognition(pretrained, grammar, samples, found) -> dict[str, metrics.Score
             words = caption.text.split()
             looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
             record = pointing.Record.of(words, [()] * len(words), *looked)
-            marks.append(pointing.named(record, [x.noun for x in sample.things], grammar))
-    return {"recognition": pointing.recognition(marks)} if marks else {}
+            marks.append(captions.recognized(record, [x.noun for x in sample.things], grammar))
+    return {"recognition": captions.recognition(marks)} if marks else {}
 
 
 def alignment_error(
     pretrained: Pretrained, gold: hansards.Gold, resamples: int = 0
-) -> metrics.Score:
+) -> metrics.Estimate:
     """Alignment error rate of attention against people's links, 0 (best) to 1.
 
     Forced decoding of the gold translation; each target word is linked to the source word with most
@@ -711,12 +714,12 @@ def alignment_error(
     predicted = [
         metrics.alignment_from_weights(
             found.weights,
-            metrics.word_indices(found.source_tokens),
-            metrics.word_indices(found.target_tokens),
+            word_indices(found.source_tokens),
+            word_indices(found.target_tokens),
         )
         for found in pretrained.align(*sides)
     ]
-    return metrics.alignment_error_rate(predicted, gold.sure, gold.possible, resamples)
+    return metrics.alignment_error_rate(predicted, gold.sure, gold.possible, resamples=resamples)
 
 
 def save(folder: Path | str, model: nn.Module, tokenizer: Tokenizer, card: dict) -> None:

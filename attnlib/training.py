@@ -41,11 +41,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from attnlib import __version__, metrics, pointing, pretrained
+from attnlib import __version__, metrics, pretrained
 from attnlib.captioning import doubly_stochastic, missed_words, told_where
 from attnlib.data import cleaning, corpora, files, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import PAD, Tokenizer
+from attnlib.metrics import pointing
 from attnlib.selection import Hard, StraightThroughGumbel
 from attnlib.vision import Backbone, ImageEncoder
 

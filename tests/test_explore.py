@@ -31,7 +31,7 @@ from attnlib.explore import example as tiny
 from attnlib.explore.example_numbers import NUMBERS
 from attnlib.explore.figure import rounded
 from attnlib.explore.five_dials import PAPERS, SETTINGS
-from attnlib.pointing import Record
+from attnlib.metrics.pointing import Record
 from attnlib.selection import Hard
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ

@@ -1,4 +1,4 @@
-"""Captions word by word, Python's side: its numbers are those of attnlib.pointing."""
+"""Captions word by word, Python's side: its numbers are those of attnlib.metrics.pointing."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attnlib import pointing, pretrained
+from attnlib import pretrained
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.grammar import Grammar, Thing
@@ -20,7 +20,8 @@ from attnlib.data.scenes import Sample, Scenes
 from attnlib.data.tokenizer import SPECIALS
 from attnlib.explore import Captioned, CaptionSteps, FigureError, captioned
 from attnlib.explore.caption_steps import described, place, runs
-from attnlib.pointing import Record
+from attnlib.metrics import pointing
+from attnlib.metrics.pointing import Record
 from attnlib.pretrained import CaptionFound, Pretrained
 
 SHOWN = {"abs": 0.00005 + 1e-12}  # four decimals are stored

@@ -1,4 +1,4 @@
-"""attnlib.heads against loops over queries and keys, and against what can be said beforehand."""
+"""metrics.heads against loops over queries and keys, and what can be said beforehand."""
 
 from itertools import product
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib import heads, metrics
+from attnlib import metrics
+from attnlib.metrics import heads, intervals
 from attnlib.transformer import LanguageModel
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
@@ -112,8 +113,9 @@ def test_measure_pools_the_queries_of_all_sentences():
 def test_intervals_hold_the_value_and_shrink_with_more_sentences():
     few, many = (heads.measure(*sentences(n))["same"] for n in (20, 320))
     for measured in (few, many):
-        assert (measured.low < measured.value).all() and (measured.value < measured.high).all()
-    ratio = (few.high - few.low) / (many.high - many.low)
+        low, high = measured.interval
+        assert (low < measured.value).all() and (measured.value < high).all()
+    ratio = np.subtract(*few.interval) / np.subtract(*many.interval)
     assert (ratio > 2.5).all() and (ratio < 6.5).all()  # a root of 16
 
 
@@ -121,10 +123,10 @@ def test_intervals_are_those_of_the_metrics():
     looks, marked = sentences(12)
     found = heads.measure(looks, marked, resamples=400, seed=3)["first"]
     statistics = np.array([[w[1, 0, :, 0].sum(), w.shape[2]] for w in looks])
-    score = metrics._with_interval(
-        metrics.Score(0.0, ""), statistics, lambda sums: sums[:, 0] / sums[:, 1], 400, 3
+    score = intervals.with_interval(
+        metrics.Estimate(0.0, ""), statistics, lambda sums: sums[:, 0] / sums[:, 1], 400, 3
     )
-    np.testing.assert_allclose([found.low[1, 0], found.high[1, 0]], score.interval, **EXACT)
+    np.testing.assert_allclose([end[1, 0] for end in found.interval], score.interval, **EXACT)
 
 
 def test_roles_name_the_place_with_most():

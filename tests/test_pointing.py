@@ -1,4 +1,4 @@
-"""attnlib.pointing against loops over pixels, cases worked by hand, and what must hold of any."""
+"""metrics.pointing and captions against loops over pixels, by hand, and what must hold of any."""
 
 import math
 import random
@@ -13,10 +13,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from attnlib import metrics, pointing
+from attnlib import metrics
 from attnlib.data.grammar import Caption, Grammar, GrammarError, Thing, Verdict
 from attnlib.data.tokenizer import Tokenizer
-from attnlib.pointing import Record
+from attnlib.metrics import captions, pointing
+from attnlib.metrics.pointing import Record
 
 EXACT = {"rel": 0, "abs": 1e-12}  # float64: only the order of the sums may differ
 RULES = [("half", 0), ("touch", 0), ("centre", 0), ("centre", 1.5)]
@@ -43,7 +44,7 @@ def records(draw, **sizes):
     weights = draw(arrays(int, (len(things), cells), elements=st.integers(0, 3)))
     assume(weights.any(axis=1).all())
     weights = weights / weights.sum(axis=1, keepdims=True)
-    return Record.of("abc"[: len(things)], things, weights, masks, grid)
+    return Record.of(list("abc")[: len(things)], things, weights, masks, grid)
 
 
 def coverage_by_loops(masks, grid):
@@ -243,7 +244,7 @@ def test_no_weights_do_better_than_the_best(drawn):
 def test_what_no_cell_can_reach():
     """Two pixels in the corner, two in the middle of a cell."""
     masks = picture("0......", ".......", ".......", "....11.")
-    record = Record.of("ab", [{0}, {1}], [[1, 0], [0, 1]], masks, (1, 2))
+    record = Record.of(["a", "b"], [{0}, {1}], [[1, 0], [0, 1]], masks, (1, 2))
     assert pointing.pointing_game([record]).value == 1
     assert pointing.reachable([record], "centre").value == 0
     assert pointing.reachable([record], "centre", tolerance=1).value == 0.5
@@ -260,22 +261,22 @@ def test_the_middle_is_one_cell_or_two_or_four():
         ((2, 2), [0.25] * 4),
         ((1, 4), [0, 0.5, 0.5, 0]),
     ]:
-        record = Record.of("ab", [{0}, {0}], np.ones((2, len(middle))), masks, grid)
+        record = Record.of(["a", "b"], [{0}, {0}], np.ones((2, len(middle))), masks, grid)
         assert pointing.centre(record).weights.tolist() == [middle, middle]
-    two = Record.of("a", [{0}], np.ones((1, 6)), masks, (2, 3))
+    two = Record.of(["a"], [{0}], np.ones((1, 6)), masks, (2, 3))
     assert pointing.hits(pointing.centre(two)) == [0.5]  # the upper of the two
 
 
 def test_other_weights_go_the_same_way():
     masks = picture("00..", "00..")
     record = Record.of(["a", "dot"], [(), [0]], [[1, 0], [0.9, 0.1]], masks, (1, 2), true=True)
-    other = pointing.looking(record, torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
+    other = pointing.with_weights(record, torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
     assert (other.words, other.things, other.true) == (record.words, record.things, True)
     assert pointing.hits(other) == [None, 0] and pointing.inside(other) == [None, 0.25]
-    finer = pointing.looking(record, np.eye(4)[[0, 1]], grid=(1, 4))
+    finer = pointing.with_weights(record, np.eye(4)[[0, 1]], grid=(1, 4))
     assert pointing.hits(finer) == [None, 1]
     with pytest.raises(ValueError, match="weights of 2 words and 4 cells, for 2 words and 1 x 2"):
-        pointing.looking(record, np.eye(4)[[0, 1]])
+        pointing.with_weights(record, np.eye(4)[[0, 1]])
 
 
 def test_subwords_are_marked_as_words():
@@ -381,7 +382,7 @@ def test_the_interval_covers_the_truth_where_words_hang_together():
         hit = rng.random((n, words)) < share
         copied = rng.random((n, words)) < 0.5
         hit = np.where(copied, hit[:, :1], hit)
-        low, high = pointing._share(hit.astype(float).tolist(), "").interval
+        low, high = pointing.mean_of_words(hit.astype(float).tolist(), "").interval
         held += low <= share <= high
         low, high = metrics.wilson_interval(int(hit.sum()), hit.size)
         naive += low <= share <= high
@@ -436,13 +437,13 @@ def test_words_of_each_class_are_scored_apart():
 
 def test_groups_are_scored_apart():
     drawn = game([[1], [0], [1]])
-    found = pointing.by_group(pointing.pointing_game, drawn, [2, 1, 1])
+    found = captions.by_group(pointing.pointing_game, drawn, [2, 1, 1])
     assert list(found) == [1, 2]
     assert [score.value for score in found.values()] == [0.5, 1]
     with pytest.raises(ValueError, match="need one group an item, got 2 for 3"):
-        pointing.by_group(pointing.pointing_game, drawn, [1, 2])
+        captions.by_group(pointing.pointing_game, drawn, [1, 2])
     with pytest.raises(ValueError, match="need one group an item, got 0 for 0"):
-        pointing.by_group(pointing.pointing_game, [], [])
+        captions.by_group(pointing.pointing_game, [], [])
 
 
 # True captions --------------------------------------------------------------------------------
@@ -452,16 +453,16 @@ def test_true_and_parsed_captions():
     things = (Thing("ring", 9, 9, colour="red"),)
     texts = ["a red ring", "an orange ring", "ring red a", "a ring"]
     verdicts = [SHAPES.check(text, things) for text in texts]
-    true, parsed = pointing.true_captions(verdicts), pointing.parsed_captions(verdicts)
+    true, parsed = captions.true_captions(verdicts), captions.parsed_captions(verdicts)
     assert (true.value, parsed.value) == (0.5, 0.75)
     assert true.interval == metrics.wilson_interval(2, 4)
     assert parsed.interval == metrics.wilson_interval(3, 4)
     assert true.signature == "true captions|n:4|interval:wilson"
     assert parsed.signature == "parsed captions|n:4|interval:wilson"
-    by_number = pointing.by_group(pointing.true_captions, verdicts, [1, 1, 3, 3])
+    by_number = captions.by_group(captions.true_captions, verdicts, [1, 1, 3, 3])
     assert {n: score.value for n, score in by_number.items()} == {1: 0.5, 3: 0.5}
-    assert pointing.true_captions([Verdict(False, False, ("empty caption",))]).value == 0
-    for share in (pointing.true_captions, pointing.parsed_captions):
+    assert captions.true_captions([Verdict(False, False, ("empty caption",))]).value == 0
+    for share in (captions.true_captions, captions.parsed_captions):
         with pytest.raises(ValueError, match="there is no caption"):
             share([])
 
@@ -472,11 +473,11 @@ def test_true_and_parsed_captions():
 def looks(*rows, true):
     """Things in the first and the last of three cells; each word names the first."""
     masks = picture("00..11", "00..11")
-    return Record.of("abc"[: len(rows)], [{0}] * len(rows), rows, masks, (1, 3), true=true)
+    return Record.of(list("abc")[: len(rows)], [{0}] * len(rows), rows, masks, (1, 3), true=true)
 
 
 def test_right_captions_with_wrong_attention_come_clearest_first():
-    found = pointing.right_but_wrong(
+    found = captions.right_but_wrong(
         [
             looks([0.3, 0.4, 0.3], true=True),  # misses, not by much
             looks([0.9, 0.1, 0.0], true=True),  # hits
@@ -492,7 +493,7 @@ def test_right_captions_with_wrong_attention_come_clearest_first():
 
 
 def test_wrong_captions_with_right_attention_come_clearest_first():
-    found = pointing.wrong_but_right(
+    found = captions.wrong_but_right(
         [
             looks([0.6, 0.4, 0.0], [0.9, 0.1, 0.0], true=False),
             looks([0.9, 0.1, 0.0], true=True),  # right anyway
@@ -506,12 +507,12 @@ def test_wrong_captions_with_right_attention_come_clearest_first():
 
 
 def test_the_search_uses_its_rule_and_needs_verdicts():
-    beside = Record.of("a", [{0}], [[0, 1]], picture("000000..", "000000.."), (1, 2), true=True)
+    beside = Record.of(["a"], [{0}], [[0, 1]], picture("000000..", "000000.."), (1, 2), true=True)
     edge = replace(beside, masks=picture("00000...", "00000..."))
-    assert not pointing.right_but_wrong([beside])
-    assert len(pointing.right_but_wrong([edge])) == 1
-    assert not pointing.right_but_wrong([edge], rule="touch")
-    for search in (pointing.right_but_wrong, pointing.wrong_but_right):
+    assert not captions.right_but_wrong([beside])
+    assert len(captions.right_but_wrong([edge])) == 1
+    assert not captions.right_but_wrong([edge], rule="touch")
+    for search in (captions.right_but_wrong, captions.wrong_but_right):
         with pytest.raises(ValueError, match="record 1 does not say whether its caption is true"):
             search([edge, replace(edge, true=None)])
 
@@ -524,14 +525,14 @@ def test_the_closest_true_caption_says_what_a_false_one_means():
     orange = caption("an orange", (), {1})
     dotted = caption("a dotted ring", (), {0}, {0})
     other = caption("a red orange", (), {1}, {1})
-    meant = pointing.closest(["a", "small", "ring"], [ring, orange, dotted])
+    meant = captions.closest(["a", "small", "ring"], [ring, orange, dotted])
     assert meant.things == ring.things  # two captions are as close, and name the same thing
-    assert pointing.closest(["a", "red", "star"], [ring, other]) is None  # which of the two?
-    assert pointing.closest(["a", "red", "ring"], [other, ring]) is ring
-    assert pointing.closest(["two", "small", "rings"], [ring]) is None
-    assert pointing.closest(["two", "red", "rings"], [ring], most=2) is ring
-    assert pointing.closest(["a"], [ring]) is None
-    assert pointing.closest(["a"], []) is None
+    assert captions.closest(["a", "red", "star"], [ring, other]) is None  # which of the two?
+    assert captions.closest(["a", "red", "ring"], [other, ring]) is ring
+    assert captions.closest(["two", "small", "rings"], [ring]) is None
+    assert captions.closest(["two", "red", "rings"], [ring], most=2) is ring
+    assert captions.closest(["a"], [ring]) is None
+    assert captions.closest(["a"], []) is None
 
 
 def test_a_false_caption_of_the_grammar_finds_its_things():
@@ -540,7 +541,7 @@ def test_a_false_caption_of_the_grammar_finds_its_things():
     true = grammar.captions(things, random.Random(0), number=20)
     words = ["a", "red", "star", "left", "of", "a", "blue", "star"]
     assert not grammar.check(" ".join(words), things).true
-    named = pointing.closest(words, true).things
+    named = captions.closest(words, true).things
     assert [set(each) for each in named] == [set(), {0}, {0}, set(), set(), set(), {1}, {1}]
 
 
@@ -608,18 +609,20 @@ def test_a_noun_is_held_against_what_it_was_looking_at():
         for row, cell in zip(rows, cells):
             row[cell] = 1 / np.size(cell)
         record = pointing.Record.of(words, [()] * 5, rows, masks, (2, 2))
-        return pointing.named(record, nouns, grammar)
+        return captions.recognized(record, nouns, grammar)
 
     assert marks(1, 1, 0, 0, 3) == [1, 1]
     assert marks(0, 0, 0, 0, 3) == [0, 1]  # at the carrots
     assert marks(1, 1, 0, 0, 2) == [1, 0]  # at nothing
     assert marks([0, 1], [1, 2], 0, 0, 3) == [1, 1]  # a noun of two words: on average
-    score = pointing.recognition([marks(1, 1, 0, 0, 3), marks(0, 0, 0, 0, 2)])
+    score = captions.recognition([marks(1, 1, 0, 0, 3), marks(0, 0, 0, 0, 2)])
     assert score.value == 0.5 and score.signature.startswith("recognition|rule:half|words:4")
     with pytest.raises(ValueError):
-        pointing.recognition([])
+        captions.recognition([])
     with pytest.raises(GrammarError):
-        pointing.named(pointing.Record.of(["x"], [()], [[1, 0, 0, 0]], masks, (2, 2)), [], grammar)
+        captions.recognized(
+            pointing.Record.of(["x"], [()], [[1, 0, 0, 0]], masks, (2, 2)), [], grammar
+        )
 
 
 def test_of_two_things_in_a_cell_the_one_that_fills_it_more_is_looked_at():
@@ -627,5 +630,5 @@ def test_of_two_things_in_a_cell_the_one_that_fills_it_more_is_looked_at():
     masks = np.zeros((2, 4, 4), bool)
     masks[0, :2, 0], masks[1, :2, 1] = True, [True, False]
     record = pointing.Record.of(["a", "ring"], [(), ()], [[1, 0], [1, 0]], masks, (1, 2))
-    assert pointing.named(record, ["ring", "star"], grammar) == [1]
-    assert pointing.named(record, ["star", "ring"], grammar) == [0]
+    assert captions.recognized(record, ["ring", "star"], grammar) == [1]
+    assert captions.recognized(record, ["star", "ring"], grammar) == [0]

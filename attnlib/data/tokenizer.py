@@ -16,6 +16,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3  # the same ids in every vocabulary of the package
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
+WORD_START = "▁"  # begins the first subword of each word
 _SPACES = Regex(r"\s+")  # a no-break space is a space too
 
 
@@ -155,6 +156,24 @@ class Tokenizer:
     def load(cls, path: Path | str, size: int | None = None) -> "Tokenizer":
         """Read what `save` wrote; `size` is the number of ids in use, all unless given."""
         return cls(tokenizers.Tokenizer.from_file(str(path)), size)
+
+
+def word_indices(tokens: Sequence[str]) -> list[int | None]:
+    """Which word each subword belongs to; None for the specials, ``<unk>`` aside.
+
+    A word starts at ``▁``, as `Tokenizer` marks it, so "bike." is one word.
+
+    >>> word_indices(["▁un", "▁vé", "lo", ".", "</s>"])
+    [0, 1, 1, 1, None]
+    """
+    indices, word = [], -1
+    for token in tokens:
+        if token in SPECIALS[:UNK]:  # <unk> is a part of a word
+            indices.append(None)
+        else:
+            word += token.startswith(WORD_START) or word < 0
+            indices.append(word)
+    return indices
 
 
 def _merged(word: str, ranks: dict, dropout: float, rng: random.Random) -> list[str]:

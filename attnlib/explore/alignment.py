@@ -2,10 +2,9 @@
 
 import traitlets as tr
 
+from attnlib.data.tokenizer import WORD_START
 from attnlib.explore.figure import Figure, FigureError, numbers, rounded
 from attnlib.metrics import entropy
-
-START_OF_WORD = "▁"
 
 
 class AlignmentFigure(Figure):
@@ -178,11 +177,11 @@ def readable(tokens: list[str]) -> list[str]:
     >>> readable(["▁a", "▁ski", "ing", "▁trip", ".", "</s>"])
     ['a', 'ski', '·ing', 'trip', '.', '</s>']
     """
-    if not any(token.startswith(START_OF_WORD) for token in tokens):
+    if not any(token.startswith(WORD_START) for token in tokens):
         return [str(token) for token in tokens]
     shown = []
     for token in tokens:
-        bare = token.removeprefix(START_OF_WORD)
+        bare = token.removeprefix(WORD_START)
         continues = bare == token and bare[:1].isalnum()
-        shown.append(f"·{bare}" if continues else bare or START_OF_WORD)
+        shown.append(f"·{bare}" if continues else bare or WORD_START)
     return shown

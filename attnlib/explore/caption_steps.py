@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import traitlets as tr
 
-from attnlib import pointing
 from attnlib.data.grammar import Grammar, Thing
 from attnlib.data.tokenizer import SPECIALS
 from attnlib.explore.figure import Figure, FigureError, rounded
-from attnlib.pointing import Record
+from attnlib.metrics import captions, pointing
+from attnlib.metrics.pointing import Record
 from attnlib.pretrained import Pretrained
 
 VIEWS = ("weights", "thing", "picture")
@@ -166,7 +166,7 @@ def captioned(
     """What a captioner says of generated pictures, and where it looks, for `CaptionSteps`.
 
     The words of a true caption name what `Grammar.link` says; those of a false one what the true
-    caption names that differs from it in one word (`pointing.closest`), if there is one. As in the
+    caption names that differs from it in one word (`captions.closest`), if there is one. As in the
     text of a caption, an ``<unk>`` that the model writes is left out.
 
     Parameters
@@ -193,7 +193,7 @@ def captioned(
         link = grammar.link(caption.text, sample.things)
         if link is None:
             true = grammar.captions(sample.things, random.Random(0), TRUE_CAPTIONS)
-            link = pointing.closest(words, true)
+            link = captions.closest(words, true)
         kept = [t for t, token in enumerate(caption.tokens) if token not in SPECIALS]
         record = Record.of(
             words,

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 
-from attnlib import pointing, pretrained
+from attnlib import pretrained
+from attnlib.metrics import pointing
 from attnlib.training import QUEUE, Run, RunConfig, hardware
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from attnlib import pretrained
 from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
-from attnlib.metrics import WORD_START
+from attnlib.data.tokenizer import WORD_START
 from attnlib.selection import Soft
 from attnlib.training import hardware
 from attnlib.windows import Predictive

@@ -210,7 +210,7 @@ def _perplexity(model: pretrained.Pretrained, data: Prepared) -> float:
     return round(math.exp(validation_loss(model.model, data.val)), 2)
 
 
-def _rounded(score: metrics.Score, digits: int = 4) -> dict:
+def _rounded(score: metrics.Estimate, digits: int = 4) -> dict:
     low, high = score.interval
     parts = {"value": score.value, "low": low, "high": high}
     return {name: round(value, digits) for name, value in parts.items()}

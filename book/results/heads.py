@@ -7,7 +7,7 @@ Run from the root of the repository::
 It forces ``en-fr-transformer`` through the references of Multi30k's test set, and measures
 
 * the share of each head's weight on the previous position, its own, the next, the first, and on
-  ``</s>``, beside what a head has there that looks at everything alike (`attnlib.heads`);
+  ``</s>``, beside what a head has there that looks at everything alike (`attnlib.metrics.heads`);
 * the alignment error of its attention to the source, head by head and for the mean of the heads of
   each layer, against silver links (`sweep.silver`), beside the other shipped models. The best head
   and the best layer are chosen on the val split. ``late`` links target word t by the row after its
@@ -29,10 +29,11 @@ from finger import KINDS, TEST, kind
 from sweep import silver
 from torch.nn.functional import cross_entropy
 
-from attnlib import heads, metrics, pretrained
+from attnlib import metrics, pretrained
 from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
 from attnlib.data.tokenizer import EOS, SPECIALS
+from attnlib.metrics import heads
 from attnlib.training import hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -72,7 +73,7 @@ def links(weights, source_tokens, target_tokens) -> set[tuple[int, int]]:
 
 def error(predicted, sure_possible, resamples=RESAMPLES) -> dict:
     """Alignment error rate with its interval."""
-    score = metrics.alignment_error_rate(predicted, *sure_possible, resamples)
+    score = metrics.alignment_error_rate(predicted, *sure_possible, resamples=resamples)
     low, high = score.interval
     return {"value": round(score.value, 4), "low": round(low, 4), "high": round(high, 4)}
 

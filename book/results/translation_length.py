@@ -84,7 +84,7 @@ def measure(model: pretrained.Pretrained, beam: int, resamples: int) -> dict:
     return found
 
 
-def _score(score: metrics.Score) -> dict:
+def _score(score: metrics.Estimate) -> dict:
     low, high = score.interval or (None, None)
     rounded = [None if value is None else round(value, 2) for value in (score.value, low, high)]
     return dict(zip(("value", "low", "high"), rounded, strict=True))

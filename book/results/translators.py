@@ -141,7 +141,9 @@ def errors(
             links = metrics.alignment_from_weights(weights, *words)
             drawn.setdefault(where, []).append(links)
     return {
-        where: _rounded(metrics.alignment_error_rate(each, gold.sure, gold.possible, resamples))
+        where: _rounded(
+            metrics.alignment_error_rate(each, gold.sure, gold.possible, resamples=resamples)
+        )
         for where, each in drawn.items()
     }
 
@@ -257,7 +259,7 @@ def _pairs(gold: hansards.Gold):
     return zip(gold.source, gold.target, strict=True)
 
 
-def _rounded(score: metrics.Score) -> dict:
+def _rounded(score: metrics.Estimate) -> dict:
     """Its value, and where it has an interval the ends."""
     ends = dict(zip(("low", "high"), score.interval or (), strict=False))
     return {name: round(value, 4) for name, value in ({"value": score.value} | ends).items()}

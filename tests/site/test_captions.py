@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from site_map import CHAPTERS, DESKTOP, PHONE, ROOT
 
-from attnlib import pointing
 from attnlib.data.scenes import Scenes
 from attnlib.explore import Captioned, CaptionSteps, modules
 from attnlib.explore.caption_steps import described
-from attnlib.pointing import Record
+from attnlib.metrics import pointing
+from attnlib.metrics.pointing import Record
 
 LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 ATTENTION = {"rtol": 0, "atol": 0.0005 + 1e-9}  # three decimals on the page

@@ -5,19 +5,19 @@ that. So the share of a head's weight on the previous position, its own, the nex
 a mark such as ``</s>`` is one sum (after Clark et al. 2019, section 3, and Voita et al. 2019,
 section 5.1), and any other place can be asked for in the same way.
 
-Weights are as `pretrained.Pretrained.looks` finds them, (L, H, Q, K) of each sentence. Mind what a
-position is. In the encoder query and key count the same words. In the decoder's self-attention row
-t is the query that predicts target word t, and key t the word it has just been given: *same* is
-the last word written, *previous* the one before that, *first* the start mark. In the attention to
-the source row t writes target word t, and *same* is source word t.
+Weights are as `pretrained.Pretrained.attention_maps` finds them, (L, H, Q, K) of each sentence.
+Mind what a position is. In the encoder query and key count the same words. In the decoder's
+self-attention row t is the query that predicts target word t, and key t the word it has just been
+given: *same* is the last word written, *previous* the one before that, *first* the start token. In
+cross-attention row t writes target word t, and *same* is source word t.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from attnlib import metrics
+from attnlib.metrics.alignment import entropy
+from attnlib.metrics.intervals import LEVEL, Estimate
 
 OFFSETS = {"previous": -1, "same": 0, "next": 1}
 PLACES = (*OFFSETS, "first", "separator")
@@ -105,21 +105,13 @@ def share(weights, place) -> np.ndarray:
     return np.asarray(np.where(queries, total / counted, np.nan))
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A measure of every head with its 95 % interval, arrays of shape (L, H)."""
-
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
 def measure(
-    looks: Sequence[np.ndarray],
-    marked: Sequence[Mapping[str, np.ndarray]],
+    maps: Iterable[np.ndarray],
+    marked: Iterable[Mapping[str, np.ndarray]],
+    *,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, Measured]:
+) -> dict[str, Estimate]:
     """The share of each head's weight on each place, and its entropy, over many sentences.
 
     All queries count alike, whichever sentence they are in. The interval is the middle 95 % of
@@ -127,16 +119,17 @@ def measure(
 
     Parameters
     ----------
-    looks : sequence of arrays of shape (L, H, Q, K)
-        One a sentence, without padding.
+    maps : sequence of arrays of shape (L, H, Q, K)
+        Attention maps, one a sentence, without padding.
     marked : sequence of dicts of boolean arrays (Q, K)
         The places of each sentence, under the same names.
     resamples, seed : int
 
     Returns
     -------
-    dict of Measured
-        By the names of the places; ``entropy``, in nats, beside them. NaN where no sentence has
+    dict of Estimate
+        By the names of the places, value and interval of shape (L, H); ``entropy``, in nats, beside
+        them. NaN where no sentence has
         such a place.
 
     Raises
@@ -146,30 +139,34 @@ def measure(
 
     Examples
     --------
-    >>> looks = [np.ones((1, 1, 2, 2)) / 2, np.ones((1, 1, 4, 4)) / 4]
-    >>> found = measure(looks, [places(2, 2), places(4, 4)])
+    >>> maps = [np.ones((1, 1, 2, 2)) / 2, np.ones((1, 1, 4, 4)) / 4]
+    >>> found = measure(maps, [places(2, 2), places(4, 4)])
     >>> found["same"].value.round(3), found["entropy"].value.round(3)
     (array([[0.333]]), array([[1.155]]))
     """
-    if not looks or len(looks) != len(marked):
-        raise ValueError(f"{len(looks)} sentences, places of {len(marked)}: need as many, and one")
+    maps, marked = list(maps), list(marked)
+    if not maps or len(maps) != len(marked):
+        raise ValueError(f"{len(maps)} sentences, places of {len(marked)}: need as many, and one")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
     names = marked[0].keys()
     if any(each.keys() != names for each in marked):
         raise ValueError("the places of all sentences must have the same names")
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(looks), np.full(len(looks), 1 / len(looks)), size=resamples)
+    drawn = rng.multinomial(len(maps), np.full(len(maps), 1 / len(maps)), size=resamples)
     found = {
-        name: [_on(w, each[name]) for w, each in zip(looks, marked, strict=True)] for name in names
+        name: [_on(w, each[name]) for w, each in zip(maps, marked, strict=True)] for name in names
     }
     found["entropy"] = [
-        (metrics.entropy(w).sum(-1), np.full(np.shape(w)[:2], np.shape(w)[2])) for w in looks
+        (entropy(w).sum(-1), np.full(np.shape(w)[:2], np.shape(w)[2])) for w in maps
     ]
-    return {name: _pooled(*map(np.array, zip(*pairs)), drawn) for name, pairs in found.items()}
+    said = f"share of weight|n:{len(maps)}|bootstrap:{resamples}|seed:{seed}"
+    return {
+        name: _pooled(*map(np.array, zip(*pairs)), drawn, said) for name, pairs in found.items()
+    }
 
 
-def roles(measured: Mapping[str, Measured], least: float = 0.5) -> np.ndarray:
+def roles(measured: Mapping[str, Estimate], least: float = 0.5) -> np.ndarray:
     """The place on which each head has at least so much of its weight, "" where there is none.
 
     Returns
@@ -198,11 +195,11 @@ def _on(weights, place) -> tuple[np.ndarray, np.ndarray]:
     return np.where(place, weights, 0).sum(axis=(-2, -1)), rows.sum(axis=-1)
 
 
-def _pooled(totals: np.ndarray, queries: np.ndarray, drawn: np.ndarray) -> Measured:
+def _pooled(totals: np.ndarray, queries: np.ndarray, drawn: np.ndarray, signature: str) -> Estimate:
     """Sums (N, L, H) over numbers (N, L, H), with the interval over resampled sentences (R, N)."""
     with np.errstate(invalid="ignore"):  # 0 / 0: there is no such place
         sampled = np.tensordot(drawn, totals, 1) / np.tensordot(drawn, queries, 1)
         value = totals.sum(axis=0) / queries.sum(axis=0)
-    tail = (1 - metrics.LEVEL) / 2
+    tail = (1 - LEVEL) / 2
     low, high = np.quantile(sampled, [tail, 1 - tail], axis=0)
-    return Measured(value, low, high)
+    return Estimate(value, signature, (low, high))

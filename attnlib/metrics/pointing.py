@@ -4,7 +4,7 @@ Where we know what is in a picture, a heat map can be marked right or wrong. A `
 caption: for each word the attention it was written with, and the things that it names.
 `pointing_game` asks whether the most attended cell lies on one of them, `mass_inside` how much of
 the attention does. Other weights for the same words go through the same functions: the baselines
-`uniform` and `centre`, the upper bound `best`, another model by `looking`.
+`uniform` and `centre`, the upper bound `best`, another model by `with_weights`.
 
 A caption that a model wrote can be marked where it is true, for then `Grammar.link` knows what its
 words name; that leaves out the pictures the model failed at. Captions of the data, which it is made
@@ -34,20 +34,15 @@ pictures on 95 % is what they hold (of independent words Wilson's holds 77 %, if
 picture copy another); of 30 pictures that are nearly all right they are too narrow and hold 86 %.
 """
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
-from attnlib.metrics import (
-    WORD_START,
-    Score,
-    uniform_weights,
-    wilson_interval,
-    word_indices,
-    word_weights,
-)
+from attnlib.data.tokenizer import WORD_START, word_indices
+from attnlib.metrics.alignment import uniform_weights, word_weights
+from attnlib.metrics.intervals import Estimate, wilson_interval
 
 RULES = ("half", "touch", "centre")
 CLASSES = ("number", "size", "texture", "colour", "noun")  # of words, in the order they are said
@@ -98,6 +93,8 @@ class Record:
 
         Raises
         ------
+        TypeError
+            If `words` is one string.
         ValueError
             If the shapes do not fit, masks are not boolean, the tokens spell other words, or a word
             names a thing that is not in the picture, or of which no pixel is visible, or was
@@ -113,7 +110,7 @@ class Record:
         >>> hits(record), inside(record)
         ([None, 1.0], [None, 0.75])
         """
-        words, things = tuple(words), tuple(frozenset(named) for named in things)
+        words, things = split_words(words), tuple(frozenset(named) for named in things)
         if len(things) != len(words):
             raise ValueError(f"things has {len(things)} entries for {len(words)} words")
         rows = None
@@ -259,10 +256,10 @@ def inside(record: Record) -> list[float | None]:
     half on the thing gives half its weight.
     """
     pairs = zip(record.things, record.weights, strict=True)
-    return [_mass(record, named, row) if named else None for named, row in pairs]
+    return [mass_on(record, named, row) if named else None for named, row in pairs]
 
 
-def pointing_game(records: Sequence[Record], rule: str = "half", tolerance: float = 0) -> Score:
+def pointing_game(records: Sequence[Record], rule: str = "half", tolerance: float = 0) -> Estimate:
     """The share of naming words whose most attended cell is on the thing (Zhang et al. 2016).
 
     With `hits`, `rule` and `tolerance` as there. Zhang et al. average over kinds of things, here
@@ -283,10 +280,10 @@ def pointing_game(records: Sequence[Record], rule: str = "half", tolerance: floa
     ('0.67 [0.21, 0.94]', 'pointing game|rule:half|words:3|pictures:3|interval:wilson, effective')
     """
     values = [hits(record, rule, tolerance) for record in records]
-    return _share(values, f"pointing game|{_rule(rule, tolerance)}")
+    return mean_of_words(values, f"pointing game|{_rule(rule, tolerance)}")
 
 
-def mass_inside(records: Sequence[Record]) -> Score:
+def mass_inside(records: Sequence[Record]) -> Estimate:
     """The mean share of a naming word's attention that falls inside the mask; see `inside`.
 
     Uniform attention has the mean share of the picture that the things cover.
@@ -296,16 +293,16 @@ def mass_inside(records: Sequence[Record]) -> Score:
     ValueError
         If no word names anything.
     """
-    return _share([inside(record) for record in records], "attention inside the mask")
+    return mean_of_words([inside(record) for record in records], "attention inside the mask")
 
 
 # Other weights for the same words -------------------------------------------------------------
 
 
-def looking(record: Record, weights, grid: tuple[int, int] | None = None) -> Record:
+def with_weights(record: Record, weights, grid: tuple[int, int] | None = None) -> Record:
     """The same caption with weights (words, cells) of another model, perhaps on another grid.
 
-    Say of one with random parameters. Where it writes other subwords, use `Record.of` with its
+    For instance of an untrained one. Where it writes other subwords, use `Record.of` with its
     tokens. Errors as there.
     """
     grid = grid or record.grid
@@ -344,7 +341,7 @@ def best(record: Record) -> Record:
     return replace(record, weights=weights)
 
 
-def reachable(records: Sequence[Record], rule: str = "half", tolerance: float = 0) -> Score:
+def reachable(records: Sequence[Record], rule: str = "half", tolerance: float = 0) -> Estimate:
     """The share of naming words for which any cell would hit: the most of `pointing_game`.
 
     1 by the rules ``half`` and ``touch``. Errors as in `pointing_game`.
@@ -353,7 +350,7 @@ def reachable(records: Sequence[Record], rule: str = "half", tolerance: float = 
     for record in records:
         any_on = cells_on(record.masks, record.grid, rule, tolerance).any(axis=(1, 2))
         values.append([float(any_on[sorted(n)].any()) if n else None for n in record.things])
-    return _share(values, f"reachable|{_rule(rule, tolerance)}")
+    return mean_of_words(values, f"reachable|{_rule(rule, tolerance)}")
 
 
 # Broken down ----------------------------------------------------------------------------------
@@ -377,6 +374,7 @@ def word_classes(grammar, words: Sequence[str]) -> list[str | None]:
     >>> word_classes(digits, ["two", "red", "twos"])
     ['number', 'colour', 'noun']
     """
+    words = split_words(words)
     statement = grammar.parse(" ".join(words))
     classes: list[str | None] = [None] * len(words)
     for k, phrase in enumerate(statement.phrases):
@@ -389,8 +387,8 @@ def word_classes(grammar, words: Sequence[str]) -> list[str | None]:
 
 
 def by_class(
-    metric: Callable[[Sequence[Record]], Score], records: Sequence[Record], grammar
-) -> dict[str, Score]:
+    metric: Callable[[Sequence[Record]], Estimate], records: Sequence[Record], grammar
+) -> dict[str, Estimate]:
     """A metric of numbers, sizes, textures, colours and nouns apart; see `word_classes`.
 
     Parameters
@@ -403,7 +401,7 @@ def by_class(
 
     Returns
     -------
-    dict of class to Score
+    dict of class to Estimate
         In the order of `CLASSES`, without those of which there is no word.
 
     Raises
@@ -411,6 +409,7 @@ def by_class(
     GrammarError
         A ValueError, if a caption cannot be read.
     """
+    records = list(records)
     classes = [word_classes(grammar, record.words) for record in records]
     found = {}
     for name in CLASSES:
@@ -423,214 +422,7 @@ def by_class(
     return found
 
 
-def by_group(
-    metric: Callable[[Sequence], Score], items: Sequence, groups: Sequence[Hashable]
-) -> dict:
-    """A metric of the items of each group apart, the groups sorted; say by number of things.
-
-    Raises
-    ------
-    ValueError
-        If there is not one group an item, or no item.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace as Verdict
-    >>> verdicts = [Verdict(parses=True, true=True), Verdict(parses=True, true=False)]
-    >>> {n: score.value for n, score in by_group(true_captions, verdicts, [3, 1]).items()}
-    {1: 0.0, 3: 1.0}
-    """
-    if len(items) != len(groups) or not items:
-        raise ValueError(f"need one group an item, got {len(groups)} for {len(items)}")
-    return {
-        group: metric([item for item, its in zip(items, groups) if its == group])
-        for group in sorted(set(groups))
-    }
-
-
-# True captions --------------------------------------------------------------------------------
-
-
-def true_captions(verdicts: Sequence) -> Score:
-    """The share of captions that are true of their picture, with its Wilson interval.
-
-    Parameters
-    ----------
-    verdicts : sequence of `data.grammar.Verdict`
-        One caption a picture, as `Grammar.check` found it. What does not parse is not true.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    return _proportion([verdict.parses and verdict.true for verdict in verdicts], "true captions")
-
-
-def parsed_captions(verdicts: Sequence) -> Score:
-    """The share of captions that the grammar can read, true or not; as `true_captions`."""
-    return _proportion([verdict.parses for verdict in verdicts], "parsed captions")
-
-
-def named(record: Record, nouns: Sequence[str], grammar) -> list[float]:
-    """For each noun of a caption, true or not, whether it is that of the thing it was looking at.
-
-    Looked at is the thing on which the most attended cell lies (rule ``half``), of several that
-    which covers most of it; no thing, and the noun is wrong. A noun of two words looks where they
-    do on average; a plural is its thing's noun. So recognition is marked apart from attention and
-    from relations: whether a word fits where the model looks, wherever that is.
-
-    Parameters
-    ----------
-    record : Record
-        Its `things` have no say.
-    nouns : sequence of str
-        What each thing of the picture is.
-    grammar : data.grammar.Grammar
-        That of the caption.
-
-    Raises
-    ------
-    GrammarError
-        A ValueError, if the caption cannot be read.
-    """
-    statement = grammar.parse(" ".join(record.words))
-    classes = word_classes(grammar, record.words)
-    on = cells_on(record.masks, record.grid).reshape(len(record.masks), -1)
-    shares = coverage(record.masks, record.grid).reshape(len(record.masks), -1) * on
-    found = []
-    for k, phrase in enumerate(statement.phrases):
-        its = [t for t, of in enumerate(statement.names) if of == k and classes[t] == "noun"]
-        cell = int(record.weights[its].mean(0).argmax())
-        thing = int(shares[:, cell].argmax())
-        found.append(float(shares[thing, cell] > 0 and nouns[thing] == phrase.noun))
-    return found
-
-
-def recognition(marks: Sequence[Sequence[float]]) -> Score:
-    """The share of nouns that fit what the model was looking at, of the marks of `named`.
-
-    Raises
-    ------
-    ValueError
-        If there is no noun.
-    """
-    return _share(marks, "recognition|rule:half")
-
-
-# Right and wrong apart ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Case:
-    """One find of `right_but_wrong` or `wrong_but_right`."""
-
-    index: int  # of the record
-    word: int  # the word of it that decides
-    inside: float  # share of that word's attention on what it names
-    other: float  # and on the other things
-
-
-def right_but_wrong(
-    records: Sequence[Record], rule: str = "half", tolerance: float = 0
-) -> list[Case]:
-    """True captions with a word that was written while looking elsewhere, the clearest first.
-
-    The word of a caption that decides is the one that misses (see `hits`) with the least attention
-    on what it names, among equals with the most on other things. Captions are in that order too;
-    then as they came.
-
-    Raises
-    ------
-    ValueError
-        If a record does not say whether its caption is true; as `cells_on`.
-    """
-    found = []
-    for index, record in _judged(records, True):
-        marks = enumerate(hits(record, rule, tolerance))
-        missed = [_case(index, record, t) for t, hit in marks if hit == 0]
-        if missed:
-            found.append(min(missed, key=_off))
-    return sorted(found, key=_off)
-
-
-def wrong_but_right(
-    records: Sequence[Record], rule: str = "half", tolerance: float = 0
-) -> list[Case]:
-    """False captions of which each naming word was written looking at the right thing.
-
-    Somebody must say which things a false caption means: `closest` does. The word that decides is
-    the one with the least attention on what it names; captions with the most such attention come
-    first. Errors as in `right_but_wrong`.
-    """
-    found = []
-    for index, record in _judged(records, False):
-        marks = enumerate(hits(record, rule, tolerance))
-        marked = {t: hit for t, hit in marks if hit is not None}
-        if marked and all(hit == 1 for hit in marked.values()):
-            found.append(min((_case(index, record, t) for t in marked), key=_off))
-    return sorted(found, key=lambda case: -case.inside)
-
-
-def closest(words: Sequence[str], captions: Sequence, most: int = 1):
-    """The true caption that differs from a false one in the fewest words, to say what it means.
-
-    "A red ring left of a blue square", where the ring is a circle, means what the true caption "a
-    red circle left of a blue square" names, word by word.
-
-    Parameters
-    ----------
-    words : sequence of str
-        Of the false caption.
-    captions : sequence of `data.grammar.Caption`
-        True ones, of ``words`` and ``things``.
-    most : int
-        How many words may differ.
-
-    Returns
-    -------
-    Caption or None
-        None if no caption of as many words is that close, or equally close ones do not name the
-        same things.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace as Caption
-    >>> true = [Caption(words=("a", "circle"), things=(set(), {0}))]
-    >>> closest(["a", "ring"], true).things
-    (set(), {0})
-    """
-    differing = [
-        (sum(w != v for w, v in zip(words, caption.words, strict=True)), caption)
-        for caption in captions
-        if len(caption.words) == len(words)
-    ]
-    least = min((number for number, _ in differing), default=most + 1)
-    if least > most:
-        return None
-    found = [caption for number, caption in differing if number == least]
-    return found[0] if all(each.things == found[0].things for each in found) else None
-
-
 # Helpers --------------------------------------------------------------------------------------
-
-
-def _judged(records: Sequence[Record], true: bool) -> list[tuple[int, Record]]:
-    """The records whose captions are true, or those whose captions are false."""
-    for index, record in enumerate(records):
-        if record.true is None:
-            raise ValueError(f"record {index} does not say whether its caption is true")
-    return [(index, record) for index, record in enumerate(records) if record.true == true]
-
-
-def _case(index: int, record: Record, t: int) -> Case:
-    named, row = record.things[t], record.weights[t]
-    others = set(range(len(record.masks))) - named
-    return Case(index, t, _mass(record, named, row), _mass(record, others, row))
-
-
-def _off(case: Case) -> tuple[float, float]:
-    return case.inside, -case.other
 
 
 def _covered(record: Record, named: Collection[int]) -> np.ndarray:
@@ -639,12 +431,19 @@ def _covered(record: Record, named: Collection[int]) -> np.ndarray:
     return coverage(together[None], record.grid).reshape(-1)
 
 
-def _mass(record: Record, named: Collection[int], row: np.ndarray) -> float:
+def split_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Words as a tuple; of one string nobody takes the letters."""
+    if isinstance(words, str):
+        raise TypeError(f"words must be a list of words, got one str: {words!r}; split it")
+    return tuple(words)
+
+
+def mass_on(record: Record, named: Collection[int], row: np.ndarray) -> float:
     """The share of a row of weights that falls on these things."""
     return float(min(_covered(record, named) @ row / row.sum(), 1))
 
 
-def _share(values: Sequence[Sequence[float | None]], signature: str) -> Score:
+def mean_of_words(values: Sequence[Sequence[float | None]], signature: str) -> Estimate:
     """Mean of the words' values, 0 to 1, given picture by picture; None is left out."""
     known = [[value for value in each if value is not None] for each in values]
     known = [np.array(each) for each in known if each]
@@ -661,15 +460,8 @@ def _share(values: Sequence[Sequence[float | None]], signature: str) -> Score:
         size = p * (1 - p) / variance if variance > 0 else np.inf
     said = f"{signature}|words:{len(words)}|pictures:{n}|interval:wilson, effective"
     if np.isinf(size):  # the same of every word, as of uniform attention to equal tiles
-        return Score(p, said, (p, p))
-    return Score(p, said, wilson_interval(p * size, size))
-
-
-def _proportion(hit: Sequence[bool], signature: str) -> Score:
-    if not hit:
-        raise ValueError("there is no caption")
-    n, number = len(hit), sum(map(bool, hit))
-    return Score(number / n, f"{signature}|n:{n}|interval:wilson", wilson_interval(number, n))
+        return Estimate(p, said, (p, p))
+    return Estimate(p, said, wilson_interval(p * size, size))
 
 
 def _rule(rule: str, tolerance: float) -> str:
