@@ -54,6 +54,11 @@ MENDS = [
         '<div class="citation-list">',
     ),
     Mend(
+        "what opens and folds a part of the contents has no name",
+        r'<summary>(?=<span class="toctree-toggle")',
+        '<summary aria-label="Pages of this part">',
+    ),
+    Mend(
         "a tab's label may not say that it controls something",
         r' aria-controls="[^"]*"(?=[^>]*>[^<]*</label>)',
         "",

@@ -18,7 +18,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from site_map import DESKTOP, HTML, PAGES, ROOT
+from site_map import DESKTOP, HTML, LOOKS, PAGES, ROOT
 
 FLAGS = [
     "--no-sandbox",
@@ -118,6 +118,31 @@ def open_page(browser, site, served):
     for context in contexts:
         context.close()
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="session")
+def from_all_sides():
+    """Turn an open page to each of `LOOKS`; yields the name and the (size, scheme) of each."""
+
+    def turn(page):
+        for name, (size, scheme) in LOOKS.items():
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate(STILL)
+            yield name, (size, scheme)
+
+    return turn
+
+
+# Two frames have been drawn, and no colour is on its way to another.
+STILL = """async () => {
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    await frame();
+    await frame();
+    const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
+    const moving = document.getAnimations().filter(ends);
+    await Promise.allSettled(moving.map((each) => each.finished));
+}"""
 
 
 # Formulas are set, figures drawn (or have failed, which the console tells), fonts there.

@@ -2,15 +2,11 @@
 
 import importlib
 import json
-import pkgutil
-import re
 from types import SimpleNamespace
 
 import pytest
-from site_map import HTML, ROOT
+from site_map import HTML, MODULES, ROOT
 from sphinx.errors import ExtensionError
-
-import attnlib
 
 
 @pytest.fixture
@@ -73,12 +69,22 @@ def test_two_papers_with_one_label_are_refused(extension):
         labels.format_labels([paper("2014"), paper("2014")])
 
 
-def test_the_api_page_lists_every_module():
-    page = (ROOT / "book/appendix/api.md").read_text("utf-8")
-    listed = set(re.findall(r"automodule:: ([\w.]+)", page))
-    public = {
-        module.name
-        for module in pkgutil.walk_packages(attnlib.__path__, "attnlib.")
-        if not module.name.startswith("attnlib.explore.") and module.name != "attnlib.data"
-    }
-    assert listed == public | {"attnlib"}
+def test_pages_of_modules_that_are_gone_are_removed(extension, tmp_path):
+    api = extension("attn_api")
+    folder = tmp_path / api.FOLDER
+    folder.mkdir(parents=True)
+    (tmp_path / api.OVERVIEW).write_text("# API\n")
+    (folder / "attnlib.gone.md").write_text("# attnlib.gone\n")
+    app = SimpleNamespace(srcdir=str(tmp_path))
+    api.write_pages(app, None)
+    assert sorted(path.stem for path in folder.iterdir()) == MODULES
+    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    api.write_pages(app, None)  # and what has not changed is not written again
+    assert times == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_a_module_without_a_word_of_its_own_fails_the_build(extension, monkeypatch):
+    api = extension("attn_api")
+    monkeypatch.setattr(importlib.import_module("attnlib.masks"), "__doc__", None)
+    with pytest.raises(ExtensionError, match=r"attnlib\.masks has no docstring"):
+        api.page("attnlib.masks")

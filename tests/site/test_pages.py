@@ -1,33 +1,43 @@
 """Every page of the book, as a reader meets it: wide and narrow, light and dark, served or not."""
 
+import importlib
 import re
+import types
+from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import quote, unquote, urldefrag
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from site_map import CHAPTERS, DESKTOP, FILES, HTML, PAGES, PHONE, ROOT
+from site_map import API, CHAPTERS, FILES, GENERATED, HTML, MODULES, PAGES, PHONE, ROOT
 
 OTHERS = ["genindex.html", "search.html"]
-LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
 
 
-@pytest.mark.parametrize("size, scheme", LOOKS, ids=["wide", "wide-dark", "phone", "phone-dark"])
 @pytest.mark.parametrize("path", PAGES + OTHERS)
-def test_page_is_sound(open_page, serious, path, size, scheme):
-    page = open_page(path, size, scheme)
-    assert page.evaluate("document.documentElement.dataset.theme") == scheme
-    width, room = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert width <= room, f"{width} pixels of content in {room}"
+def test_page_is_sound(open_page, from_all_sides, serious, path):
+    page = open_page(path, PHONE)
+    faults = []
+    for look, (_, scheme) in from_all_sides(page):
+        if page.evaluate("document.documentElement.dataset.theme") != scheme:
+            faults.append(f"{look}: not the {scheme} theme")
+        width, room = page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        if width > room:
+            faults.append(f"{look}: {width} pixels of content in {room}")
+        headings = page.locator("main h1:visible").count()
+        if headings != 1:
+            faults.append(f"{look}: {headings} headings of the first level")
+        faults += [f"{look}: {each}" for each in serious(page)]
     broken = page.evaluate(
         "[...document.images].filter((i) => i.complete && !i.naturalWidth).map((i) => i.src)"
     )
-    assert broken == []
-    assert page.locator("mjx-merror").count() == 0
-    assert page.locator("main h1:visible").count() == 1
-    assert serious(page) == []
+    faults += [f"no picture: {source}" for source in broken]
+    if page.locator("mjx-merror").count():
+        faults.append("a formula that MathJax cannot set")
+    assert faults == []
 
 
 @pytest.mark.parametrize("path", PAGES + OTHERS)
@@ -70,30 +80,39 @@ def test_page_names_no_other_site_to_load_from(site, path):
     assert [url for url in loads if url and re.match(r"(https?:)?//", url)] == []
 
 
+class Links(HTMLParser):
+    """The anchors of a page, and where its links lead: a tree of a page takes ten times as long."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.anchors, self.links = set(), []
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors.update({attributes.get("id"), attributes.get("name")})
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+
+
 def test_internal_links_lead_somewhere(site):
     """Every page and every anchor that a page of ours links to is there."""
-    pages = {path.relative_to(HTML).as_posix(): None for path in HTML.rglob("*.html")}
-    pages = {name: soup(name) for name in pages if not name.startswith("_static")}
-    anchors = {
-        name: {tag.get("id") or tag.get("name") for tag in page.find_all(True)}
-        for name, page in pages.items()
-    }
+    paths = [path for path in HTML.rglob("*.html") if path.parent.name != "_static"]
+    pages = {path.resolve(): Links(path) for path in paths}
+    assert sum(len(page.links) for page in pages.values()) > 100 * len(PAGES)
     broken = []
-    for name, page in pages.items():
-        for link in page.find_all("a", href=True):
-            target, anchor = urldefrag(link["href"])
+    for path, page in pages.items():
+        for link in page.links:
+            target, anchor = urldefrag(link)
             if re.match(r"[a-z]+:", target):
                 continue
-            path = (HTML / name).parent / unquote(target) if target else HTML / name
-            found = path.resolve()
+            found = (path.parent / unquote(target)).resolve() if target else path
             if found.is_dir():
                 found /= "index.html"
-            if not found.exists():
-                broken.append(f"{name}: {link['href']}")
-            elif anchor and found.suffix == ".html":
-                there = anchors[found.relative_to(HTML.resolve()).as_posix()]
-                if unquote(anchor) not in there:
-                    broken.append(f"{name}: {link['href']}")
+            known = pages[found].anchors if found in pages else ()
+            missing = anchor and found.suffix == ".html" and unquote(anchor) not in known
+            if not found.exists() or missing:
+                broken.append(f"{path.relative_to(HTML)}: {link}")
     assert broken == []
 
 
@@ -101,6 +120,23 @@ def test_every_reference_has_its_own_label(site):
     labels = [tag.get_text() for tag in soup("book/appendix/bibliography.html").select(".label")]
     entries = re.findall(r"^@\w+\{", (ROOT / "book/references.bib").read_text("utf-8"), re.M)
     assert len(labels) == len(set(labels)) == len(entries)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_api_has_a_page_for_each_module(site, name):
+    """With all that the module defines in public, and a link to it on the page above."""
+    module = importlib.import_module(name)
+    defined = {
+        f"{name}.{each}"
+        for each, value in vars(module).items()
+        if not each.startswith("_")
+        and isinstance(value, types.FunctionType | type)
+        and value.__module__ == name
+    }
+    shown = {tag.get("id") for tag in soup(f"{API}/{name}.html").select("article dt.sig")}
+    assert not defined - shown
+    links = {tag["href"] for tag in soup(f"{API}.html").select("article a")}
+    assert f"api/{name}.html#module-{name}" in links
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -117,8 +153,12 @@ def test_parts_follow_the_table_of_contents(site):
     assert [f"book/{link}" for link in links] == PAGES[1:]
 
 
+# Of the API's pages, which are all made alike, one.
+WRITTEN = [name for name in FILES if name not in GENERATED[1:]]
+
+
 @pytest.mark.parametrize("over", ["http", "file"])
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_search_finds_the_page_by_its_title(open_page, name, over):
     title = soup(f"{name}.html").find("h1").get_text().rstrip("#").strip()
     page = open_page(f"search.html?q={quote(title)}", over=over)
