@@ -8,6 +8,7 @@ therefore starts no thread: it never trains itself.
 
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
@@ -22,8 +23,8 @@ from pathlib import Path
 
 import torch
 
-from attnlib import training
-from attnlib.training import Run, RunConfig
+from attnlib import pretrained, training
+from attnlib.training import Run, RunConfig, environment, loop, recipes, shipping
 
 SMALL = RunConfig(
     "small",
@@ -189,7 +190,7 @@ def at(run: Run, place: str, number: int, act):
     elif place == "after the step":
         run.optimizer.step = after(run.optimizer.step)
     elif place == "validation":
-        training.mean_loss = before(training.mean_loss)
+        loop.mean_loss = before(loop.mean_loss)
     else:
         torch.save = half(torch.save)
 
@@ -229,8 +230,8 @@ def disturbed(folder, rng, signals) -> list[int]:
 def command(folder, number) -> int:
     """`attnlib train`, Ctrl-C in its third update reaching it and its workers."""
     os.setsid()
-    training.QUEUE = {SCENES.name: SCENES}
-    training.prepare = lambda config: PICTURES
+    recipes.QUEUE = {SCENES.name: SCENES}
+    loop.prepare = lambda config: PICTURES
     update = Run._update
 
     def spied(run, batch):
@@ -315,23 +316,23 @@ def one_has_nan(rank, folder) -> int:
 
 def whole_queue(rank, folder) -> int:
     """`--queue all`: the first process ships for a while, and its clock alone counts."""
-    training.PROCESSES_WAIT = training.datetime.timedelta(seconds=20)
+    environment.PROCESSES_WAIT = datetime.timedelta(seconds=20)
     names = ("one", "two")
-    training.QUEUE = {name: dataclasses.replace(SCENES, name=name) for name in names}
+    recipes.QUEUE = {name: dataclasses.replace(SCENES, name=name) for name in names}
 
     def ship(run, to):
         time.sleep(1)
         to.mkdir()
-        (to / training.pretrained.CARD).write_text("{}")
+        (to / pretrained.CARD).write_text("{}")
         return {"metrics": {}}
 
-    training.ship = ship
-    training.prepare = lambda config: PICTURES
+    shipping.ship = ship
+    loop.prepare = lambda config: PICTURES
     os.dup2(os.open(folder.parent / f"queue {rank}.txt", os.O_WRONLY | os.O_CREAT), 2)
     if rank:
         ahead = iter(range(10**9))
         monotonic = time.monotonic
-        training.time.monotonic = lambda: monotonic() + 1000 * next(ahead)
+        time.monotonic = lambda: monotonic() + 1000 * next(ahead)
     return training.main(["--queue", "all", "--folder", str(folder), "--budget", "5",
                           "--device", "cpu", "--workers", "0"])  # fmt: skip
 

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from attnlib import reference, selection
-from attnlib.captioning import (
-    TARGETS,
-    Captioner,
-    doubly_stochastic,
-    missed_words,
-    told_where,
-)
+from attnlib.captioning import Captioner
 from attnlib.decoding import beam_search, greedy
-from attnlib.training import Objective
+from attnlib.training import (
+    COVERAGE_TARGETS,
+    Objective,
+    doubly_stochastic_loss,
+    supervised_attention_loss,
+    word_detection_loss,
+)
 from attnlib.vision import FIELDS, ImageEncoder, check_images
 from attnlib.writer import Sampled
 
@@ -350,7 +350,7 @@ def test_a_word_is_detected_in_the_cell_that_is_surest():
         captioner().detect(memory.annotations)
 
 
-def test_missed_words_are_counted_once_and_padding_never():
+def test_detected_words_are_counted_once_and_padding_never():
     logits = torch.randn(2, V, generator=generator(2), dtype=torch.float64)
     wanted = torch.tensor([[3, 3, 2, 0], [5, 6, 7, 2]])
     total = 0.0
@@ -358,7 +358,7 @@ def test_missed_words_are_counted_once_and_padding_never():
         for word, z in enumerate(row):
             p = 1 / (1 + math.exp(-z))
             total -= math.log(p if word in there else 1 - p)
-    assert missed_words(logits, wanted).item() == pytest.approx(total, rel=1e-12)
+    assert word_detection_loss(logits, wanted).item() == pytest.approx(total, rel=1e-12)
 
 
 def test_the_detector_teaches_the_encoder_without_changing_the_loss():
@@ -634,16 +634,16 @@ def looks(B=3, T=6, S=5):
     return weights, real
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", COVERAGE_TARGETS)
 def test_the_doubly_stochastic_term_matches_the_loops(target):
     weights, real = looks()
     want = 0.0
     for a, steps in zip(weights.numpy(), real.sum(1).tolist(), strict=True):
         tau = 1.0 if target == "one" else steps / 5
         want += reference.doubly_stochastic(a[:steps], tau)
-    np.testing.assert_allclose(doubly_stochastic(weights, real, target), want, **EXACT)
+    np.testing.assert_allclose(doubly_stochastic_loss(weights, real, target), want, **EXACT)
     weights[~real] = torch.nan  # padding is out, whatever it holds
-    np.testing.assert_allclose(doubly_stochastic(weights, real, target), want, **EXACT)
+    np.testing.assert_allclose(doubly_stochastic_loss(weights, real, target), want, **EXACT)
 
 
 def test_both_targets_teach_the_same():
@@ -652,52 +652,52 @@ def test_both_targets_teach_the_same():
     _, real = looks()
 
     def gradient(target, factor):
-        term = doubly_stochastic(scores.softmax(-1) * factor, real, target)
+        term = doubly_stochastic_loss(scores.softmax(-1) * factor, real, target)
         return torch.autograd.grad(term, scores)[0]
 
-    one, mean = (gradient(target, 1.0) for target in TARGETS)
+    one, mean = (gradient(target, 1.0) for target in COVERAGE_TARGETS)
     torch.testing.assert_close(one, mean, **EXACT)
     assert one[real].abs().max() > 0.01 and one[~real].eq(0).all()
     bell = torch.tensor([0.1, 0.6, 1.0, 0.6, 0.1])  # as a predictive window has
-    assert not torch.allclose(*(gradient(target, bell) for target in TARGETS))
+    assert not torch.allclose(*(gradient(target, bell) for target in COVERAGE_TARGETS))
 
 
 def test_an_even_look_is_the_least():
     even = torch.full((1, 4, 8), 1 / 8, dtype=torch.float64)
     real = torch.ones(1, 4, dtype=torch.bool)
-    assert float(doubly_stochastic(even, real, "steps/cells")) == 0
-    assert float(doubly_stochastic(even, real)) == pytest.approx(8 * 0.5**2)
+    assert float(doubly_stochastic_loss(even, real, "steps/cells")) == 0
+    assert float(doubly_stochastic_loss(even, real)) == pytest.approx(8 * 0.5**2)
     sharp = torch.eye(8, dtype=torch.float64)[None, :4]  # four cells once each
-    assert float(doubly_stochastic(sharp, real)) == 4
+    assert float(doubly_stochastic_loss(sharp, real)) == 4
     stuck = torch.eye(8, dtype=torch.float64)[None, [0] * 4]  # one cell four times
-    assert float(doubly_stochastic(stuck, real)) == 3**2 + 7
+    assert float(doubly_stochastic_loss(stuck, real)) == 3**2 + 7
 
 
 def test_what_the_term_refuses():
     weights, real = looks()
     with pytest.raises(ValueError, match=r"unknown target 'two': one of one, steps/cells$"):
-        doubly_stochastic(weights, real, "two")
+        doubly_stochastic_loss(weights, real, "two")
     with pytest.raises(ValueError, match=r"got \(3, 6, 5\) and \(3, 5\)"):
-        doubly_stochastic(weights, real[:, 1:])
+        doubly_stochastic_loss(weights, real[:, 1:])
     with pytest.raises(ValueError, match=r"got \(6, 5\) and \(6,\)"):
-        doubly_stochastic(weights[0], real[0])
+        doubly_stochastic_loss(weights[0], real[0])
     with pytest.raises(TypeError, match=r"real must be boolean .*, got torch.int64"):
-        doubly_stochastic(weights, real.long())
+        doubly_stochastic_loss(weights, real.long())
 
 
 # Where words are, and words not shown -----------------------------------------------------------
 
 
-def test_being_told_where_is_a_cross_entropy_that_a_weight_of_zero_does_not_break():
+def test_supervised_attention_is_a_cross_entropy_that_a_weight_of_zero_does_not_break():
     places = torch.tensor([[[0.2, 0.6, 0.0], [0.0, 0.0, 0.0]]])
     logits = torch.tensor([[[0.3, -1.0, 0.5], [2.0, 0.0, 0.0]]], requires_grad=True)
     want = nn.functional.cross_entropy(logits[:, 0], torch.tensor([[0.25, 0.75, 0.0]]))
-    torch.testing.assert_close(told_where(logits.softmax(-1), places), want)
+    torch.testing.assert_close(supervised_attention_loss(logits.softmax(-1), places), want)
     weights = torch.tensor([[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]], requires_grad=True)
-    (gradient,) = torch.autograd.grad(told_where(weights, places), weights)
+    (gradient,) = torch.autograd.grad(supervised_attention_loss(weights, places), weights)
     assert gradient.isfinite().all() and not gradient[0, 1].any()
     with pytest.raises(ValueError, match=r"as the weights, \(1, 2, 3\), got \(1, 2\)"):
-        told_where(weights, places[..., 0])
+        supervised_attention_loss(weights, places[..., 0])
 
 
 def test_words_are_hidden_whole_and_in_training_only():

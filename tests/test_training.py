@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -220,7 +221,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path):
     words = data.tokenizer.words[4:]  # without the specials
     swapped = toy.Vocabulary([words[1], words[0], *words[2:]])
     with pytest.raises(ValueError, match="was trained with another vocabulary"):
-        Run(TINY, tmp_path, training.Prepared(swapped, data.train, data.val), "cpu", quiet=True)
+        Run(TINY, tmp_path, training.TextData(swapped, data.train, data.val), "cpu", quiet=True)
     Run(TINY, tmp_path, data, device="cpu", quiet=True)
 
 
@@ -278,7 +279,7 @@ def test_a_model_that_could_not_be_used_is_not_shipped(setting, tmp_path, monkey
     with pytest.raises(ValueError, match=message):
         training.ship(run, tmp_path / "model")
     assert not (tmp_path / "model").exists()
-    monkeypatch.setattr(training, "QUEUE", {"tiny": config})
+    monkeypatch.setattr(training.recipes, "QUEUE", {"tiny": config})
     for which in (["--run", "tiny"], ["--queue", "all"]):
         assert training.main([*which, "--folder", str(tmp_path / "runs")]) == 2  # not trained
         assert re.search(message, capsys.readouterr().err)
@@ -335,7 +336,7 @@ def test_two_processes_learn_what_one_does(tmp_path, kind):
         )
         assert done.returncode == 0, done.stderr[-2000:]
         line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
-        results.append(training.json.loads(line.removeprefix("RESULT")))
+        results.append(json.loads(line.removeprefix("RESULT")))
     assert results[1]["losses"] == pytest.approx(results[0]["losses"], rel=1e-4)
     assert results[1]["weights"] == pytest.approx(results[0]["weights"], rel=1e-3, abs=1e-4)
 
@@ -345,7 +346,7 @@ def test_bpe_dropout_cuts_words_anew_each_epoch_and_never_for_validation():
     corpus = corpora.Corpus(text, text[::-1], ("en", "en"))
     tokenizer = Tokenizer.train(text, vocab_size=60)
     pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
-    data = training.Prepared(tokenizer, pairs, pairs[:4], corpus)
+    data = training.TextData(tokenizer, pairs, pairs[:4], corpus)
 
     def epoch(number, **changes):
         config = dataclasses.replace(TINY, **changes)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from attnlib import captioning, pretrained, training, vision
+from attnlib import pretrained, training, vision
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.batches import Batch
@@ -148,7 +148,7 @@ def test_grey_and_transparent_pictures_are_converted():
         images.as_floats(np.zeros((2, 2, 2), np.uint8))
 
 
-def test_where_words_are_is_told_where_it_is_asked_for():
+def test_a_batch_has_the_places_of_its_words_where_they_are_asked_for():
     batch = next(DATA.epoch(TINY, 0))
     assert batch.places is None and batch.to("cpu").places is None
     batch = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
@@ -162,9 +162,9 @@ def test_where_words_are_is_told_where_it_is_asked_for():
         assert not np.any(places[len(caption.words) :])  # the end, and padding
 
 
-def test_nobody_can_tell_where_the_words_of_photographs_are():
+def test_photographs_have_no_masks_for_supervised_attention():
     config = RunConfig("photographs", data="flickr8k", eye="resnet18", told=1.0)
-    with pytest.raises(ValueError, match="flickr8k cannot be told where"):
+    with pytest.raises(ValueError, match="flickr8k has no masks of the things in it"):
         training.prepare(config)
 
 
@@ -343,7 +343,7 @@ def test_the_defaults_of_a_run_are_those_of_the_captioner():
     parts = inspect.signature(Captioner).parameters
     for name in ("annotation_dim", "field", "positions", "gate", "reach", "word_dropout"):
         assert getattr(RunConfig("any"), name) == parts[name].default, name
-    parts = inspect.signature(captioning.doubly_stochastic).parameters
+    parts = inspect.signature(training.doubly_stochastic_loss).parameters
     assert RunConfig("any").doubly_target == parts["target"].default
 
 
@@ -404,7 +404,7 @@ class Squares(vision.Grid, nn.Module):
 
 
 def test_photographs_are_trained_on_by_one_command(flickr8k, monkeypatch, capsys):
-    for module in (training, pretrained):
+    for module in (training.inputs, pretrained):
         monkeypatch.setattr(module, "Backbone", Squares)
     config = dataclasses.replace(
         training.FLICKR8K, width=8, hidden=8, images=3, updates=4, vocab_size=60, words=1.0

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from attnlib import cli, training
-from attnlib.training import Run, RunConfig, Stopped, StopSignals
+from attnlib.training import Run, RunConfig, Stopped, StopSignals, loop, recipes
 
 SMALL = RunConfig(
     "small",
@@ -225,7 +225,7 @@ def test_an_error_saves_nothing_that_is_not_whole(whole, tmp_path, monkeypatch, 
 
     with monkeypatch.context() as patch:
         if place == "validation":
-            patch.setattr(training, "mean_loss", failing(training.mean_loss, 8))
+            patch.setattr(loop, "mean_loss", failing(loop.mean_loss, 8))
         else:
             owner, name, when = {
                 "draws": (run.objective, "forward", 6),
@@ -270,7 +270,7 @@ def test_a_number_that_is_not_finite_leaves_the_last_good_checkpoint(whole, tmp_
 @pytest.mark.parametrize("command", [training.main, lambda given: cli.main(["train", *given])])
 def test_the_command_explains_in_one_line_what_is_wrong(command, tmp_path, monkeypatch, capsys):
     config = RunConfig("tiny", data="scenes", width=8, hidden=8, annotation_dim=8, images=3)
-    monkeypatch.setattr(training, "QUEUE", {"tiny": config})
+    monkeypatch.setattr(recipes, "QUEUE", {"tiny": config})
     monkeypatch.setattr(
         training.Objective, "forward", lambda self, *_: self.model.bias[0] * math.nan
     )
@@ -320,7 +320,7 @@ def test_help_is_for_who_types_the_command(capsys):
         training.main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "the same command goes on from the last checkpoint" in text and "torchrun" in text
-    assert "`" not in text and "Prepared" not in text
+    assert "`" not in text and "TextData" not in text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import Prepared, Run, RunConfig, hardware
+from attnlib.training import Run, RunConfig, TextData, hardware
 
 SEEDS = (1, 2, 3, 4, 5)
 SENTENCES, TESTED, DEEPEST = 3000, 500, 0
@@ -63,7 +63,7 @@ def trained(config: RunConfig) -> Run:
         for split, number in (("train", SENTENCES), ("val", 100))
     )
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(config, folder, Prepared(vocabulary, train, val), "cpu", quiet=True)
+        run = Run(config, folder, TextData(vocabulary, train, val), "cpu", quiet=True)
         run.run(checkpoint_seconds=1e9)
         return run
 

@@ -19,7 +19,7 @@ from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import Prepared, Run, RunConfig, hardware
+from attnlib.training import Run, RunConfig, TextData, hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/copying.py"
@@ -50,7 +50,7 @@ def copier(network: str, seed: int):
     rng = random.Random(f"chapter 09 {seed}")
     pairs = letters.pairs(toy.copy(rng, 4000, symbols=SYMBOLS, longest=LONGEST))
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(config, folder, Prepared(letters, pairs, pairs[:10]), "cpu", quiet=True)
+        run = Run(config, folder, TextData(letters, pairs, pairs[:10]), "cpu", quiet=True)
         run.run(checkpoint_seconds=1e9)
         return run.averaged_model()
 

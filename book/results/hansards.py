@@ -30,7 +30,7 @@ import torch
 
 from attnlib import ibm1, metrics, pretrained
 from attnlib.data import hansards
-from attnlib.training import HANSARDS, QUEUE, Prepared, Run, RunConfig, hardware, validation_loss
+from attnlib.training import HANSARDS, QUEUE, Run, RunConfig, TextData, hardware, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/hansards.py"
@@ -53,13 +53,13 @@ SMALL_MODELS = {  # the same size to 8 %
 LARGE = {"large: Luong, local-m": QUEUE["hansards-luong-monotonic"]}
 
 
-def small(name: str, data: Prepared | None = None) -> Run:
+def small(name: str, data: TextData | None = None) -> Run:
     """A small model's run, trained if it has not been."""
     slug = "small-hansards-" + name.lower().replace(", ", "-").replace(" ", "-")
     return trained(dataclasses.replace(SMALL_MODELS[name], name=slug), data)
 
 
-def trained(config: RunConfig, data: Prepared | None = None) -> Run:
+def trained(config: RunConfig, data: TextData | None = None) -> Run:
     """A run, finished if it has not been."""
     run = Run(config, Path("runs") / config.name, data, "cpu")
     torch.set_float32_matmul_precision("medium")  # for the training; it is measured in float32
@@ -206,7 +206,7 @@ def _score(links, gold, chosen) -> dict:
     return _rounded(metrics.alignment_error_rate(*parts, RESAMPLES))
 
 
-def _perplexity(model: pretrained.Pretrained, data: Prepared) -> float:
+def _perplexity(model: pretrained.Pretrained, data: TextData) -> float:
     return round(math.exp(validation_loss(model.model, data.val)), 2)
 
 

@@ -30,7 +30,7 @@ import torch
 
 from attnlib import ibm1, metrics, pretrained
 from attnlib.data.corpora import multi30k
-from attnlib.training import QUEUE, Prepared, Run, RunConfig, hardware, prepare, validation_loss
+from attnlib.training import QUEUE, Run, RunConfig, TextData, hardware, prepare, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/sweep.py"
@@ -62,7 +62,7 @@ def silver(train: Iterable[tuple[str, str]], test: Iterable[tuple[str, str]]) ->
     return [sure for sure, _ in found], [possible for _, possible in found]
 
 
-def measure(config: RunConfig, data: Prepared, links: tuple[list, list], keep: bool) -> dict:
+def measure(config: RunConfig, data: TextData, links: tuple[list, list], keep: bool) -> dict:
     """Train one setting, and mark it on the test sentences."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path("runs") / config.name if keep else Path(scratch)
@@ -90,7 +90,7 @@ def measure(config: RunConfig, data: Prepared, links: tuple[list, list], keep: b
     }
 
 
-def speeds(data: Prepared, chosen: list[RunConfig]) -> list[dict]:
+def speeds(data: TextData, chosen: list[RunConfig]) -> list[dict]:
     """Training tokens/s of each setting, all taking turns on the same sentences: the median."""
     torch.set_float32_matmul_precision("medium")
     rates = {config: [] for config in chosen}

@@ -29,9 +29,9 @@ from attnlib import metrics, pretrained
 from attnlib.data.corpora import multi30k
 from attnlib.training import (
     TRANSFORMER,
-    Prepared,
     Run,
     RunConfig,
+    TextData,
     hardware,
     prepare,
     validation_loss,
@@ -54,7 +54,7 @@ LEFT_OFF = {
 NO_AVERAGE = "no average"
 
 
-def trained(config: RunConfig, data: Prepared) -> tuple[Run, list[list[float]]]:
+def trained(config: RunConfig, data: TextData) -> tuple[Run, list[list[float]]]:
     """One run, and its validation loss by update."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(config, folder, data, "cpu", quiet=True)
@@ -64,7 +64,7 @@ def trained(config: RunConfig, data: Prepared) -> tuple[Run, list[list[float]]]:
         return run, curve
 
 
-def measure(model: torch.nn.Module, data: Prepared) -> dict:
+def measure(model: torch.nn.Module, data: TextData) -> dict:
     """BLEU and loss of one model on the val split."""
     val = multi30k("val")
     writer = pretrained.Pretrained("small", model.eval(), data.tokenizer, {})

@@ -25,7 +25,7 @@ import torch
 
 from attnlib import metrics, pretrained
 from attnlib.data.corpora import multi30k
-from attnlib.training import FIRST_PART, Prepared, Run, RunConfig, hardware, prepare
+from attnlib.training import FIRST_PART, Run, RunConfig, TextData, hardware, prepare
 
 RESULTS = Path(__file__).with_name("translation_length.json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/translation_length.py"
@@ -54,7 +54,7 @@ def joined(count: int) -> tuple[list[str], list[str]]:
     return source, target
 
 
-def small(name: str, seed: int, data: Prepared) -> pretrained.Pretrained:
+def small(name: str, seed: int, data: TextData) -> pretrained.Pretrained:
     """A small model, trained if it has not been."""
     config: RunConfig = dataclasses.replace(
         SMALL_MODELS[name], name=f"{name}-seed{seed}", seed=seed

@@ -1,0 +1,153 @@
+"""``attnlib train``, and ``python -m attnlib.training``: train runs by their names."""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from attnlib import pretrained
+from attnlib.data import files
+from attnlib.training import recipes, shipping
+from attnlib.training.environment import Processes, Stopped
+from attnlib.training.loop import Run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train one run or what is left of the queue; see ``--help``.
+
+    Returns
+    -------
+    int
+        0; 1 if a loss is not finite; 2 if something cannot be trained as asked for; 130 or 143 if
+        SIGINT or SIGTERM stopped it. All but 0 say why in one line.
+    """
+    options = _options(arguments)
+    if options.list:
+        for config in recipes.QUEUE.values():
+            print(f"{config.name:32} {config.updates:6} updates")
+        for config in recipes.PHOTOGRAPHS.values():
+            print(f"{config.name:32} {config.updates:6} updates, by --run: needs your own copy")
+        return 0
+    threads, precise = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    try:
+        _train(options)
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    except Stopped as stopped:
+        return _explained(stopped, 128 + stopped.number)
+    except KeyboardInterrupt:
+        return _explained("interrupted; the same command goes on from the last checkpoint", 130)
+    except FloatingPointError as error:
+        return _explained(error, 1)
+    except (ValueError, files.DataError) as error:
+        return _explained(error, 2)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precise)
+    return 0
+
+
+def _explained(why: object, code: int) -> int:
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(f"attnlib train: {' '.join(str(why).split())}", file=sys.stderr)
+    return code
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="attnlib train",
+        description="Train a model of the book, or all of them. Stop it at any moment (Ctrl-C, "
+        "--budget, a kill): the same command goes on from the last checkpoint, which is at most a "
+        "minute old, and ends with the same weights as if it had not been stopped. A finished run "
+        "is a folder with the weights, the tokenizer and a card of how it was made and measured: "
+        "FOLDER/NAME/model.",
+        epilog="To share each batch among N processes: "
+        "torchrun --nproc-per-node N -m attnlib.training --run NAME",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", metavar="NAME", help="train one run")
+    which.add_argument("--queue", choices=["all"], help="train all that is left, in order")
+    which.add_argument("--list", action="store_true", help="print the names of all runs")
+    parser.add_argument("--budget", type=_minutes, metavar="MINUTES", help="stop after this time")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="default: runs")
+    parser.add_argument(
+        "--updates", type=_whole, metavar="N", help="train for fewer or more updates"
+    )
+    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    parser.add_argument(
+        "--threads", type=_whole, default=1, metavar="N", help="threads on the CPU (default: 1)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=partial(_whole, least=0),
+        default=1,
+        metavar="N",
+        help="processes that draw images (default: 1)",
+    )
+    options = parser.parse_args(arguments)
+    known = recipes.QUEUE | recipes.PHOTOGRAPHS
+    if options.run and options.run not in known:
+        near = difflib.get_close_matches(options.run, known, n=4, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "none is called like it;"
+        parser.error(f"unknown run {options.run!r}: {hint} --list prints all")
+    return options
+
+
+def _whole(text: str, least: int = 1) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least {least}, got {text!r}")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not minutes >= 0:
+        raise argparse.ArgumentTypeError(f"must be minutes, at least 0, got {text!r}")
+    return minutes
+
+
+def _train(options: argparse.Namespace) -> None:
+    """Train what was asked for; the first process decides for all, and ships."""
+    configs = (
+        [(recipes.QUEUE | recipes.PHOTOGRAPHS)[options.run]]
+        if options.run
+        else list(recipes.QUEUE.values())
+    )
+    if options.updates:
+        configs = [dataclasses.replace(config, updates=options.updates) for config in configs]
+    for config in configs:
+        shipping.check_shippable(config)  # now, not after hours of training
+    torch.set_num_threads(options.threads)
+    until = math.inf if options.budget is None else time.monotonic() + 60 * options.budget
+    processes = Processes.join()
+    for config in configs:
+        folder = options.folder / config.name
+        shipped = (folder / "model" / pretrained.CARD).exists()
+        first = processes.rank == 0
+        late = time.monotonic() >= until
+        late, shipped = processes.largest(int(first and late), int(first and shipped))
+        if shipped:
+            continue
+        if late:
+            break
+        # bf16 products where the CPU has them; its fused attention is 15 times slower with them
+        exact = config.architecture == "transformer"
+        torch.set_float32_matmul_precision("highest" if exact else "medium")
+        run = Run(config, folder, device=options.device, workers=options.workers)
+        left = (until - time.monotonic()) / 60
+        if run.run(None if left == math.inf else left) and first:
+            card = shipping.ship(run, folder / "model")
+            print(json.dumps(card["metrics"], indent=1))

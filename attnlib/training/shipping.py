@@ -1,0 +1,213 @@
+"""A finished run as a model folder: weights without what training never saw, and their card."""
+
+import dataclasses
+import datetime
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from attnlib import __version__, metrics, pretrained
+from attnlib.data import cleaning, files, images
+from attnlib.data.tokenizer import Tokenizer
+from attnlib.training.config import RunConfig
+from attnlib.training.environment import commit, hardware
+from attnlib.training.inputs import ImageData, TextData, load_corpus
+from attnlib.training.loop import Run, mean_loss
+
+MANY = 20  # files that a card lists one by one
+
+# shipped with 8 bits a number: all have to fit 40 MB
+EIGHT_BITS = {"hansards-bahdanau", "en-fr-transformer"}
+FIRST = 200  # test sentences or pictures: few enough to try again, for a test of the card
+LICENCES = {
+    "multi30k": "weights for research and teaching only, as Multi30k is",
+    "tatoeba": "CC BY 2.0 (France), sentences by the contributors of tatoeba.org",
+    "hansards": "the debates are free for research without restrictions (ISI Hansards)",
+    "scenes": "MIT, as attnlib, which draws the scenes",
+    "digits": "MIT, as attnlib; the digits, in scikit-learn, are CC BY 4.0 (Alpaydin, Kaynak 1998)",
+    "mosaics": "MIT, as the photographs are (Klasson et al. 2019)",
+    "flickr8k": "for research and teaching only, as Flickr8k is",
+    "coco": "captions CC BY 4.0; the photographs under the terms of Flickr (COCO)",
+}
+FOLDERS = {"mosaics": "grocery-store"}  # where files are not under the name of the data
+LIMITS = {
+    "multi30k": "Trained on 29,000 captions of photographs: short descriptive sentences in the "
+    "present tense. Anything else comes out as a caption.",
+    "tatoeba": "Trained on 32,000 short everyday sentences; long ones come out broken.",
+    "hansards": "Trained on 69,000 pairs of at most 20 words of parliamentary debates, lower-cased "
+    "and split into words: give it text in that form. Anything else comes out as a debate.",
+    "scenes": "Trained on drawn scenes of one to four things, 64 x 64 pixels: it has 31 words. "
+    "Anything else comes out as coloured shapes.",
+    "digits": "Trained on scenes of one to four coloured handwritten digits, 64 x 64 pixels. "
+    "Anything else comes out as digits.",
+    "mosaics": "Trained on mosaics of two to four photographs of fruit and vegetables. Anything "
+    "else comes out as groceries.",
+    "flickr8k": "Trained on 6,000 photographs of people and dogs. Anything else comes out as such.",
+    "coco": "Trained on photographs of 80 kinds of everyday things. Anything else comes out as "
+    "such.",
+}
+
+
+def check_shippable(config: RunConfig) -> None:
+    """Refuse a run whose model would be of no use once loaded, where it is fed plain sentences.
+
+    Raises
+    ------
+    ValueError
+        If the run's data is a toy task (which has neither subwords nor a licence), or its source is
+        rearranged before the model sees it.
+
+    Examples
+    --------
+    >>> check_shippable(RunConfig("letters", data="copy"))
+    Traceback (most recent call last):
+    ValueError: letters cannot be shipped: its data, 'copy', is not one of multi30k, ...
+    """
+    if config.data not in LICENCES:
+        raise ValueError(
+            f"{config.name} cannot be shipped: its data, {config.data!r}, is not one of "
+            f"{', '.join(LICENCES)}"
+        )
+    for trick in ("reverse_source", "double_source"):
+        if getattr(config, trick):
+            raise ValueError(
+                f"{config.name} cannot be shipped: it was trained with {trick}, and a model that "
+                "is loaded gets its source as it was written"
+            )
+
+
+def ship(run: Run, folder: Path | str) -> dict:
+    """Write a finished run as a model folder, measured after the rounding of its weights; its card.
+
+    Raises
+    ------
+    ValueError
+        As `check_shippable`, before anything is written.
+    """
+    check_shippable(run.config)
+    config, state = run.config, run.progress
+    model, tokenizer = trimmed(run)
+    pictures = config.data in images.COLLECTIONS
+    card = {
+        "name": config.name,
+        "architecture": config.architecture,
+        "languages": ["en"] if pictures else [config.source, config.target],
+        **({"pictures": config.data} if pictures else {"signs": signs(config)}),
+        "model": config.model(len(tokenizer)),
+        **({"bits": 8} if config.name in EIGHT_BITS else {}),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "config": dataclasses.asdict(config),
+        "command": " && ".join(
+            f"python -m attnlib.training --run {name}"
+            for name in (config.start_from, config.name)
+            if name
+        ),
+        "data": provenance(config),
+        **({"generated": generated(config)} if config.data in images.GENERATED else {}),
+        "licence": LICENCES[config.data],
+        "limits": LIMITS[config.data],
+        "seed": config.seed,
+        "device": state.device or run.device.type,
+        "hardware": state.hardware or hardware(run.device),
+        "seconds": round(state.seconds),
+        "tokens_per_s": round(state.tokens / max(state.seconds, 1e-9)),
+        "commit": commit(),
+        "attnlib": __version__,
+        "date": datetime.date.today().isoformat(),
+    }
+    pretrained.save(folder, model, tokenizer, card)
+    shipped = pretrained.read(folder)
+    card["metrics"], card["signatures"] = measured(shipped, run.data if pictures else None)
+    pretrained.save(folder, model, tokenizer, card)
+    return card
+
+
+def signs(config: RunConfig) -> dict[str, str]:
+    """What each side of a translator's training text is punctuated with, by language."""
+    corpus = load_corpus(config, "train")
+    sides = {config.source: corpus.source, config.target: corpus.target}
+    return {language: cleaning.signs_of(side) for language, side in sides.items()}
+
+
+def measured(shipped: pretrained.Pretrained, data: ImageData | None = None) -> tuple[dict, dict]:
+    """The metrics of a model's card, and how each was measured; a captioner needs its run's data.
+
+    In full float32, whatever the training allowed itself: beam search turns a rounding of bf16 into
+    another word, and the card would hold on one kind of processor only.
+    """
+    config, tokenizer = RunConfig(**shipped.card["config"]), shipped.tokenizer
+    if data is None:
+        corpus = load_corpus(config, "val")
+        pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
+        val = TextData(tokenizer, [], pairs).validation()
+    else:
+        val = dataclasses.replace(data, tokenizer=tokenizer).validation()
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        found = pretrained.evaluate(shipped)
+        loss = mean_loss(shipped.model, val)
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+    unit = "word" if config.data in images.GENERATED else "subword"
+    values = {"val.loss": round(loss, 4)}
+    signatures = {"val.loss": f"cross-entropy on gold prefixes, nats a {unit}"}
+    scores = found.scores
+    if data is None:
+        first = metrics.bleu(found.hypotheses[:FIRST], found.references[:FIRST])
+        scores = scores | {f"{found.test_set}.bleu_first_{FIRST}": first}
+    for name, score in scores.items():
+        percent = "bleu" in name or name.endswith(".chrf")  # out of 100; the others out of 1
+        values[name] = round(score.value, 2 if percent else 4)
+        how = "forced decoding" if name.endswith(".aer") else "beam 5"
+        signatures[name] = f"{how}, {score.signature}"
+    return values, signatures
+
+
+def provenance(config: RunConfig) -> dict[str, str]:
+    """The checksums of the files that a run read; of many, that of their list."""
+    sides = {config.source, config.target}
+    read = {
+        name: files.REGISTRY[name].sha256
+        for name in files.names(f"{FOLDERS.get(config.data, config.data)}/")
+        if config.data != "multi30k" or Path(name).stem.rpartition(".")[2] in sides
+    }
+    if len(read) > MANY:
+        lines = "".join(f"{checksum}  {name}\n" for name, checksum in sorted(read.items()))
+        whole = hashlib.sha256(lines.encode("utf-8")).hexdigest()
+        read = {f"{len(read)} files, their list as sha256sum writes it": whole}
+    return read
+
+
+def generated(config: RunConfig) -> dict[str, str]:
+    """How to make a run's pictures again, and the checksum by which to see that one has."""
+    test = images.load(config.data, "test")
+    captions = "".join(test.sample(i).captions[0].text + "\n" for i in range(FIRST))
+    return {
+        "by": f"attnlib.data.images.load({config.data!r}), attnlib {__version__}",
+        "seeds": f"train {config.seed}, val, test and held_out 0",
+        f"captions of test 0 to {FIRST - 1}": hashlib.sha256(captions.encode("utf-8")).hexdigest(),
+    }
+
+
+def trimmed(run: Run) -> tuple[nn.Module, Tokenizer]:
+    """A run's averaged model and its tokenizer, without the subwords that training never saw."""
+    model = run.averaged_model()
+    if run.config.data in images.GENERATED or run.config.bpe_dropout:
+        return model, run.data.tokenizer  # it has no others
+    if run.config.data in images.PHOTOGRAPHS:
+        train = run.data.train[: run.config.sentences]
+        texts = [text for _, texts in train for text in texts]
+    else:
+        train = load_corpus(run.config, "train")
+        texts = [*train.source, *train.target]
+    tokenizer, kept = run.data.tokenizer.trimmed(texts)
+    small = run.config.build(len(tokenizer))
+    state = model.state_dict()
+    for name in ("embedding.weight", "bias", "detector.weight", "detector.bias"):
+        if name in state:
+            state[name] = state[name][kept]
+    small.load_state_dict(state)
+    return small.eval(), tokenizer
