@@ -1,8 +1,9 @@
-// What the figures share: numbers, colours, elements and the look.
+// What the figures share: numbers, colours, elements. Their look is in base.css.
 //
-// A figure's own file begins with `import { … } from "./base.mjs";`. A page loads every figure as
-// one blob, from which a relative import cannot work, so attnlib.explore.modules() puts this file
-// in the place of that line.
+// A figure's own file begins with `import { … } from "./base.mjs";`. Figures are loaded from blobs,
+// where a relative address leads nowhere: a page of the book puts the address of a blob with this
+// file there, once for all its figures, and a notebook, where each widget must be one file, gets
+// this file in the place of that line (attnlib.explore.modules).
 
 // ---------------------------------------------------------------- numbers
 
@@ -253,7 +254,7 @@ export const legend = () =>
   h(
     "div",
     { class: "legend", role: "img", "aria-label": "Colour scale: attention weight from 0, dark violet, to 1, yellow" },
-    h("span", { class: "ramp" }),
+    h("span", { class: "ramp", style: { "background-image": `linear-gradient(90deg, ${VIRIDIS.map((c) => `rgb(${c.join(" ")})`).join(", ")})` } }),
     h("span", { class: "ticks" }, h("span", {}, "0"), h("span", {}, "0.5"), h("span", {}, "1")),
     h("span", {}, "attention weight"),
   );
@@ -507,163 +508,12 @@ export function alignment({ from, to, onpick }) {
   return { node, lay, show };
 }
 
-// ---------------------------------------------------------------- the look
+// ---------------------------------------------------------------- the frame
 
-const DARK = `
-  --ink: #e8eaed; --soft: #a9b1bd; --card: #1a1f27; --sunk: #11151b; --line: #3a424f; --focus: #8ab4f8;
-  --query: #3d9fe0; --key: #e69f00; --value: #1fb489; --context: #d98cb7;
-  --query-ink: #6fbcf0; --key-ink: #f0b232; --value-ink: #3ecfa4; --context-ink: #e5a3c8;
-  --cell-edge: #fff2; color-scheme: dark;`;
-
-const LOOK = `
-.attn {
-  --ink: #1d2430; --soft: #57606f; --card: #fff; --sunk: #f4f6f8; --line: #d3d9e0; --focus: #1a5fb4;
-  --query: #0072b2; --key: #e69f00; --value: #009e73; --context: #cc79a7;
-  --query-ink: #00639b; --key-ink: #8a5f00; --value-ink: #00704f; --context-ink: #9c3f74;
-  --cell-edge: #0002; color-scheme: light;
-}
-@media (prefers-color-scheme: dark) {
-  html:not([data-theme="light"], [theme="light"])
-    body:not([data-jp-theme-light="true"], .vscode-light) .attn { ${DARK} }
-}
-:is(html[data-theme="dark"], html[theme="dark"], [data-jp-theme-light="false"], .vscode-dark) .attn { ${DARK} }
-.attn {
-  box-sizing: border-box; container-type: inline-size; margin: 1rem 0; padding: 1rem 1.1rem;
-  background: var(--card); color: var(--ink); border: 1px solid var(--line); border-radius: 12px;
-  font-size: 0.9375rem; line-height: 1.45; font-variant-numeric: tabular-nums; text-align: left;
-  -webkit-text-size-adjust: 100%;
-}
-.attn *, .attn *::before, .attn *::after { box-sizing: border-box; }
-.attn :is(p, fieldset, legend, table, h4) { margin: 0; padding: 0; border: 0; background: none; }
-.attn :focus-visible { outline: 2.5px solid var(--focus); outline-offset: 2px; border-radius: 4px; }
-.attn .unseen {
-  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
-}
-.attn .hint { color: var(--soft); font-size: 0.85em; }
-.attn .name, .attn legend, .attn .slider label, .attn .field label {
-  color: var(--soft); font-size: 0.82em; font-weight: 600; letter-spacing: 0.01em;
-}
-.attn .is-query { color: var(--query-ink); } .attn .is-key { color: var(--key-ink); }
-.attn .is-value { color: var(--value-ink); } .attn .is-context { color: var(--context-ink); }
-.attn .formula { font-family: "STIX Two Math", "Latin Modern Math", Cambria, "Times New Roman", serif; font-size: 1.16em; }
-.attn .formula var { font-style: italic; } .attn .formula .up { font-style: normal; }
-.attn .formula :is(sub, sup) { font-size: 0.7em; line-height: 0; position: relative; vertical-align: baseline; }
-.attn .formula sub { bottom: -0.3em; } .attn .formula sup { top: -0.5em; }
-.attn .pills { display: flex; flex-wrap: wrap; gap: 0.3rem; margin-top: 0.3rem; }
-.attn .pill { position: relative; margin: 0; cursor: pointer; }
-.attn .pill input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
-.attn .pill span {
-  display: block; padding: 0.2rem 0.7rem; border: 1px solid var(--line); border-radius: 99px;
-  background: var(--sunk); font-size: 0.88em; transition: background 0.15s, color 0.15s;
-}
-.attn .pill:hover span { border-color: var(--soft); }
-.attn .pill input:checked + span { background: var(--ink); border-color: var(--ink); color: var(--card); }
-.attn .pill input:focus-visible + span { outline: 2.5px solid var(--focus); outline-offset: 2px; }
-.attn legend { display: flex; align-items: center; gap: 0.45rem; float: none; width: auto; line-height: 1.3; }
-.attn .knob { width: 1.5rem; height: 1.5rem; flex: none; }
-.attn .knob circle { fill: var(--sunk); stroke: var(--soft); stroke-width: 1.5; }
-.attn .knob line {
-  stroke: var(--ink); stroke-width: 2.6; stroke-linecap: round; transform-origin: 12px 12px; transition: transform 0.3s;
-}
-.attn .slider { display: grid; grid-template-columns: auto 1fr auto; gap: 0.2rem 0.7rem; align-items: center; }
-.attn .slider label { margin: 0; }
-.attn .slider output { font-size: 0.95em; min-width: 3ch; text-align: right; }
-.attn input[type="range"] {
-  -webkit-appearance: none; appearance: none; width: 100%; height: 1.5rem; margin: 0; background: none; cursor: pointer;
-}
-.attn input[type="range"]::-webkit-slider-runnable-track {
-  height: 5px; border-radius: 3px; background: linear-gradient(90deg, var(--ink) var(--at, 50%), var(--line) var(--at, 50%));
-}
-.attn input[type="range"]::-moz-range-track { height: 5px; border-radius: 3px; background: var(--line); }
-.attn input[type="range"]::-moz-range-progress { height: 5px; border-radius: 3px; background: var(--ink); }
-.attn input[type="range"]::-webkit-slider-thumb {
-  -webkit-appearance: none; width: 18px; height: 18px; margin-top: -6.5px; border: 3px solid var(--ink);
-  border-radius: 50%; background: var(--card);
-}
-.attn input[type="range"]::-moz-range-thumb {
-  width: 12px; height: 12px; border: 3px solid var(--ink); border-radius: 50%; background: var(--card);
-}
-.attn :is(select, button) {
-  font: inherit; font-size: 0.92em; color: inherit; background: var(--sunk); border: 1px solid var(--line);
-  border-radius: 8px; padding: 0.3rem 0.7rem; cursor: pointer; max-width: 100%;
-}
-.attn :is(select, button):hover { border-color: var(--soft); }
-.attn table { border-collapse: collapse; width: auto; font-size: 0.9em; color: inherit; }
-.attn :is(td, th) { padding: 0.3rem 0.55rem; border: 0; text-align: right; background: none; color: inherit; }
-.attn th[scope="row"], .attn thead th:first-child { text-align: left; }
-.attn thead th { color: var(--soft); font-size: 0.88em; font-weight: 600; vertical-align: bottom; }
-.attn tbody tr { border-top: 1px solid var(--line); background: none; }
-.attn tbody th { font-weight: 500; }
-.attn caption { caption-side: top; color: var(--soft); font-size: 0.92em; text-align: left; padding: 0 0 0.3rem; }
-.attn .scroll { overflow-x: auto; max-width: 100%; }
-.attn .data { margin-top: 0.9rem; border: 0; background: none; padding: 0; }
-.attn .data summary { cursor: pointer; color: var(--soft); font-size: 0.88em; font-weight: 600; width: fit-content; }
-.attn .data .scroll { margin-top: 0.5rem; }
-.attn .legend { display: inline-grid; grid-template-columns: 9rem auto; gap: 0.1rem 0.6rem; color: var(--soft); font-size: 0.8em; }
-.attn .ramp {
-  height: 10px; align-self: center; border-radius: 3px; border: 1px solid var(--cell-edge);
-  background: linear-gradient(90deg, ${VIRIDIS.map((c) => `rgb(${c.join(" ")})`).join(", ")});
-}
-.attn .ticks { grid-row: 2; display: flex; justify-content: space-between; }
-.attn .heatmap {
-  display: grid; grid-template-columns: max-content repeat(var(--columns), minmax(10px, 38px));
-  gap: 2px; overflow-x: auto; padding: 3px; max-width: 100%;
-}
-.attn .heatmap :is(.head, .words-down, .word) { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; }
-.attn .heatmap .words-down { gap: 2px; }
-.attn .heatmap .word { cursor: pointer; border-radius: 5px; align-items: center; }
-.attn .heatmap :is(.token, .corner) { position: sticky; left: 0; z-index: 1; align-self: stretch; background: var(--card); }
-.attn .heatmap .token {
-  padding: 0 0.5rem 0 0.3rem; text-align: right; white-space: nowrap; font-size: 0.92em; border-radius: 5px 0 0 5px;
-  max-width: 8rem; overflow: hidden; text-overflow: ellipsis; align-content: center;
-}
-.attn .heatmap .column { display: flex; align-items: flex-end; justify-content: center; min-width: 0; padding-bottom: 0.25rem; }
-.attn .heatmap .column span {
-  writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; font-size: 0.92em; line-height: 1;
-}
-.attn .heatmap .cell {
-  position: relative; aspect-ratio: 1; border-radius: 3px; border: 1px solid var(--cell-edge); transition: background 0.2s;
-}
-.attn .heatmap .cell.none { border-style: dashed; border-color: var(--line); opacity: 0.55; }
-.attn .heatmap .cell.best::after, .attn .heatmap .cell.ring::before {
-  content: ""; position: absolute; border-radius: 50%; background: var(--on);
-  inset: 36%;
-}
-.attn .heatmap .cell.ring::before { inset: 18%; background: none; border: 2px solid var(--on); }
-.attn .heatmap .word[aria-selected="true"] { box-shadow: 0 0 0 2px var(--query); }
-.attn .heatmap .word[aria-selected="true"] .token { font-weight: 700; color: var(--query-ink); }
-.attn .heatmap .column.best span { font-weight: 700; color: var(--key-ink); }
-.attn .aligned { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
-.attn .field { display: grid; gap: 0.25rem; justify-items: start; grid-template-columns: minmax(0, 1fr); }
-.attn .field label { margin: 0; }
-.attn .aligned .pair { display: grid; gap: 0.7rem; grid-template-columns: max-content minmax(0, 1fr); align-items: baseline; }
-.attn .aligned .words { display: flex; flex-wrap: wrap; gap: 0.15rem 0.2rem; line-height: 1.5; }
-.attn .aligned .words span { padding: 0.02rem 0.34rem; border-radius: 5px; border: 1px solid transparent; transition: background 0.2s; }
-.attn .aligned .source span { background: var(--shade); color: var(--on); border-color: var(--cell-edge); }
-.attn .aligned .target span { cursor: pointer; }
-.attn .aligned .target span:hover { border-color: var(--soft); }
-.attn .aligned .target span.chosen { border-color: var(--query); box-shadow: inset 0 0 0 1px var(--query); color: var(--query-ink); font-weight: 700; }
-.attn .aligned .layout { display: grid; gap: 1rem 2rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
-@container (min-width: 37rem) { .attn .aligned .layout:not(.long) { grid-template-columns: minmax(0, auto) minmax(13rem, 17rem); justify-content: space-between; } }
-.attn .aligned .long .readout { order: -1; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); align-items: start; column-gap: 2rem; }
-.attn .aligned .long .whole { border: 0; padding: 0; }
-.attn .aligned .long .saying { grid-column: 1 / -1; }
-.attn .aligned .map { display: grid; gap: 0.7rem; justify-items: start; min-width: 0; }
-.attn .aligned .readout { display: grid; gap: 0.9rem; padding: 0.9rem 1rem; border-radius: 10px; background: var(--sunk); }
-.attn .aligned .saying { font-size: 1.08em; overflow-wrap: anywhere; }
-.attn .aligned dl { display: grid; grid-template-columns: 1fr max-content; gap: 0.2rem 1rem; margin: 0; align-items: baseline; }
-.attn .aligned dt { margin: 0; font-weight: 400; color: var(--soft); font-size: 0.9em; }
-.attn .aligned dd { margin: 0; text-align: right; font-size: 1.12em; font-weight: 600; }
-.attn .aligned .whole { border-top: 1px solid var(--line); padding-top: 0.8rem; }
-.attn .aligned .whole dd { font-weight: 400; font-size: 1em; }
-@media (prefers-reduced-motion: reduce) { .attn * { transition: none !important; } }
-@container (max-width: 30rem) { .attn .data :is(td, th) { padding: 0.25rem 0.35rem; } }
-`;
-
-/** Make `el` a figure: the shared look, the figure's own, and a name for screen readers. */
+/** Make `el` a figure: its own look beside the shared one of base.css, and a name for screen readers. */
 export function frame(el, name, label, style, ...children) {
   el.classList.add("attn", `attn-${name}`);
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", label);
-  el.replaceChildren(h("style", {}, LOOK + style), ...children.filter(Boolean));
+  el.replaceChildren(h("style", {}, style), ...children.filter(Boolean));
 }

@@ -11,7 +11,7 @@ import anywidget
 from traitlets import TraitError
 
 HERE = Path(__file__).parent
-BASE = "base.mjs"
+BASE, LOOK = "base.mjs", "base.css"  # what the figures share
 DIGITS = 4  # of every number a page stores: the last bits differ between machines
 
 
@@ -20,26 +20,39 @@ class FigureError(TraitError, ValueError):
 
 
 @cache
+def sources() -> dict[str, str]:
+    """The files that draw, by name: ``base.mjs``, ``base.css``, and an ES module for each figure.
+
+    Raises
+    ------
+    ValueError
+        When a figure's module does not import what it needs from ``./base.mjs``, once.
+    """
+    paths = sorted([*HERE.glob("*.mjs"), *HERE.glob("*.css")])
+    found = {path.name: path.read_text("utf-8") for path in paths}
+    for name, source in found.items():
+        if name not in (BASE, LOOK) and source.count(f' from "./{BASE}";\n') != 1:
+            raise ValueError(f'{name} must import what it needs from "./{BASE}", once')
+    return found
+
+
+@cache
 def modules() -> dict[str, str]:
     """The source of every figure's ES module, by name, each complete in itself.
 
-    A page or a notebook loads a module from a blob, from which a relative import cannot work: what
-    the figures share takes the place of the line that imports it.
+    A notebook loads a module from a blob, from which a relative import cannot work: what the
+    figures share takes the place of the line that imports it.
 
     >>> print(*sorted(modules()))
     alignment caption_steps five_dials heads local_windows models positions soft_hard softmax_lookup
     """
-    base = (HERE / BASE).read_text("utf-8")
-    sources = {}
-    for path in sorted(HERE.glob("*.mjs")):
-        if path.name == BASE:
-            continue
-        before, imported, after = path.read_text("utf-8").partition(f' from "./{BASE}";\n')
-        start = before.rfind("import {")
-        if not imported or start < 0:
-            raise ValueError(f'{path.name} must import what it needs from "./{BASE}"')
-        sources[path.stem] = before[:start] + base + after
-    return sources
+    complete = {}
+    for name, source in sources().items():
+        if name not in (BASE, LOOK):
+            before, _, after = source.partition(f' from "./{BASE}";\n')
+            start = before.rindex("import {")
+            complete[Path(name).stem] = before[:start] + sources()[BASE] + after
+    return complete
 
 
 class Figure(anywidget.AnyWidget):
@@ -55,6 +68,7 @@ class Figure(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs):
         if "module" in cls.__dict__:
             cls._esm = modules()[cls.module]
+            cls._css = sources()[LOOK]
         super().__init_subclass__(**kwargs)
 
     def state(self) -> dict:

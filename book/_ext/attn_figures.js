@@ -6,7 +6,12 @@
 // that imports from a blob, as anywidget does, because pages opened from a folder (file://) may not
 // load type="module" scripts.
 (() => {
-  const SOURCES = "__SOURCES__";
+  const SOURCES = "__SOURCES__"; // each file of attnlib/explore that draws, by its name
+  const BASE = "base.mjs";
+
+  const look = document.createElement("style");
+  look.textContent = SOURCES["base.css"];
+  document.head.append(look);
 
   class StoredModel {
     #state;
@@ -51,12 +56,17 @@
     send() {}
   }
 
+  const address = (source) => URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+
+  // What the figures share is loaded once, by the first of them, which names it by its address.
+  let base;
   const modules = new Map();
   function load(name) {
-    if (!(name in SOURCES)) throw new Error(`no figure module is named ${name}`);
+    const source = SOURCES[`${name}.mjs`];
+    if (source === undefined) throw new Error(`no figure module is named ${name}`);
     if (!modules.has(name)) {
-      const blob = new Blob([SOURCES[name]], { type: "text/javascript" });
-      modules.set(name, import(URL.createObjectURL(blob)));
+      base ??= address(SOURCES[BASE]);
+      modules.set(name, import(address(source.replace(`"./${BASE}"`, JSON.stringify(base)))));
     }
     return modules.get(name);
   }

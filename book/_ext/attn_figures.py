@@ -1,25 +1,24 @@
 """Sphinx extension: run the interactive figures on pages without a kernel.
 
-Puts one classic script, made of `attn_figures.js` and of every module in `attnlib/explore/`, on the
-pages that hold an `<attn-fig>` element.
+Puts one classic script, made of `attn_figures.js` and of every file in `attnlib/explore/` that
+draws, on the pages that hold an `<attn-fig>` element.
 """
 
 import json
 from pathlib import Path
 
-from attnlib.explore import modules
+from attnlib.explore.figure import sources
 
 HERE = Path(__file__).parent
 SCRIPT = "attn_figures.js"
 
 
 def script() -> str:
-    """Return the host with the source of every figure module in it."""
-    sources = modules()
+    """Return the host with the source of every figure module, and of what they share, in it."""
     host = (HERE / SCRIPT).read_text("utf-8")
     if host.count('"__SOURCES__"') != 1:
         raise ValueError(f"{SCRIPT} must hold the mark __SOURCES__ once")
-    return host.replace('"__SOURCES__"', json.dumps(sources).replace("</", "<\\/"))
+    return host.replace('"__SOURCES__"', json.dumps(sources()).replace("</", "<\\/"))
 
 
 def write_script(app, config):
