@@ -88,9 +88,10 @@ test: lint unit check-notebooks check-site ## everything: lint, tests, notebooks
 test-fast: lint ## the inner loop: lint, and the tests that take no time
 	$(FIXED) $(PYTEST) -q -m "not slow and not benchmark" attnlib tests README.md --ignore=tests/site
 
-lint: $(READY) ## ruff: rules and format
+lint: $(READY) ## ruff for Python, rules and format; oxlint for JavaScript
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint --deny-warnings attnlib book
 
 unit: $(READY) ## unit and property tests, and the examples of docstrings and README
 	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site $(SHARED) --durations=10

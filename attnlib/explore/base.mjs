@@ -461,16 +461,16 @@ export function alignment({ from, to, onpick }) {
     table,
   );
   let drawn = null;
-  const pick = (t, focus) => {
+  const choose = (t, focus) => {
     onpick(t);
     if (focus) drawn.map.show(t, true);
   };
   const lay = ({ source, target, weights }) => {
     const sourceWords = source.map((token) => h("span", {}, token));
     const targetWords = target.map((token, t) =>
-      h("span", { onpointerenter: (e) => e.pointerType === "mouse" && pick(t, false), onclick: () => pick(t, true) }, token),
+      h("span", { onpointerenter: (e) => e.pointerType === "mouse" && choose(t, false), onclick: () => choose(t, true) }, token),
     );
-    const heat = heatmap({ source, target, weights, describe: (t) => rowText(target[t], weights[t], source), onpick: pick });
+    const heat = heatmap({ source, target, weights, describe: (t) => rowText(target[t], weights[t], source), onpick: choose });
     drawn = { source, target, weights, sourceWords, targetWords, map: heat };
     pair.replaceChildren(
       h("span", { class: "name" }, from),

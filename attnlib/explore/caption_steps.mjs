@@ -2,7 +2,7 @@
 import { announcer, choices, dataTable, fixed, frame, h, legend, svg, unique, viridis } from "./base.mjs";
 
 /** For every pixel of an image whether it is on: `lengths` pixels off, then on, then off and so on. */
-export const pixels = (lengths) => lengths.flatMap((length, i) => new Array(length).fill(i % 2 === 1));
+export const pixels = (lengths) => lengths.flatMap((length, i) => Array.from({ length }, () => i % 2 === 1));
 
 /** Where a cell is: [x, y, width, height] of its box, when H x W pixels are cut evenly. */
 export function box(cell, [rows, columns], [H, W]) {
@@ -218,8 +218,8 @@ function render({ model, el }) {
     const { scene, masks } = shown;
     const { size, grid, weights, things, most } = scene;
     const [H, W] = size;
-    const rect = (cell, properties, side = 1) => {
-      const [x, y, width, height] = box(cell, grid, size);
+    const rect = (s, properties, side = 1) => {
+      const [x, y, width, height] = box(s, grid, size);
       const [dx, dy] = [((1 - side) * width) / 2, ((1 - side) * height) / 2];
       return svg("rect", { x: x + dx, y: y + dy, width: side * width, height: side * height, ...properties });
     };

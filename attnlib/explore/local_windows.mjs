@@ -156,7 +156,7 @@ function picture(source, gold, id) {
     });
     const heights = unit > 22 ? source.map((_, s) => step.allowed[s] && text("num", x(s), y(step.weights[s]) - 9, step.weights[s].toFixed(2))) : [];
     const wide = upright ? Math.min(unit - 1, 22) : Math.min(unit - 1, LETTER * source[gold].length + 14);
-    const gradient = push === null || push === 0 ? [] : arrow(push, width);
+    const gradient = push === null || push === 0 ? [] : arrow(push);
     parts.replaceChildren(
       ...[
         // where there are no words
@@ -203,12 +203,12 @@ function picture(source, gold, id) {
       source.map((word, s) => `${word} ${step.allowed[s] ? fixed(step.weights[s]) : "not looked at"}`).join(", ") +
       `; the right word is ${source[gold]}.`;
 
-    function arrow(gradient, width) {
-      const towards = Math.sign(gradient);
+    function arrow(slope) {
+      const towards = Math.sign(slope);
       const start = x(position);
-      const length = Math.min(Math.max(Math.abs(gradient) * 0.6 * unit, 20), 3 * unit);
+      const length = Math.min(Math.max(Math.abs(slope) * 0.6 * unit, 20), 3 * unit);
       const tip = start + towards * length;
-      const words = `push ${towards > 0 ? "+" : ""}${fixed(gradient, 2)}`;
+      const words = `push ${towards > 0 ? "+" : ""}${fixed(slope, 2)}`;
       const after = towards > 0 ? tip + 84 < width : tip > 84; // room beyond the tip
       const side = after ? tip + towards * 42 : start - towards * 42;
       return [

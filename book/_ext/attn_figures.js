@@ -33,7 +33,7 @@
       if (this.#state[name] === value) return;
       this.#state[name] = value;
       for (const event of [`change:${name}`, "change"]) {
-        for (const handler of [...(this.#handlers.get(event) ?? [])]) handler(this, value);
+        for (const handler of this.#handlers.get(event) ?? []) handler(this, value);
       }
     }
 
