@@ -34,7 +34,7 @@ SHARED := -n $(WORKERS) --dist worksteal
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
 .PHONY: help setup book serve test test-fast lint unit check-notebooks check-site test-elsewhere \
-	notebooks colab publish-colab bench format repo clean distclean
+	notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -105,6 +105,25 @@ check-site: book ## open every page in a browser
 
 test-elsewhere: $(READY) ## tests and notebooks as other processors would run them: hours
 	$(BIN)/python tests/elsewhere.py $(if $(PROCESSOR),--processor $(PROCESSOR))
+
+coverage: $(READY) ## which lines of attnlib the unit tests and examples run
+	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site $(SHARED) \
+	  --cov=attnlib --cov-report=term:skip-covered --cov-report=html:_build/coverage
+
+wheel-check: $(READY) ## build the wheel, install it alone elsewhere, and translate a sentence there
+	rm -rf _build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build/wheel .
+	$(PYTHON) -m venv _build/wheel/venv
+	_build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) _build/wheel/*.whl
+	cd _build/wheel/venv && bin/python -m attnlib translate "Two dogs play in the snow." \
+	  | tee /dev/stderr | grep --quiet --fixed-strings "Deux chiens jouent dans la neige."
+
+test-newest: ## unit tests with the newest versions that attnlib's own ranges allow
+	$(PYTHON) -m venv _build/newest
+	_build/newest/bin/python -m pip install --disable-pip-version-check $(PIP_FLAGS) --upgrade \
+	  --upgrade-strategy eager -e '.[book,eval,test]' pytest-timeout pytest-xdist pyyaml
+	$(FIXED) _build/newest/bin/python -m pytest attnlib tests README.md --ignore=tests/site \
+	  --ignore=tests/notebooks $(SHARED)
 
 bench: $(READY) ## measure speed and memory
 	$(FIXED) $(BIN)/python -m pytest tests/benchmarks -s -m benchmark
