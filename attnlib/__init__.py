@@ -20,9 +20,12 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``ibm1``                word alignment by counting, what attention is measured against
 ``choosing``            soft against hard where the right choice is known: tasks, one small model
 ``plotting``            arrays in, Axes out
-``training``            one loop, one frozen description of a run, exact resume
+``storage``             a model as a folder of bytes, without pickle, its checksums on its card
 ``pretrained``          the shipped models: ``load("en-fr-bahdanau")``
+``evaluation``          a model's test set, translated or captioned, and scored
+``training``            one loop, one frozen description of a run, exact resume
 ``explore``             interactive figures
+``text``                what the terminal shows: alignments, comparisons, cards as lines
 ``cli``                 ``attnlib translate | compare | caption | evaluate | train | info``
 ======================  ===================================================================
 

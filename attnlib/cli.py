@@ -8,12 +8,11 @@ import argparse
 import contextlib
 import io
 import os
-import shutil
 import sys
 import warnings
 from pathlib import Path
 
-from attnlib import __version__
+from attnlib import __version__, text
 
 TRANSLATOR, CAPTIONER = "en-fr-bahdanau", "scenes-soft"  # unless --model says another
 PAIR = "en-fr"  # unless --pair does
@@ -65,7 +64,7 @@ def translate(arguments: argparse.Namespace) -> None:
         print(found.text)
         if arguments.alignment:
             print()
-            print(alignment_text(*_words(found)), end="\n\n")
+            print(text.alignment_text(*text.words_and_weights(found)), end="\n\n")
         if arguments.plot:
             _plot(found, arguments.plot)
 
@@ -79,7 +78,9 @@ def compare(arguments: argparse.Namespace) -> None:
     for number, sentence in enumerate(sentences):
         if number:
             print()
-        print(comparison_text(sentence, {name: every[number] for name, every in found.items()}))
+        print(
+            text.comparison_text(sentence, {name: every[number] for name, every in found.items()})
+        )
 
 
 def caption(arguments: argparse.Namespace) -> None:
@@ -105,28 +106,30 @@ def caption(arguments: argparse.Namespace) -> None:
         print(found.text)
         if arguments.words:
             print()
-            print(looks_text(*_looks(found), loaded.grid, loaded.side), end="\n\n")
+            print(
+                text.cells_text(*text.words_and_cells(found), loaded.grid, loaded.side), end="\n\n"
+            )
         if arguments.plot:
-            _plot_looks(pixels, found, loaded.grid, arguments.plot)
+            _plot_cells(pixels, found, loaded.grid, arguments.plot)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print how well a model does on its test set, each number with its signature."""
-    from attnlib import pretrained
+    from attnlib import evaluation
 
     loaded = _load(arguments.model)
     if arguments.output and not arguments.output.resolve().parent.is_dir():
         raise ValueError(f"no folder {arguments.output.parent} to write to")
-    found = pretrained.evaluate(loaded, arguments.limit, arguments.beam)
+    found = evaluation.evaluate(loaded, arguments.limit, arguments.beam)
     tests = "pictures" if "pictures" in loaded.card else "sentences"
     print(f"{loaded.name} on {len(found.hypotheses)} {tests} of {found.test_set}, "
           f"beam {arguments.beam}")  # fmt: skip
     for key, score in found.scores.items():
-        digits = 2 if _percent(key) else 4
+        digits = 2 if text.is_percent(key) else 4
         print(f"  {key:32} {score:6.{digits}f}  {score.signature}")
     if arguments.output:
-        text = "".join(line + "\n" for line in found.hypotheses)
-        arguments.output.write_text(text, encoding="utf-8")
+        lines = "".join(line + "\n" for line in found.hypotheses)
+        arguments.output.write_text(lines, encoding="utf-8")
         print(f"wrote {arguments.output}")
 
 
@@ -135,7 +138,7 @@ def info(arguments: argparse.Namespace) -> None:
     from attnlib import pretrained
 
     if arguments.model:
-        print(card_text(_card(arguments.model)))
+        print(text.card_text(_card(arguments.model)))
         return
     for name in pretrained.names():
         card = pretrained.card(name)
@@ -144,126 +147,9 @@ def info(arguments: argparse.Namespace) -> None:
         best = "not evaluated"
         for key in measured:
             if "bleu" in key or key == "true_captions":
-                best = f"{key} {measured[key]:.{1 if _percent(key) else 3}f}"
+                best = f"{key} {measured[key]:.{1 if text.is_percent(key) else 3}f}"
                 break
         print(f"{name:20} {' to '.join([*sides, *card['languages']]):14} {best}")
-
-
-def alignment_text(weights, source: list[str], target: list[str], width: int | None = None) -> str:
-    """An alignment (T, S) as text: for each target word the source word with most weight, and all
-    weights in hundredths where `width` columns (the terminal's) are enough.
-
-    >>> print(alignment_text([[0.9, 0.1], [0.004, 0.8]], ["a", "bike"], ["un", "vélo"], width=60))
-                           a bike
-    un    0.90  a         90   10
-    vélo  0.80  bike       .   80
-    """
-    width = width or shutil.get_terminal_size((100, 24)).columns
-    columns = [max(_width(word), 3) for word in source]
-    first = max(map(_width, target), default=0)
-    second = max(map(_width, source), default=0)
-    matrix = first + second + 11 + sum(columns) + len(columns) <= width
-    heads = "".join(" " + _fill(word, n, right=True) for word, n in zip(source, columns))
-    lines = [" " * (first + second + 11) + heads] if matrix else []
-    for word, row in zip(target, weights):
-        row = [float(weight) for weight in row]
-        best = max(range(len(row)), key=row.__getitem__, default=None)
-        line = _fill(word, first)
-        if best is not None and row[best] > 0:
-            line += f"  {row[best]:.2f}  {_fill(source[best], second)}"
-            line += "   " if matrix else ""
-        if matrix:
-            line = _fill(line, first + second + 11)
-            cells = (f"{100 * weight:.0f}" if weight >= 0.005 else "." for weight in row)
-            line += "".join(f" {cell:>{n}}" for cell, n in zip(cells, columns))
-        lines.append(line.rstrip())
-    return "\n".join(lines)
-
-
-def comparison_text(source: str, found: dict, width: int | None = None) -> str:
-    """A sentence over its translations, `found` by the names of models, as text.
-
-    Before a translation stands its log-probability a subword, </s> counted, in nats; an empty one
-    has none. Lines are broken at `width` columns (the terminal's; where there is none, nowhere).
-
-    >>> from attnlib.pretrained import Translation
-    >>> good = Translation("Two dogs run.", "Deux chiens courent.", [], ["_"] * 4, None, -0.4)
-    >>> print(comparison_text("Two dogs run.", {"one": good}, width=26))
-          log p  Two dogs run.
-    one   -0.11  Deux chiens
-                 courent.
-    """
-    from attnlib import decoding
-
-    width = shutil.get_terminal_size((0, 24)).columns if width is None else width
-    first = max(map(_width, found))
-    rows = [("", "log p", source)]
-    for name, each in found.items():
-        length = len(each.target_tokens) + 1
-        mean = each.score * decoding.length_penalty(length, decoding.ALPHA) / length
-        rows.append((name, f"{mean:.2f}" if each.target_tokens else "", each.text))
-    lines = []
-    for name, mean, text in rows:
-        before = f"{_fill(name, first)}  {mean:>6}  "
-        for part in _broken(text, width - _width(before) if width else 0):
-            lines.append((before + part).rstrip())
-            before = " " * _width(before)
-    return "\n".join(lines)
-
-
-def looks_text(weights, words: list[str], grid: tuple[int, int], side: int) -> str:
-    """Where a caption's words looked: for each the cell with most weight, and what pixels it has.
-
-    `weights` (T, S) are the attention of T words over the cells of `grid` (rows, columns), row by
-    row; the picture has `side` pixels each way. Rows, columns and pixels count from 0.
-
-    >>> print(looks_text([[0.1, 0.2, 0.3, 0.4], [0, 0.75, 0.25, 0]], ["a", "ring"], (2, 2), 64))
-    a     0.40  row 1, column 1: pixels 32 to 63 across, 32 to 63 down
-    ring  0.75  row 0, column 1: pixels 32 to 63 across, 0 to 31 down
-    """
-    rows, columns = grid
-    first = max(map(_width, words), default=0)
-    lines = []
-    for word, row in zip(words, weights, strict=True):
-        weight, cell = max((float(weight), -i) for i, weight in enumerate(row))
-        down, across = divmod(-cell, columns)
-        spans = (
-            f"{side * place // number} to {side * (place + 1) // number - 1}"
-            for place, number in ((across, columns), (down, rows))
-        )
-        lines.append(
-            f"{_fill(word, first)}  {weight:.2f}  row {down}, column {across}: "
-            "pixels {} across, {} down".format(*spans)
-        )
-    return "\n".join(lines)
-
-
-def card_text(card: dict) -> str:
-    """A card for people: one entry a line, nested ones indented, metrics beside their signatures.
-
-    >>> print(card_text({"name": "tiny", "metrics": {"test.bleu": 54.321},
-    ...                  "signatures": {"test.bleu": "nrefs:1"}, "model": {"width": 8}}))
-    name: tiny
-    metrics:
-      test.bleu: 54.32  (nrefs:1)
-    model:
-      width: 8
-    """
-    lines = []
-    for key, value in card.items():
-        if key == "signatures":
-            continue
-        if not isinstance(value, dict):
-            text = ", ".join(map(str, value)) if isinstance(value, list) else value
-            lines.append(f"{key}: {text}")
-            continue
-        lines.append(f"{key}:")
-        for name, entry in value.items():
-            if key == "metrics":
-                digits = 2 if _percent(name) else 4
-                entry = f"{entry:.{digits}f}  ({card.get('signatures', {}).get(name, '')})"
-            lines.append(f"  {name}: {entry}")
-    return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -395,11 +281,6 @@ def _must_attend(loaded, consequence: str) -> None:
         raise ValueError(f"{loaded.name} has no attention, {consequence}")
 
 
-def _percent(metric: str) -> bool:
-    """Whether a metric is out of 100, as BLEU and chrF are by custom; the others are out of 1."""
-    return "bleu" in metric or metric.endswith(".chrf")
-
-
 def _card(name: str) -> dict:
     from attnlib import pretrained
 
@@ -434,15 +315,15 @@ def _can_plot(path: Path, number: int, what: str) -> None:
 
 def _plot(found, path: Path) -> None:
     plotting = _plotting()
-    weights, source, target = _words(found)
+    weights, source, target = text.words_and_weights(found)
     if not target:
         raise ValueError("the translation is empty: nothing to draw")
     _save(lambda: plotting.alignment(weights, source, target), path)
 
 
-def _plot_looks(pixels, found, grid: tuple[int, int], path: Path) -> None:
+def _plot_cells(pixels, found, grid: tuple[int, int], path: Path) -> None:
     plotting = _plotting()
-    weights, words = _looks(found)
+    weights, words = text.words_and_cells(found)
     if not words:
         raise ValueError("the caption is empty: nothing to draw")
     _save(lambda: plotting.word_maps(pixels, weights, words, grid)[0], path)
@@ -466,62 +347,6 @@ def _save(draw, path: Path) -> None:
     for message in dict.fromkeys(str(each.message) for each in said):
         print(f"attnlib: {' '.join(message.split())}", file=sys.stderr)
     print(f"wrote {path}", file=sys.stderr)
-
-
-def _words(found):
-    """The weights between words of a translation, the source words and the target words."""
-    from attnlib import metrics
-
-    source, source_indices = _joined(found.source_tokens)
-    target, target_indices = _joined(found.target_tokens)
-    weights = metrics.word_weights(found.weights, source_indices, target_indices)
-    return weights, source, target
-
-
-def _looks(found):
-    """The weights of a caption's words (words, cells), and the words."""
-    from attnlib import metrics
-
-    words, indices = _joined(found.tokens)
-    return metrics.word_weights(found.weights, target_words=indices), words
-
-
-def _joined(tokens: list[str]) -> tuple[list[str], list[int | None]]:
-    """The words that subwords spell, and the word of each subword."""
-    from attnlib.data.tokenizer import WORD_START, word_indices
-
-    indices, words = word_indices(tokens), {}
-    for token, word in zip(tokens, indices):
-        if word is not None:
-            words[word] = words.get(word, "") + token
-    return [word.replace(WORD_START, "") for word in words.values()], indices
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: none for marks, two for wide letters and emoji, joined ones too."""
-    from wcwidth import wcswidth, wcwidth
-
-    columns = wcswidth(text)
-    if columns < 0:  # there is a control character in it, which has no width
-        columns = sum(max(wcwidth(letter), 0) for letter in text)
-    return columns
-
-
-def _broken(text: str, width: int) -> list[str]:
-    """Lines of at most so many columns, unless a word is longer; all in one where it is 0."""
-    lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if lines[-1] and width and _width(longer) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-def _fill(text: str, width: int, right: bool = False) -> str:
-    space = " " * (width - _width(text))
-    return space + text if right else text + space
 
 
 if __name__ == "__main__":

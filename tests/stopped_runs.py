@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from attnlib import pretrained, training
+from attnlib import storage, training
 from attnlib.training import Run, RunConfig, environment, loop, recipes, shipping
 
 SMALL = RunConfig(
@@ -323,7 +323,7 @@ def whole_queue(rank, folder) -> int:
     def ship(run, to):
         time.sleep(1)
         to.mkdir()
-        (to / pretrained.CARD).write_text("{}")
+        (to / storage.CARD).write_text("{}")
         return {"metrics": {}}
 
     shipping.ship = ship

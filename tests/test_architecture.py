@@ -27,9 +27,12 @@ LAYERS = {
     "ibm1": 4,
     "metrics": 4,
     "plotting": 4,
-    "pretrained": 6,
+    "storage": 4,
+    "pretrained": 5,
+    "evaluation": 6,
     "training": 7,
     "explore": 7,
+    "text": 7,
     "cli": 8,
 }
 PACKAGE = Path(attnlib.__file__).parent

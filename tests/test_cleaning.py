@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnlib import pretrained
+from attnlib import pretrained, storage
 from attnlib.data import corpora, files, hansards
 from attnlib.data.cleaning import JOINERS, clean, listed, signs_of
 from attnlib.data.tokenizer import Tokenizer
@@ -42,7 +42,7 @@ class Typed:
     def __init__(self, name):
         card = pretrained.card(name)
         folder = pretrained.WEIGHTS / name
-        tokenizer = Tokenizer.load(folder / pretrained.TOKENIZER, card["model"]["vocab_size"])
+        tokenizer = Tokenizer.load(folder / storage.TOKENIZER, card["model"]["vocab_size"])
         self.loaded = pretrained.Pretrained(name, None, tokenizer, card)
 
     def __call__(self, text, side=0):

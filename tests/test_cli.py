@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib import cli, metrics, pretrained
+from attnlib import cli, metrics, pretrained, storage, text
 from attnlib.data import corpora
 from attnlib.data.tokenizer import EOS, Tokenizer
 from attnlib.decoding import beam_search
@@ -36,7 +36,7 @@ def weights(tmp_path_factory):
             "signatures": {"test_2016_flickr.bleu": "nrefs:1|case:mixed"},
             "limits": "knows nothing",
         }
-        pretrained.save(folder / name, model, tokenizer, card)
+        storage.save(folder / name, model, tokenizer, card)
     return folder
 
 
@@ -103,16 +103,16 @@ def test_alignment_names_the_word_with_most_weight(capsys):
 
 def test_alignment_text_by_hand():
     weights = np.array([[0.25, 0.75, 0.0], [0.001, 0.0, 0.996], [0.0, 0.0, 0.0]])
-    wide = cli.alignment_text(weights, ["the", "red", "bicycle"], ["le", "vélo", "नमस्ते"], width=80)
+    wide = text.alignment_text(weights, ["the", "red", "bicycle"], ["le", "vélo", "नमस्ते"], width=80)
     assert wide.split("\n") == [
         "                       the red bicycle",
         "le    0.75  red         25  75       .",
         "vélo  1.00  bicycle      .   .     100",
         "नमस्ते                     .   .       .",
     ]
-    narrow = cli.alignment_text(weights, ["the", "red", "bicycle"], ["le", "vélo", "x"], width=30)
+    narrow = text.alignment_text(weights, ["the", "red", "bicycle"], ["le", "vélo", "x"], width=30)
     assert narrow.split("\n") == ["le    0.75  red", "vélo  1.00  bicycle", "x"]
-    assert cli.alignment_text(np.zeros((0, 2)), ["the", "red"], [], width=20) == ""
+    assert text.alignment_text(np.zeros((0, 2)), ["the", "red"], [], width=20) == ""
 
 
 def test_compare_sets_all_models_of_a_pair_side_by_side(capsys, monkeypatch):
@@ -155,12 +155,12 @@ def test_comparison_text_by_hand():
     none = pretrained.Translation("x", "", [], [], np.zeros((0, 1)), -1.0)
     found = {"en-mr": wide, "b": none}
     mean = -3.0 * (8 / 6) ** 0.6 / 3  # the length penalty taken off, over two subwords and </s>
-    assert cli.comparison_text("a boy runs", found, width=0).split("\n") == [
+    assert text.comparison_text("a boy runs", found, width=0).split("\n") == [
         "        log p  a boy runs",
         f"en-mr   {mean:.2f}  मुलगा धावतो",
         "b",
     ]
-    assert cli.comparison_text("a boy runs", found, width=21).split("\n") == [
+    assert text.comparison_text("a boy runs", found, width=21).split("\n") == [
         "        log p  a boy",
         "               runs",
         f"en-mr   {mean:.2f}  मुलगा",
@@ -184,7 +184,7 @@ def test_plot_draws_dollars_and_says_in_a_line_what_no_font_has(capsys, tmp_path
     monkeypatch.setattr(plotting, "_fallbacks", lambda missing: ([], missing))
     path = tmp_path / "out.png"
     monkeypatch.setattr(
-        cli, "_words", lambda found: (np.eye(2), ["$$", "million"], ["मुलगा", "$5-$10"])
+        text, "words_and_weights", lambda found: (np.eye(2), ["$$", "million"], ["मुलगा", "$5-$10"])
     )
     assert cli.main(["translate", "it costs $$ million .", "--plot", str(path)]) == 0
     first, second = capsys.readouterr().err.splitlines()
@@ -315,7 +315,7 @@ def test_a_byte_order_mark_and_undecodable_arguments(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text, columns",
+    "letters, columns",
     [
         ("abc", 3),
         ("日本", 4),
@@ -325,9 +325,9 @@ def test_a_byte_order_mark_and_undecodable_arguments(capsys, monkeypatch):
         ("a\x07b", 2),
     ],
 )
-def test_columns_are_counted_as_a_terminal_does(text, columns):
-    assert cli._width(text) == columns
-    assert cli._fill(text, 9) == text + " " * (9 - columns)
+def test_columns_are_counted_as_a_terminal_does(letters, columns):
+    assert text._width(letters) == columns
+    assert text._fill(letters, 9) == letters + " " * (9 - columns)
 
 
 def test_train_hands_its_arguments_to_training(monkeypatch):

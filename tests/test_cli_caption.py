@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attnlib import cli, pretrained
+from attnlib import cli, evaluation, pretrained, storage, text
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.tokenizer import Tokenizer
@@ -37,7 +37,7 @@ def captioner(folder, name, **settings):
         "metrics": {"val.loss": 0.51234, "true_captions": 0.9735, "bleu": 88.123},
         "signatures": {"val.loss": "nats", "true_captions": "scenes test", "bleu": "nrefs:5"},
     }
-    pretrained.save(folder / name, model, tokenizer, card)
+    storage.save(folder / name, model, tokenizer, card)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def weights(tmp_path_factory):
     tokenizer = Tokenizer.train(["Two dogs run."] * 5, vocab_size=30)
     arguments = {"vocab_size": len(tokenizer), "width": 8, "hidden": 6}
     card = {"name": "en-fr-bahdanau", "languages": ["en", "fr"], "model": arguments}
-    pretrained.save(folder / "en-fr-bahdanau", Translator(**arguments), tokenizer, card)
+    storage.save(folder / "en-fr-bahdanau", Translator(**arguments), tokenizer, card)
     return folder
 
 
@@ -182,11 +182,11 @@ def test_words_names_the_cell_each_looked_at_most(capsys, scene):
 
 def test_word_maps_text_by_hand():
     weights = np.array([[0, 0, 0.25, 0.5, 0.25, 0], [0.5, 0, 0, 0.5, 0, 0]])
-    assert cli.looks_text(weights, ["a", "ring"], (2, 3), 96).split("\n") == [
+    assert text.cells_text(weights, ["a", "ring"], (2, 3), 96).split("\n") == [
         "a     0.50  row 1, column 0: pixels 0 to 31 across, 48 to 95 down",
         "ring  0.50  row 0, column 0: pixels 0 to 31 across, 0 to 47 down",  # the first of equals
     ]
-    assert cli.looks_text(np.zeros((0, 6)), [], (2, 3), 96) == ""
+    assert text.cells_text(np.zeros((0, 6)), [], (2, 3), 96) == ""
 
 
 def test_plot_draws_each_word(capsys, scene, tmp_path, monkeypatch):
@@ -259,7 +259,7 @@ def test_evaluate_counts_true_captions(capsys, tmp_path):
     assert cli.main(argv) == 0
     out = capsys.readouterr().out
     assert out.startswith("scenes-soft on 2 pictures of scenes test, beam 1\n")
-    scores = pretrained.evaluate(pretrained.load("scenes-soft"), 2, 1).scores
+    scores = evaluation.evaluate(pretrained.load("scenes-soft"), 2, 1).scores
     assert f"  {'true_captions':32} {scores['true_captions']:.4f}  " in out
     assert f" {scores['bleu'].value:.2f}  {scores['bleu'].signature}\n" in out
     assert path.read_text() == "".join(found(i, beam=1).text + "\n" for i in range(2))
@@ -267,7 +267,7 @@ def test_evaluate_counts_true_captions(capsys, tmp_path):
 
 def test_which_metrics_are_out_of_100():
     assert [key for key in ("bleu", "val.bleu_lc", "x.chrf", "x.aer", "pointing_game")
-            if cli._percent(key)] == ["bleu", "val.bleu_lc", "x.chrf"]  # fmt: skip
+            if text.is_percent(key)] == ["bleu", "val.bleu_lc", "x.chrf"]  # fmt: skip
 
 
 def test_help_does_not_load_what_reads_images():

@@ -20,7 +20,7 @@ TARGET = ["▁un", "▁homme", "▁rouge", "."]
 
 
 def looks(source=SOURCE, target=TARGET, L=3, H=2, seed=0):
-    """Weights by chance, as `Pretrained.looks` gives them."""
+    """Weights by chance, as `Pretrained.attention_maps` gives them."""
     rng = np.random.default_rng(seed)
     S, T = len(source), len(target)
 
@@ -156,7 +156,7 @@ def ragged():
     "sentences, message",
     [
         ([], "at least one sentence"),
-        ([42], r"sentences\[0\], int, has no source_tokens: see Pretrained.looks"),
+        ([42], r"sentences\[0\], int, has no source_tokens: see Pretrained.attention_maps"),
         ([without("cross")], r"sentences\[0\], SimpleNamespace, has no cross"),
         ([changed(target_tokens=[])], "has 6 source and 0 target tokens"),
         ([looks(), changed(source_tokens=SOURCE[:5])], r"sentences\[1\]: encoder\[0\]\[0\] must "),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attnlib import pretrained
+from attnlib import pretrained, storage
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.grammar import Grammar, Thing
@@ -219,7 +219,7 @@ def untrained(tmp_path_factory):
     card = {"name": "untrained", "languages": ["en"], "pictures": "scenes", "model": arguments}
     card["architecture"] = "captioner"
     torch.manual_seed(0)
-    pretrained.save(folder, Captioner(**arguments), tokenizer, card)
+    storage.save(folder, Captioner(**arguments), tokenizer, card)
     return pretrained.read(folder)
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from attnlib import metrics, pretrained, training
+from attnlib import evaluation, metrics, pretrained, storage, training
 from attnlib.data import files
 from attnlib.training import FIRST, RunConfig
 
@@ -29,7 +29,7 @@ def test_the_models_of_the_book_are_there():
 
 
 def test_models_are_small_enough_to_clone():
-    weights = [(pretrained.WEIGHTS / n / pretrained.MODEL).stat().st_size for n in NAMES]
+    weights = [(pretrained.WEIGHTS / n / storage.MODEL).stat().st_size for n in NAMES]
     sizes = [
         sum(path.stat().st_size for path in (pretrained.WEIGHTS / name).iterdir()) for name in NAMES
     ]
@@ -49,7 +49,7 @@ def test_a_card_says_where_the_model_comes_from(name):
     assert card["data"] == training.provenance(config)
     assert ("generated" in card) == ("pictures" in card)
     assert card["metrics"].keys() == card["signatures"].keys()
-    model = pretrained.ARCHITECTURES[card.get("architecture", "translator")](**card["model"])
+    model = pretrained.build(card.get("architecture", "translator"), card["model"])
     assert sum(p.numel() for p in model.parameters()) == card["parameters"] <= 4_500_000
 
 
@@ -63,7 +63,7 @@ def test_a_model_clears_its_bar(name):
 def test_a_model_translates_as_well_as_its_card_says(name):
     needs_multi30k()
     model = pretrained.load(name)
-    found = pretrained.evaluate(model, limit=FIRST)
+    found = evaluation.evaluate(model, limit=FIRST)
     got = metrics.bleu(found.hypotheses, found.references).value
     claimed = model.card["metrics"][f"{found.test_set}.bleu_first_{FIRST}"]
     assert got == pytest.approx(claimed, abs=0.1)

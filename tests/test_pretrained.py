@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib import metrics, pretrained
+from attnlib import evaluation, metrics, pretrained, storage
 from attnlib.captioning import Captioner
 from attnlib.data import corpora, hansards
 from attnlib.data.tokenizer import BOS, EOS, Tokenizer
@@ -35,7 +35,7 @@ def shipped(tmp_path, monkeypatch, tokenizer):
     torch.manual_seed(4)
     model = Translator(**arguments)
     folder = tmp_path / "en-fr-tiny"
-    pretrained.save(folder, model, tokenizer, {**card(), "model": arguments})
+    storage.save(folder, model, tokenizer, {**card(), "model": arguments})
     return folder
 
 
@@ -65,7 +65,7 @@ def test_eight_bits_are_half_the_size_and_a_127th_of_a_row_away(tmp_path, tokeni
         model.embedding.weight[6] *= 1e-6
     folder = tmp_path / "en-fr-small"
     written = {**card("en-fr-small"), "model": arguments, "bits": 8}
-    pretrained.save(folder, model, tokenizer, written)
+    storage.save(folder, model, tokenizer, written)
     first = (folder / "model.safetensors").read_bytes()
     loaded = pretrained.read(folder)
     matrices = 0
@@ -80,10 +80,10 @@ def test_eight_bits_are_half_the_size_and_a_127th_of_a_row_away(tmp_path, tokeni
             assert torch.equal(got, want.half().float()), key
     rest = sum(p.numel() for p in model.parameters()) - matrices
     assert len(first) < 1.2 * matrices + 2 * rest + 6000
-    pretrained.save(folder, loaded.model, tokenizer, written)
+    storage.save(folder, loaded.model, tokenizer, written)
     assert (folder / "model.safetensors").read_bytes() == first
     with pytest.raises(ValueError, match="stored in 16 or 8 bits, not 4"):
-        pretrained.save(folder, model, tokenizer, {**written, "bits": 4})
+        storage.save(folder, model, tokenizer, {**written, "bits": 4})
 
 
 def test_forced_decoding_is_the_model_step_by_step(shipped):
@@ -110,13 +110,15 @@ def test_forced_decoding_is_the_model_step_by_step(shipped):
 def test_where_all_heads_look_is_found_a_sentence_at_a_time(shipped, tokenizer):
     """In a padded batch as alone; the last block's mean over heads is what `align` gives."""
     with pytest.raises(ValueError, match="en-fr-tiny is a translator: this is for a transformer"):
-        pretrained.load("en-fr-tiny").looks(["A man."], ["A man."])
+        pretrained.load("en-fr-tiny").attention_maps(["A man."], ["A man."])
     torch.manual_seed(4)
     model = Transformer(len(tokenizer), width=8, layers=2, heads=2, feed_forward=8).eval()
     loaded = pretrained.Pretrained("tiny", model, tokenizer, {})
     sources, targets = SENTENCES, ["Two red dogs.", "A shirt runs on.", "A man."]
     aligned = loaded.align(sources, targets)
-    for found, forced, x, y in zip(loaded.looks(sources, targets), aligned, sources, targets):
+    for found, forced, x, y in zip(
+        loaded.attention_maps(sources, targets), aligned, sources, targets
+    ):
         source, target = [*tokenizer.encode(x), EOS], [BOS, *tokenizer.encode(y)]
         S, T = len(source), len(target) - 1
         assert found.source_tokens == forced.source_tokens
@@ -156,12 +158,12 @@ def test_alignment_error_is_read_from_forced_decoding(shipped, monkeypatch):
             yield pretrained.Translation(source, target, [*here, "</s>"], there, weights, 0.0)
 
     monkeypatch.setattr(pretrained.Pretrained, "align", lambda _, *sides: list(align(*sides)))
-    assert pretrained.alignment_error(loaded, gold).value == pytest.approx(1 - (2 + 3) / (5 + 3))
+    assert evaluation.alignment_error(loaded, gold).value == pytest.approx(1 - (2 + 3) / (5 + 3))
 
 
 def test_saving_again_changes_no_byte(shipped, tmp_path):
     loaded = pretrained.load("en-fr-tiny")
-    pretrained.save(tmp_path / "again", loaded.model, loaded.tokenizer, loaded.card)
+    storage.save(tmp_path / "again", loaded.model, loaded.tokenizer, loaded.card)
     for file in shipped.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
 
@@ -191,7 +193,7 @@ def damage(path, how):
 def test_a_damaged_file_is_named_and_refused(shipped, file, how):
     damage(shipped / file, how)
     problem = "is missing" if how == "missing" else "is truncated or altered: expected sha256"
-    with pytest.raises(pretrained.ModelError, match=f"en-fr-tiny.{file} {problem}") as caught:
+    with pytest.raises(storage.ModelError, match=f"en-fr-tiny.{file} {problem}") as caught:
         pretrained.load("en-fr-tiny")
     assert "install attnlib again" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -202,11 +204,11 @@ def test_a_damaged_card_is_named_and_refused(shipped):
     whole = json.loads(path.read_text())
     for text in (path.read_text()[:50], "", "[]"):
         path.write_text(text)
-        with pytest.raises(pretrained.ModelError, match=r"card.json is truncated or altered"):
+        with pytest.raises(storage.ModelError, match=r"card.json is truncated or altered"):
             pretrained.load("en-fr-tiny")
     del whole["model"], whole["sha256"]["model.safetensors"]
     path.write_text(json.dumps(whole))
-    with pytest.raises(pretrained.ModelError, match=r"card.json lacks model, model.safetensors"):
+    with pytest.raises(storage.ModelError, match=r"card.json lacks model, model.safetensors"):
         pretrained.card("en-fr-tiny")
 
 
@@ -322,26 +324,26 @@ def test_one_picture_is_no_list_of_pictures(tokenizer):
     one = np.zeros((32, 32, 3), np.uint8)
     alone = (one, one[..., 0], torch.zeros(3, 32, 32), "a.png")
     for picture in alone:
-        for call in (loaded.caption, lambda x: loaded.look(x, ["a red shirt"])):
+        for call in (loaded.caption, lambda x: loaded.force_decode(x, ["a red shirt"])):
             with pytest.raises(TypeError, match="pictures must be a list of pictures, got "):
                 call(picture)
     assert len(loaded.caption((each for each in [one, one]), beam=1)) == 2
     with pytest.raises(TypeError, match="captions must be a list of str, got one str"):
-        loaded.look([one], "a")
+        loaded.force_decode([one], "a")
 
 
 def test_a_card_must_be_whole(tmp_path, tokenizer):
     model = Translator(len(tokenizer), **SIZES)
     with pytest.raises(ValueError, match="the card lacks languages, model"):
-        pretrained.save(tmp_path, model, tokenizer, {"name": "x"})
+        storage.save(tmp_path, model, tokenizer, {"name": "x"})
     with pytest.raises(ValueError, match=r"same keys; not in both: a.bleu"):
-        pretrained.save(tmp_path, model, tokenizer, card(metrics={"a.bleu": 1.0}))
+        storage.save(tmp_path, model, tokenizer, card(metrics={"a.bleu": 1.0}))
     nested = card(metrics={"a": {"bleu": 1.0}}, signatures={"a": ""})
     with pytest.raises(ValueError, match="metrics must be numbers, a is a dict"):
-        pretrained.save(tmp_path, model, tokenizer, nested)
+        storage.save(tmp_path, model, tokenizer, nested)
     model.bias.data[0] = 1e6
     with pytest.raises(ValueError, match="bias holds a number that float16 cannot"):
-        pretrained.save(tmp_path, model, tokenizer, card())
+        storage.save(tmp_path, model, tokenizer, card())
     assert not list(tmp_path.iterdir())
 
 
@@ -359,20 +361,20 @@ def test_evaluate_scores_the_translations_of_the_test_set(shipped, monkeypatch):
             for s in sentences
         ],
     )
-    found = pretrained.evaluate(loaded)
+    found = evaluation.evaluate(loaded)
     assert found.hypotheses == [r.upper() for r in references]
     values = {key: round(float(score), 3) for key, score in found.scores.items()}
     assert values["test_2016_flickr.bleu_lc"] == values["test_2016_flickr.bleu_lc_tok"] == 100
     assert values["test_2016_flickr.bleu"] < 50
     assert values["test_2016_flickr.chrf"] < 50
     assert all(score.signature for score in found.scores.values())
-    found = pretrained.evaluate(loaded, limit=2)
+    found = evaluation.evaluate(loaded, limit=2)
     assert (len(found.source), len(found.hypotheses), len(found.references)) == (2, 2, 2)
     with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
-        pretrained.evaluate(loaded, limit=0)
+        evaluation.evaluate(loaded, limit=0)
     loaded.card["languages"] = ["en", "tlh"]
     with pytest.raises(ValueError, match="no test set for en-tlh"):
-        pretrained.evaluate(loaded)
+        evaluation.evaluate(loaded)
 
 
 @pytest.mark.parametrize("name", pretrained.names())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnlib import cli, pretrained
+from attnlib import cli, pretrained, storage
 from attnlib.data.scenes import Scenes
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +58,7 @@ def test_the_lead_shown_is_the_one_measured():
     shown = "ahead of the first by {value:.1f} BLEU\n({low:.1f} to {high:.1f}, 95 %".format(**lead)
     assert shown in README
     for name, checksum in results["ahead"]["sha256"].items():
-        assert pretrained.card(name)["sha256"][pretrained.MODEL] == checksum
+        assert pretrained.card(name)["sha256"][storage.MODEL] == checksum
 
 
 @pytest.mark.parametrize("name", ["scenes-soft", "scenes-hard"])

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from attnlib import pretrained, training, vision
+from attnlib import evaluation, pretrained, training, vision
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.batches import Batch
@@ -441,7 +441,7 @@ def test_photographs_are_not_in_the_queue_and_must_be_yours(monkeypatch, capsys)
 
 
 def test_a_card_names_the_machine_that_trained_and_not_the_one_that_shipped(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "TESTED", 2)
+    monkeypatch.setattr(evaluation, "TESTED", 2)
     run = Run(TINY, tmp_path, DATA, "cpu", quiet=True)
     run.run()
     assert run.progress.device == "cpu" and "torch" in run.progress.hardware
@@ -458,7 +458,7 @@ def shipped(tmp_path_factory):
     """A run of a few updates, shipped and measured on a few pictures; its folder."""
     folder = tmp_path_factory.mktemp("captions")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrained, "TESTED", 5)
+        patch.setattr(evaluation, "TESTED", 5)
         run = Run(TINY, folder / "run", DATA, "cpu", quiet=True)
         run.run()
         training.ship(run, folder / "scenes-tiny")
@@ -490,7 +490,9 @@ def test_a_captioner_is_made_to_write_given_captions(shipped):
     model = pretrained.read(shipped)
     samples = [scenes("test").sample(i) for i in range(3)]
     pictures, texts = [s.image for s in samples], [s.captions[0].text for s in samples]
-    for picture, text, found in zip(pictures, texts, model.look(pictures, texts), strict=True):
+    for picture, text, found in zip(
+        pictures, texts, model.force_decode(pictures, texts), strict=True
+    ):
         ids = model.tokenizer.encode(text)
         pixels = images.as_floats(picture)[None]
         with torch.no_grad():
@@ -501,9 +503,9 @@ def test_a_captioner_is_made_to_write_given_captions(shipped):
         assert found.score == pytest.approx(score, abs=1e-4)
         np.testing.assert_allclose(found.weights, weights[0, : len(ids)], atol=1e-6)
     with pytest.raises(ValueError, match="3 pictures but 2 captions"):
-        model.look(pictures, texts[:2])
+        model.force_decode(pictures, texts[:2])
     with pytest.raises(ValueError, match="caption 2 is empty"):
-        model.look(pictures, [texts[0], "", texts[2]])
+        model.force_decode(pictures, [texts[0], "", texts[2]])
 
 
 def test_the_card_says_how_its_pictures_were_made(shipped):
@@ -550,7 +552,7 @@ def test_numbers_are_marked_apart_from_nouns_and_adjectives(shipped):
         row[on.argmin() if word == "two" else on.argmax()] = 1
     tokens = ["▁" + word for word in caption.words]
     found = [pretrained.CaptionFound(caption.text, tokens, looked, 0.0)]
-    scores = pretrained._pointing(loaded, test.grammar, [sample], found)
+    scores = evaluation._pointing(loaded, test.grammar, [sample], found)
     assert scores["pointing_game_number"].value < 1 == scores["pointing_game"].value
 
 
@@ -582,7 +584,7 @@ def test_captions_are_held_against_the_truth(shipped, monkeypatch):
         return found
 
     monkeypatch.setattr(pretrained.Pretrained, "caption", caption)
-    found = pretrained.evaluate(loaded, limit=4)
+    found = evaluation.evaluate(loaded, limit=4)
     scores = {name: score.value for name, score in found.scores.items()}
     assert scores["true_captions"] == 0.5 and scores["parses"] == 0.75
     assert scores["true_captions_held_out"] == 1
@@ -599,4 +601,4 @@ def test_captions_are_held_against_the_truth(shipped, monkeypatch):
     assert [r[0] for r in found.references] == [test.sample(i).captions[0].text for i in range(4)]
     assert max(map(len, found.references)) == 5 and 0 < scores["bleu"] < 100
     with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
-        pretrained.evaluate(loaded, limit=0)
+        evaluation.evaluate(loaded, limit=0)

@@ -10,7 +10,7 @@ import torch
 from rivals import copy_block
 from torch import nn
 
-from attnlib import pretrained, reference, training
+from attnlib import pretrained, reference, storage, training
 from attnlib.data import toy
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS, Tokenizer
@@ -483,7 +483,7 @@ def test_it_is_shipped_and_read_as_any_translator(tmp_path):
     model = config.build(len(tokenizer)).eval()
     card = {"name": "tiny", "languages": ["en", "fr"], "model": arguments}
     card["architecture"] = config.architecture
-    pretrained.save(tmp_path, model, tokenizer, card)
+    storage.save(tmp_path, model, tokenizer, card)
     loaded = pretrained.read(tmp_path)
     assert isinstance(loaded.model, Transformer)
     for found in loaded.translate(text) + loaded.align(text, text):

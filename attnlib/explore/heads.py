@@ -26,7 +26,7 @@ class HeadsFigure(Figure):
     Parameters
     ----------
     sentences : list
-        Of objects as `Pretrained.looks` gives: `source_tokens` (S),
+        Of objects as `Pretrained.attention_maps` gives: `source_tokens` (S),
         `target_tokens` (T), and weights `encoder` (L, H, S, S), `decoder` (L, H, T, T) and `cross`
         (L, H, T, S), with the same L and H everywhere. A row sums to at most 1, and the decoder's
         do not look ahead. Subwords are shown as in `AlignmentFigure`, weights in thousandths.
@@ -216,7 +216,7 @@ def plain(looks, name: str) -> dict:
     ]
     if missing:
         raise FigureError(
-            f"{name}, {type(looks).__name__}, has no {missing[0]}: see Pretrained.looks"
+            f"{name}, {type(looks).__name__}, has no {missing[0]}: see Pretrained.attention_maps"
         )
     source, target = readable(list(looks.source_tokens)), readable(list(looks.target_tokens))
     S, T = len(source), len(target)

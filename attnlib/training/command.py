@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from attnlib import pretrained
+from attnlib import storage
 from attnlib.data import files
 from attnlib.training import recipes, shipping
 from attnlib.training.environment import Processes, Stopped
@@ -135,7 +135,7 @@ def _train(options: argparse.Namespace) -> None:
     processes = Processes.join()
     for config in configs:
         folder = options.folder / config.name
-        shipped = (folder / "model" / pretrained.CARD).exists()
+        shipped = (folder / "model" / storage.CARD).exists()
         first = processes.rank == 0
         late = time.monotonic() >= until
         late, shipped = processes.largest(int(first and late), int(first and shipped))

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from attnlib import __version__, metrics, pretrained
+from attnlib import __version__, evaluation, metrics, pretrained, storage
 from attnlib.data import cleaning, files, images
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.training.config import RunConfig
@@ -117,10 +117,10 @@ def ship(run: Run, folder: Path | str) -> dict:
         "attnlib": __version__,
         "date": datetime.date.today().isoformat(),
     }
-    pretrained.save(folder, model, tokenizer, card)
+    storage.save(folder, model, tokenizer, card)
     shipped = pretrained.read(folder)
     card["metrics"], card["signatures"] = measured(shipped, run.data if pictures else None)
-    pretrained.save(folder, model, tokenizer, card)
+    storage.save(folder, model, tokenizer, card)
     return card
 
 
@@ -147,7 +147,7 @@ def measured(shipped: pretrained.Pretrained, data: ImageData | None = None) -> t
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
-        found = pretrained.evaluate(shipped)
+        found = evaluation.evaluate(shipped)
         loss = mean_loss(shipped.model, val)
     finally:
         torch.set_float32_matmul_precision(allowed)

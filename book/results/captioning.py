@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from attnlib import pretrained
+from attnlib import evaluation, pretrained
 from attnlib.metrics import pointing
 from attnlib.training import QUEUE, Run, RunConfig, hardware
 
@@ -59,7 +59,7 @@ def measure(name: str, config: RunConfig) -> dict:
     arguments = config.model(len(run.data.tokenizer))
     card = {"architecture": "captioner", "pictures": config.data, "model": arguments}
     model = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, card)
-    scores = pretrained.caption_scores(model, TESTED).scores
+    scores = evaluation.caption_scores(model, TESTED).scores
     found = {
         key: [round(score.value, 4), *(round(float(x), 4) for x in score.interval or ())]
         for key, score in scores.items()
@@ -81,7 +81,7 @@ def forced(model: pretrained.Pretrained, pictures, number: int) -> list[pointing
     """Where a model looks while it is made to write the first captions of a collection."""
     samples = [pictures.sample(i) for i in range(number)]
     given = [sample.captions[0] for sample in samples]
-    looked = model.look([sample.image for sample in samples], [each.text for each in given])
+    looked = model.force_decode([sample.image for sample in samples], [each.text for each in given])
     return [
         pointing.Record.of(c.words, c.things, x.weights, s.masks, model.grid, x.tokens, True)
         for s, c, x in zip(samples, given, looked, strict=True)

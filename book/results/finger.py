@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import cross_entropy
 
-from attnlib import pretrained
+from attnlib import pretrained, storage
 from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
 from attnlib.data.tokenizer import WORD_START
@@ -110,7 +110,7 @@ def main() -> None:
         "hardware": hardware(),
         "date": datetime.date.today().isoformat(),
         "model": MODEL,
-        "sha256": model.card["sha256"][pretrained.MODEL],
+        "sha256": model.card["sha256"][storage.MODEL],
         "rows": rows,
     }
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

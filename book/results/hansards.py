@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attnlib import ibm1, metrics, pretrained
+from attnlib import evaluation, ibm1, metrics, pretrained, storage
 from attnlib.data import hansards
 from attnlib.training import HANSARDS, QUEUE, Run, RunConfig, TextData, hardware, validation_loss
 
@@ -89,7 +89,7 @@ def strongest(weights: np.ndarray) -> set[tuple[int, int]]:
 
 
 def word_weights(found: list[pretrained.Translation]) -> list[np.ndarray]:
-    """Weights between words, as `pretrained.alignment_error` has them."""
+    """Weights between words, as `evaluation.alignment_error` has them."""
     return [
         metrics.word_weights(
             each.weights,
@@ -156,7 +156,7 @@ def main() -> None:
             "perplexity": _perplexity(models[name], data),
         }
         if SMALL_MODELS[name].score:
-            row |= _rounded(pretrained.alignment_error(models[name], gold, RESAMPLES))
+            row |= _rounded(evaluation.alignment_error(models[name], gold, RESAMPLES))
         print(row, flush=True)
         smalls.append(row)
     for name, config in LARGE.items():
@@ -183,7 +183,7 @@ def main() -> None:
         "date": datetime.date.today().isoformat(),
         "model": MODEL,
         "bleu": model.card["metrics"]["hansards_val.bleu"],
-        "sha256": model.card["sha256"][pretrained.MODEL],
+        "sha256": model.card["sha256"][storage.MODEL],
         "sentences": len(gold),
         "training_pairs": len(pairs),
         "weight_on_end": round(float(np.mean([w.weights[:, -1].mean() for w in found])), 4),

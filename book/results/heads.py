@@ -29,7 +29,7 @@ from finger import KINDS, TEST, kind
 from sweep import silver
 from torch.nn.functional import cross_entropy
 
-from attnlib import metrics, pretrained
+from attnlib import metrics, pretrained, storage
 from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
 from attnlib.data.tokenizer import EOS, SPECIALS
@@ -43,7 +43,7 @@ RESAMPLES = 1000
 HIDDEN = ("nothing", "</s>", "a word")  # from the decoder
 
 
-def shares(found: list[pretrained.HeadsFound]) -> tuple[dict, dict]:
+def shares(found: list[pretrained.HeadMaps]) -> tuple[dict, dict]:
     """The share of every head on every place, and that of a head that looks everywhere alike."""
     measured, alike = {}, {}
     for which in ("encoder", "decoder", "cross"):
@@ -205,14 +205,15 @@ def main() -> None:
     n = len(test)
     gold = {"test": (sure[:n], possible[:n]), "val": (sure[n:], possible[n:])}
     pairs = list(test.source), list(test.target)
-    found, on_val = model.looks(*pairs), model.looks(list(val.source), list(val.target))
+    found = model.attention_maps(*pairs)
+    on_val = model.attention_maps(list(val.source), list(val.target))
     measured, alike = shares(found)
     content = {
         "command": COMMAND,
         "hardware": hardware(),
         "date": datetime.date.today().isoformat(),
         "model": MODEL,
-        "sha256": model.card["sha256"][pretrained.MODEL],
+        "sha256": model.card["sha256"][storage.MODEL],
         "sentences": n,
         "shares": measured,
         "alike": alike,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from attnlib import metrics, pretrained
+from attnlib import metrics, pretrained, storage
 from attnlib.data.corpora import multi30k
 from attnlib.training import FIRST_PART, Run, RunConfig, TextData, hardware, prepare
 
@@ -117,7 +117,7 @@ def main() -> None:
                 _write(results)
     for name in () if options.small_only else ("en-fr-bahdanau", "en-fr-fixed"):
         model = pretrained.load(name)
-        checksum = model.card["sha256"][pretrained.MODEL]
+        checksum = model.card["sha256"][storage.MODEL]
         if models.get(name, {}).get("sha256") != checksum:
             found = measure(model, 5, RESAMPLES)
             models[name] = {"beam": 5, "sha256": checksum} | found

@@ -40,7 +40,7 @@ import sweep
 import torch
 import translation_length
 
-from attnlib import metrics, pretrained
+from attnlib import evaluation, metrics, pretrained, storage
 from attnlib.data import hansards
 from attnlib.data.corpora import Corpus, multi30k
 from attnlib.training import hardware
@@ -114,7 +114,7 @@ def alignment(model: pretrained.Pretrained, links: dict[str, hansards.Gold]) -> 
     gold = {TEST: links[TEST], "hansards": hansards.gold("test")}
     if model.card.get("architecture") != "transformer":
         return {
-            what: _rounded(pretrained.alignment_error(model, each, RESAMPLES))
+            what: _rounded(evaluation.alignment_error(model, each, RESAMPLES))
             for what, each in gold.items()
         }
     on_val = errors(model, links["val"])
@@ -135,7 +135,7 @@ def errors(
     """A transformer's alignment errors: of the mean of each layer's heads, and of each head."""
     sides = ([" ".join(words) for words in side] for side in (gold.source, gold.target))
     drawn: dict[str, list] = {}
-    for looks in model.looks(*sides):
+    for looks in model.attention_maps(*sides):
         words = metrics.word_indices(looks.source_tokens), metrics.word_indices(looks.target_tokens)
         for where, weights in _places(looks.cross):
             links = metrics.alignment_from_weights(weights, *words)
@@ -247,7 +247,7 @@ def _write(results: dict) -> None:
 
 
 def _checksum(card: dict) -> str:
-    return card["sha256"][pretrained.MODEL]
+    return card["sha256"][storage.MODEL]
 
 
 def _words(part: Corpus) -> tuple[tuple, tuple]:

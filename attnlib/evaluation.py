@@ -1,0 +1,255 @@
+"""How good is a shipped model? Its test set, translated or captioned, and scored.
+
+What a card claims was measured here, and can be measured again (``attnlib evaluate NAME``).
+"""
+
+import warnings
+from dataclasses import dataclass, replace
+
+import torch
+
+from attnlib import metrics
+from attnlib.data import corpora, hansards, images
+from attnlib.data.grammar import Verdict
+from attnlib.data.tokenizer import word_indices
+from attnlib.metrics import captions, pointing
+from attnlib.pretrained import Pretrained, build
+
+TESTED = 2000  # pictures that `evaluate` captions
+REFERENCES = 5  # true captions of each, at most, that BLEU compares with
+HELD_OUT = ("scenes", "digits")  # collections with pictures of what training never had
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model wrote for a test set, and how good that is."""
+
+    test_set: str
+    source: list[str]  # for pictures their numbers
+    hypotheses: list[str]
+    references: list[str] | list[list[str]]  # of a picture several
+    scores: dict[str, metrics.Estimate]  # as in a card: "test_2016_flickr.bleu" and so on
+
+
+def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) -> Evaluation:
+    """Translate or caption the model's test set, and score it.
+
+    Multi30k's test_2016_flickr for English, German and French: ``bleu`` (cased sacreBLEU),
+    ``bleu_lc_tok`` (the papers' metric; left out with a warning where sacremoses is not installed),
+    ``bleu_lc`` (lower-cased) and ``chrf``. Tatoeba's test split for Marathi, and the Hansards'
+    ``val`` for a model trained on them, without the papers'. For a captioner see `caption_scores`.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+    limit : int, optional
+        Only the first so many sentences, or pictures; of pictures there are 2,000 unless given.
+    beam : int
+
+    Raises
+    ------
+    ValueError
+        If there is no test set for the model's languages, or `limit` is not positive.
+    attnlib.data.files.DataError
+        If the test set is not at hand and cannot be had.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
+    if "pictures" in pretrained.card:
+        return caption_scores(pretrained, limit or TESTED, beam)
+    source, target = pretrained.card["languages"]
+    if any(file.startswith("hansards/") for file in pretrained.card.get("data", ())):
+        name, test, tokenised = "hansards_val", hansards.corpus("val"), None
+    elif {source, target} <= set(corpora.MULTI30K_LANGUAGES):
+        name = "test_2016_flickr"
+        test = corpora.multi30k(name, source, target)
+        tokenised = corpora.multi30k_tokenised(target)[:limit]
+    elif (source, target) == ("en", "mr"):
+        name, test, tokenised = "tatoeba_test", corpora.tatoeba("test"), None
+    else:
+        raise ValueError(f"there is no test set for {source}-{target}")
+    test = test[:limit]
+    hypotheses = [found.text for found in pretrained.translate(test.source, beam)]
+    scores = {f"{name}.bleu": metrics.bleu(hypotheses, test.target)}
+    if tokenised is not None:
+        try:
+            papers = metrics.bleu_papers(hypotheses, tokenised, target)
+            scores[f"{name}.bleu_lc_tok"] = papers
+        except ImportError as error:
+            warnings.warn(f"bleu_lc_tok is left out: {error}", stacklevel=2)
+    scores[f"{name}.bleu_lc"] = metrics.bleu_lowercase(hypotheses, test.target)
+    scores[f"{name}.chrf"] = metrics.chrf(hypotheses, test.target)
+    if name == "hansards_val":
+        scores["hansards_test.aer"] = alignment_error(pretrained, hansards.gold("test"))
+    return Evaluation(name, test.source, hypotheses, test.target, scores)
+
+
+def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) -> Evaluation:
+    """Caption test pictures, and hold each caption against the truth about its picture.
+
+    ``parses`` and ``true_captions`` are the shares of captions that are of the grammar, and that
+    are true; ``true_captions_held_out`` is that of pictures with a combination which training never
+    had, where the collection has such; ``bleu`` is against five true captions, ``exact_match`` the
+    share of captions that are one of them. ``recognition`` is the share of nouns, in captions true
+    or false, that fit what the model was looking at (`captions.recognized`).
+
+    Attention is marked where the caption is true, for only then do its words name things:
+    ``pointing_game`` and ``attention_inside`` of nouns and adjectives, as `pointing` says; the
+    first also of each class of words, numbers among them; and both of attention that knows nothing
+    (``_uniform``, ``_centre``, ``_untrained``: of the same model with random weights, made to write
+    the same) or everything (``_best``, as much as cells allow). ``_given`` is of captions of the
+    data, which any model can be made to write.
+
+    Of photographs nothing but ``bleu`` is known, against all of their captions.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+        A captioner whose card names its ``pictures``.
+    number : int
+        How many pictures of each split, from the first; all of them where there are fewer.
+    beam : int
+    """
+    name = pretrained.card["pictures"]
+    test = images.load(name, "test", captions=REFERENCES)
+    if name in images.PHOTOGRAPHS:
+        number = min(number, len(test))
+    samples, found = _captioned(pretrained, test, number, beam)
+    hypotheses = [caption.text for caption in found]
+    references = [[caption.text for caption in sample.captions] for sample in samples]
+    numbers = [str(i) for i in range(number)]
+    bleu = metrics.bleu(hypotheses, references)
+    if name in images.PHOTOGRAPHS:
+        scores = {"bleu": _on(bleu, f"{name} test", number)}
+        return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
+    verdicts = _judged(test.grammar, samples, found)
+    scores = {
+        "true_captions": captions.true_captions(verdicts),
+        "parses": captions.parsed_captions(verdicts),
+    }
+    one_of = [text if text in its else its[0] for text, its in zip(hypotheses, references)]
+    scores |= {"bleu": bleu, "exact_match": metrics.exact_match(hypotheses, one_of)}
+    if pretrained.model.decoder.attention is not None:
+        scores |= _pointing(pretrained, test.grammar, samples, found)
+        scores |= _recognition(pretrained, test.grammar, samples, found)
+    scores = {key: _on(score, f"{name} test", number) for key, score in scores.items()}
+    if name in HELD_OUT:
+        held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
+        true = captions.true_captions(_judged(test.grammar, *held_out))
+        scores["true_captions_held_out"] = _on(true, f"{name} held_out", number)
+    return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
+
+
+def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tuple[list, list]:
+    """The first samples of a collection, and what the model says of each."""
+    samples = [pictures.sample(i) for i in range(number)]
+    return samples, pretrained.caption([sample.image for sample in samples], beam)
+
+
+def _on(score: metrics.Estimate, pictures: str, number: int) -> metrics.Estimate:
+    """The score, its signature with what was captioned."""
+    return replace(score, signature=f"{score.signature}|on:{pictures} 0-{number - 1}")
+
+
+def _judged(grammar, samples, found) -> list[Verdict]:
+    """Whether each caption is true of its picture."""
+    return [grammar.check(c.text, s.things) for s, c in zip(samples, found, strict=True)]
+
+
+def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Estimate]:
+    """The marks of attention, as `caption_scores` lists them; none where no caption is true."""
+    records, pictures = [], []
+    for sample, caption in zip(samples, found):
+        link = grammar.link(caption.text, sample.things)
+        if link is not None:
+            looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
+            records.append(pointing.Record.of(link.words, link.things, *looked))
+            pictures.append(sample.image)
+    if not records:
+        return {}
+    by_class = pointing.by_class(pointing.pointing_game, records, grammar)
+    marked = _nouns_and_adjectives(records, grammar)
+    return {
+        "pointing_game": pointing.pointing_game(marked),
+        **{f"pointing_game_{name}": score for name, score in by_class.items()},
+        "pointing_game_uniform": pointing.pointing_game(list(map(pointing.uniform, marked))),
+        "pointing_game_centre": pointing.pointing_game(list(map(pointing.centre, marked))),
+        "pointing_game_untrained": pointing.pointing_game(_untrained(pretrained, marked, pictures)),
+        "pointing_game_given": pointing.pointing_game(_given(pretrained, grammar, samples)),
+        "attention_inside": pointing.mass_inside(marked),
+        "attention_inside_best": pointing.mass_inside(list(map(pointing.best, marked))),
+        "attention_inside_uniform": pointing.mass_inside(list(map(pointing.uniform, marked))),
+    }
+
+
+def _nouns_and_adjectives(records, grammar) -> list[pointing.Record]:
+    """The same captions, their numbers not to be marked."""
+    classes = [pointing.word_classes(grammar, record.words) for record in records]
+    return [
+        record.only([name != "number" for name in its]) for record, its in zip(records, classes)
+    ]
+
+
+def _untrained(pretrained, records, pictures) -> list[pointing.Record]:
+    """Where the same model with random weights looks when it is made to write the same captions."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build("captioner", pretrained.card["model"])
+    other = replace(pretrained, model=model.eval())
+    looked = other.force_decode(pictures, [" ".join(record.words) for record in records])
+    return [
+        pointing.with_weights(record, x.weights) for record, x in zip(records, looked, strict=True)
+    ]
+
+
+def _given(pretrained, grammar, samples) -> list[pointing.Record]:
+    """Where a model looks when it is made to write a caption of the data."""
+    given = [sample.captions[0] for sample in samples]
+    looked = pretrained.force_decode(
+        [sample.image for sample in samples], [each.text for each in given]
+    )
+    records = [
+        pointing.Record.of(c.words, c.things, x.weights, s.masks, pretrained.grid, x.tokens)
+        for s, c, x in zip(samples, given, looked, strict=True)
+    ]
+    return _nouns_and_adjectives(records, grammar)
+
+
+def _recognition(pretrained, grammar, samples, found) -> dict[str, metrics.Estimate]:
+    """Whether nouns fit what was looked at, in all captions that can be read."""
+    marks = []
+    for sample, caption in zip(samples, found):
+        if grammar.check(caption.text, sample.things).parses:
+            words = caption.text.split()
+            looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
+            record = pointing.Record.of(words, [()] * len(words), *looked)
+            marks.append(captions.recognized(record, [x.noun for x in sample.things], grammar))
+    return {"recognition": captions.recognition(marks)} if marks else {}
+
+
+def alignment_error(
+    pretrained: Pretrained, gold: hansards.Gold, resamples: int = 0
+) -> metrics.Estimate:
+    """Alignment error rate of attention against people's links, 0 (best) to 1.
+
+    Forced decoding of the gold translation; each target word is linked to the source word with most
+    of its attention (`metrics.alignment_from_weights`: summed over a source word's subwords, the
+    mean over a target word's; </s> and its weight left out).
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+    gold : hansards.Gold
+    resamples : int
+        As in `metrics.alignment_error_rate`: how often to resample sentences for an interval.
+    """
+    sides = ([" ".join(words) for words in side] for side in (gold.source, gold.target))
+    predicted = [
+        metrics.alignment_from_weights(
+            found.weights,
+            word_indices(found.source_tokens),
+            word_indices(found.target_tokens),
+        )
+        for found in pretrained.align(*sides)
+    ]
+    return metrics.alignment_error_rate(predicted, gold.sure, gold.possible, resamples=resamples)
