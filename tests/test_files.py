@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -45,6 +46,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("ATTNLIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)  # between two tries
     server = Server()
     entry = files.Entry(NAME, hashlib.sha256(GOOD).hexdigest(), server.url)
     monkeypatch.setitem(files.REGISTRY, NAME, entry)
@@ -96,10 +98,12 @@ def test_a_damaged_body_is_refetched(server, tmp_path, bad):
     assert only_file(tmp_path / "cache") == [NAME]
 
 
-@pytest.mark.parametrize("length, got", [(len(GOOD), "a body that broke off"), (3, "sha256 ")])
-def test_a_body_that_stays_damaged_is_an_error_and_leaves_nothing(server, tmp_path, length, got):
+@pytest.mark.parametrize(
+    "length, why", [(len(GOOD), "the body broke off"), (3, "SHA256 hash .* expected .* but got")]
+)
+def test_a_body_that_stays_damaged_is_an_error_and_leaves_nothing(server, tmp_path, length, why):
     server.bodies = [(200, GOOD[:3], length)]
-    with pytest.raises(files.DataError, match=rf"arrived damaged .*expected sha256 .*, got {got}"):
+    with pytest.raises(files.DataError, match=rf"arrived damaged from .* 3 times \({why}"):
         files.fetch(NAME)
     assert server.requests == files.TRIES
     assert only_file(tmp_path / "cache") == []
@@ -113,7 +117,20 @@ def test_no_network_says_which_file_its_address_and_where_to_put_it(server, tmp_
     for part in (NAME, server.url, str(tmp_path / "cache" / NAME), "ATTNLIB_DATA"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert server.requests == 0
     assert only_file(tmp_path / "cache") == []
+
+
+def test_several_may_fetch_one_file_at_the_same_time(server, tmp_path):
+    with ThreadPoolExecutor(8) as workers:
+        paths = list(workers.map(files.fetch, [NAME] * 8))
+    assert {path.read_bytes() for path in paths} == {GOOD}
+    assert only_file(tmp_path / "cache") == [NAME]
+
+
+def test_what_pooch_does_is_not_said(server, capfd):
+    files.fetch(NAME)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_missing_page_is_not_tried_again(server):

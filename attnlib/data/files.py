@@ -18,7 +18,6 @@ Two sets have other bytes at their home than in our mirror:
   Your own whole zip in the ``ATTNLIB_DATA`` folder is accepted with a warning: numbers will differ.
 """
 
-import contextlib
 import functools
 import hashlib
 import os
@@ -173,7 +172,7 @@ def fetch(name: str) -> Path:
     path = cache() / name
     if path.is_file() and _accepts(entry, path):
         return path
-    return _download(entry, path)
+    return _download(entry)
 
 
 def cache() -> Path:
@@ -240,69 +239,71 @@ def _whole_zip(path: Path) -> bool:
         return False
 
 
-def _download(entry: Entry, path: Path) -> Path:
-    """Download to a temporary file beside `path`, check it, and only then give it its name."""
-    where = f"put it at {path}, or set ATTNLIB_DATA to a folder that holds {entry.name}"
+def _download(entry: Entry) -> Path:
+    """Let pooch fetch the file into the cache; it checks the sha256 and keeps nothing broken."""
+    where = f"put it at {cache() / entry.name}, or set ATTNLIB_DATA to a folder that holds it"
     if entry.url is None:
         raise DataError(
             f"{entry.name} is not downloaded for you: get it from {entry.home}; {where}"
         )
-    downloader = _pooch().HTTPDownloader(timeout=SECONDS)
-    partial, path = _partial(entry.name, path)
-    if path.is_file() and _accepts(entry, path):  # in the temporary folder, from an earlier call
-        partial.unlink()
-        return path
-    got = ""
-    try:
-        for _ in range(TRIES):
-            try:
-                with open(partial, "wb") as file:
-                    downloader(entry.url, file, None)
-            except OSError as error:  # requests' exceptions are OSErrors
-                if not _broken_off(error):
-                    raise DataError(
-                        f"could not download {entry.name} from {entry.url} "
-                        f"({type(error).__name__}); {where}"
-                    ) from error
-                got = "a body that broke off"
-                continue
-            got = f"sha256 {sha256(partial)}"
-            if got == f"sha256 {entry.sha256}":
-                os.replace(partial, path)  # atomic: another process sees all of it or nothing
-                return path
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
-    raise DataError(
-        f"{entry.name} arrived damaged from {entry.url} {TRIES} times: "
-        f"expected sha256 {entry.sha256}, got {got}; {where}"
+    pooch = _pooch()
+    get = pooch.HTTPDownloader(timeout=SECONDS)
+
+    def download(url: str, file: str, fetcher) -> None:
+        """Only what broke off is worth another try: what this raises ends pooch's tries."""
+        try:
+            get(url, file, fetcher)
+        except OSError as error:  # requests' exceptions are OSErrors
+            if _broken_off(error):
+                raise
+            raise DataError(
+                f"could not download {entry.name} from {url} ({type(error).__name__}); {where}"
+            ) from error
+
+    fetcher = pooch.create(
+        path=_writable(cache(), entry.name),
+        base_url="",
+        registry={entry.name: entry.sha256},
+        urls={entry.name: entry.url},
+        retry_if_failed=TRIES - 1,
     )
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")  # what it does is not the reader's concern, unless it fails
+    try:
+        return Path(fetcher.fetch(entry.name, downloader=download))
+    except (ValueError, OSError) as error:
+        reason = "the body broke off" if _broken_off(error) else str(error).split(". ")[0]
+        raise DataError(
+            f"{entry.name} arrived damaged from {entry.url} {TRIES} times ({reason}); {where}"
+        ) from error
+    finally:
+        logger.setLevel(level)
 
 
-def _broken_off(error: OSError) -> bool:
-    """Whether the connection was there and ended early: worth another try."""
+def _broken_off(error: Exception) -> bool:
+    """Whether the connection was there and ended early."""
     from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
     return isinstance(error, (ChunkedEncodingError, ContentDecodingError))
 
 
-def _partial(name: str, path: Path) -> tuple[Path, Path]:
-    """An empty file to download into and its final path; in a temporary folder if need be."""
+def _writable(folder: Path, name: str) -> Path:
+    """The folder, if the file can be written to it; else a temporary one, with a warning."""
+    parent = (folder / name).parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=parent):
+            return folder
     except OSError as error:
-        folder = _temporary()
+        instead = _temporary()
         warnings.warn(
-            f"the cache {path.parent} cannot be written ({error.strerror}); {name} goes to "
-            f"{folder} for this run only; set ATTNLIB_CACHE to a folder you can write",
+            f"the cache {parent} cannot be written ({error.strerror}); {name} goes to "
+            f"{instead} for this run only; set ATTNLIB_CACHE to a folder you can write",
             stacklevel=4,
         )
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    return Path(partial), path
+        (instead / name).parent.mkdir(parents=True, exist_ok=True)
+        return instead
 
 
 @functools.cache
