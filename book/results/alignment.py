@@ -6,19 +6,18 @@ trains ten small models in about three minutes of one idle core and writes ``ali
 this file: exact match, alignment error against the grammar's own links, and where the errors are.
 """
 
-import datetime
-import json
 import random
 import tempfile
 from pathlib import Path
 
 import torch
+from _record import record
 
 from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import Run, RunConfig, TextData, hardware
+from attnlib.training import Run, RunConfig, TextData
 
 SEEDS = (1, 2, 3, 4, 5)
 SENTENCES, TESTED, DEEPEST = 3000, 500, 0
@@ -143,10 +142,7 @@ def main() -> None:
             rows.append(row)
             print(name, row)
         results[name] = rows
-    results["command"] = "python book/results/alignment.py"
-    results["hardware"], results["date"] = hardware(), datetime.date.today().isoformat()
-    path = Path(__file__).with_suffix(".json")
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    record(Path(__file__).with_suffix(".json"), "python book/results/alignment.py", results)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ alike; what is in ``attention_cost.json`` from the same hardware counts as round
 what the forward pass holds for the gradient, parameters included. A quarter of an hour.
 """
 
-import datetime
 import json
 import sys
 import time
 from pathlib import Path
 
 import torch
+from _record import record
 from torch import nn
 
 from attnlib import windows
@@ -76,9 +76,7 @@ def write(best: dict, held: dict, rounds: int) -> None:
         {"kind": kind, "T": T, "seconds": float(f"{once:.4g}"), "bytes": held[kind, T]}
         for (kind, T), once in sorted(best.items())
     ]
-    content = {"command": COMMAND, "hardware": hardware()}
-    content |= {"date": datetime.date.today().isoformat(), "config": CONFIG, "rounds": rounds}
-    RESULTS.write_text(json.dumps(content | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, {"config": CONFIG, "rounds": rounds, "rows": rows})
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ beyond 12 is longer than anything seen in training.
 
 import argparse
 import dataclasses
-import datetime
 import json
 import platform
 import random
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from _record import record
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -29,7 +29,7 @@ from attnlib.data.tokenizer import EOS
 from attnlib.decoding import greedy
 from attnlib.metrics import exact_match
 from attnlib.seq2seq import Decoder, Memory, Translator
-from attnlib.training import Objective, hardware
+from attnlib.training import Objective
 
 RESULTS = Path(__file__).with_name("bottleneck.json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/bottleneck.py"
@@ -201,9 +201,6 @@ def main() -> None:
         if results["budget"] != json.loads(json.dumps(dataclasses.asdict(budget))):
             raise SystemExit(f"{arguments.out} is of another budget: delete it to start again")
     results |= {
-        "command": COMMAND,
-        "date": datetime.date.today().isoformat(),
-        "hardware": hardware(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "seeds": arguments.seeds,
@@ -225,7 +222,7 @@ def main() -> None:
                 "exact": evaluate(task, setting, budget, seed, model),
             }
             results["runs"].append(run)
-            arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+            record(arguments.out, COMMAND, results)
             print(
                 task,
                 "/",

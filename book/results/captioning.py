@@ -13,17 +13,17 @@ stopped run goes on.
 
 import argparse
 import dataclasses
-import datetime
 import json
 import math
 import tempfile
 from pathlib import Path
 
 import torch
+from _record import record
 
 from attnlib import evaluation, pretrained
 from attnlib.metrics import pointing
-from attnlib.training import QUEUE, Run, RunConfig, hardware
+from attnlib.training import QUEUE, Run, RunConfig
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/captioning.py"
@@ -104,12 +104,7 @@ def main() -> None:
         found = measure(name, dataclasses.replace(BASE, name=name, **VARIANTS[name]))
         content["runs"].append(found)
         print(found, flush=True)
-        about = {
-            "command": COMMAND,
-            "hardware": hardware("cuda" if torch.cuda.is_available() else "cpu"),
-            "date": datetime.date.today().isoformat(),
-        }
-        RESULTS.write_text(json.dumps(about | content, indent=1) + "\n", encoding="utf-8")
+        record(RESULTS, COMMAND, content, "cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":

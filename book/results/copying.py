@@ -7,19 +7,18 @@ beside this file: the share of unseen sequences that come out right to the last 
 (chapter 09).
 """
 
-import datetime
-import json
 import random
 import tempfile
 from pathlib import Path
 
 import torch
+from _record import record
 
 from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import Run, RunConfig, TextData, hardware
+from attnlib.training import Run, RunConfig, TextData
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/copying.py"
@@ -80,14 +79,11 @@ def main() -> None:
             )
             print(rows[-1], flush=True)
     content = {
-        "command": COMMAND,
-        "hardware": hardware(),
-        "date": datetime.date.today().isoformat(),
         "updates": SHARED["updates"],
         "tested": TESTED,
         "rows": rows,
     }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, content)
 
 
 if __name__ == "__main__":

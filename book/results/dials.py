@@ -10,7 +10,6 @@ reorder and whose links are known, all with the size and the budget of ``alignme
 """
 
 import dataclasses
-import datetime
 import itertools
 import json
 import math
@@ -18,12 +17,13 @@ from pathlib import Path
 
 import alignment
 import torch
+from _record import record
 
 from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import Run, hardware, validation_loss
+from attnlib.training import Run, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/dials.py"
@@ -97,16 +97,13 @@ def main() -> None:
         runs.append(measure(setting, seed, examples))
         print(runs[-1], flush=True)
         content = {
-            "command": COMMAND,
-            "hardware": hardware(),
-            "date": datetime.date.today().isoformat(),
             "seeds": SEEDS,
             "updates": alignment.config(None, 1).updates,
             "sentences": alignment.SENTENCES,
             "tested": alignment.TESTED,
             "runs": runs,
         }
-        RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        record(RESULTS, COMMAND, content)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,11 @@ the same once more with the weights divided by their sum, as an average has them
 loss. It writes ``finger.json`` beside this file.
 """
 
-import datetime
-import json
 import math
 from pathlib import Path
 
 import torch
+from _record import record
 from torch.nn.functional import cross_entropy
 
 from attnlib import pretrained, storage
@@ -24,7 +23,6 @@ from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
 from attnlib.data.tokenizer import WORD_START
 from attnlib.selection import Soft
-from attnlib.training import hardware
 from attnlib.windows import Predictive
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -106,14 +104,11 @@ def main() -> None:
         )
         print(rows[-1])
     content = {
-        "command": COMMAND,
-        "hardware": hardware(),
-        "date": datetime.date.today().isoformat(),
         "model": MODEL,
         "sha256": model.card["sha256"][storage.MODEL],
         "rows": rows,
     }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, content)
 
 
 def _means(pairs: list[tuple[float, float]]) -> dict:

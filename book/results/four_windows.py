@@ -8,15 +8,12 @@ links a small model with a predicted window finds depends on its start, and on h
 rounds; so the chapter draws these weights and does not train the models again.
 """
 
-import datetime
-import json
 from pathlib import Path
 
 import alignment
 import dials
 import torch
-
-from attnlib.training import hardware
+from _record import record
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/four_windows.py"
@@ -40,16 +37,13 @@ def main() -> None:
         rows.append({"window": setting["window"], "reach": setting["reach"], "weights": weights})
         print(rows[-1], flush=True)
     content = {
-        "command": COMMAND,
-        "hardware": hardware(),
-        "date": datetime.date.today().isoformat(),
         "seed": SEED,
         "source": example.source,
         "target": example.target,
         "alignment": example.alignment,
         "rows": rows,
     }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, content)
 
 
 if __name__ == "__main__":

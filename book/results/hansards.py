@@ -19,18 +19,17 @@ beside this file.
 """
 
 import dataclasses
-import datetime
 import itertools
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
+from _record import record
 
 from attnlib import evaluation, ibm1, metrics, pretrained, storage
 from attnlib.data import hansards
-from attnlib.training import HANSARDS, QUEUE, Run, RunConfig, TextData, hardware, validation_loss
+from attnlib.training import HANSARDS, QUEUE, Run, RunConfig, TextData, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/hansards.py"
@@ -178,9 +177,6 @@ def main() -> None:
             row[what] = _score(predicted[what], gold, chosen)["value"]
         lengths.append(row)
     content = {
-        "command": COMMAND,
-        "hardware": hardware(),
-        "date": datetime.date.today().isoformat(),
         "model": MODEL,
         "bleu": model.card["metrics"]["hansards_val.bleu"],
         "sha256": model.card["sha256"][storage.MODEL],
@@ -194,7 +190,7 @@ def main() -> None:
         "small_updates": SMALL.updates,
         "bleu_by_length": by_length(models),
     }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, content)
     for row in rows:
         print(f"{row['what']:32} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
     for row in lengths:

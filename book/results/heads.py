@@ -19,12 +19,11 @@ It forces ``en-fr-transformer`` through the references of Multi30k's test set, a
 Intervals are 95 %, by bootstrap over sentences. It writes ``heads.json`` beside this file.
 """
 
-import datetime
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
+from _record import record
 from finger import KINDS, TEST, kind
 from sweep import silver
 from torch.nn.functional import cross_entropy
@@ -34,7 +33,6 @@ from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
 from attnlib.data.tokenizer import EOS, SPECIALS
 from attnlib.metrics import heads
-from attnlib.training import hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/heads.py"
@@ -209,9 +207,6 @@ def main() -> None:
     on_val = model.attention_maps(list(val.source), list(val.target))
     measured, alike = shares(found)
     content = {
-        "command": COMMAND,
-        "hardware": hardware(),
-        "date": datetime.date.today().isoformat(),
         "model": MODEL,
         "sha256": model.card["sha256"][storage.MODEL],
         "sentences": n,
@@ -222,7 +217,7 @@ def main() -> None:
         "silent": silent(model, pairs, found),
         "reads_from_end": reads(model.model, pairs, model.tokenizer),
     }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, content)
     for which, row in measured.items():
         for name, each in row.items():
             print(which, name, each["value"], "alike", alike[which][name])

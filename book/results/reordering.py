@@ -10,16 +10,14 @@ people's (the sure ones). Those of the captions and of the Marathi sentences are
 Models 1, one a direction, agree on them (`sweep.silver`). It writes ``reordering.json``.
 """
 
-import datetime
-import json
 from pathlib import Path
 
 import sweep
+from _record import record
 
 from attnlib import ibm1
 from attnlib.data import hansards
 from attnlib.data.corpora import multi30k, tatoeba
-from attnlib.training import hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/reordering.py"
@@ -64,9 +62,7 @@ def row(name: str, kind: str, lengths: list[int], links: list[set]) -> dict:
 def main() -> None:
     """Count, and write the file."""
     rows = [row(*each) for each in corpora()]
-    content = {"command": COMMAND, "hardware": hardware()}
-    content |= {"date": datetime.date.today().isoformat(), "rows": rows}
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, {"rows": rows})
     for each in rows:
         print(each)
 

@@ -9,15 +9,13 @@ on needles among 4, 12 and 36 keys; ten minutes of one idle core. It writes ``so
 beside this file: what `choosing.marks` says of 2,000 new questions, along the way and at the end.
 """
 
-import datetime
-import json
 from functools import partial
 from pathlib import Path
 
 import torch
+from _record import record
 
 from attnlib import choosing
-from attnlib.training import hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/soft_hard.py"
@@ -71,17 +69,12 @@ def main() -> None:
                 name, sizes, how, [run["end"]["right"] for run in runs[-len(SEEDS) :]], flush=True
             )
     content = {
-        "command": COMMAND,
-        "hardware": hardware(),
-        "date": datetime.date.today().isoformat(),
         "trained": TRAINED,
         "tested": TESTED,
         "seeds": SEEDS,
-        "runs": "RUNS",
+        "runs": runs,
     }
-    lines = ",\n".join(f"  {json.dumps(run)}" for run in runs)  # one run a line
-    text = json.dumps(content, indent=1).replace('"RUNS"', f"[\n{lines}\n ]")
-    RESULTS.write_text(text + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, content, one_a_line="runs")
 
 
 if __name__ == "__main__":

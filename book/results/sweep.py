@@ -17,7 +17,6 @@ those of either possible.
 
 import argparse
 import dataclasses
-import datetime
 import json
 import math
 import statistics
@@ -27,10 +26,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from _record import record
 
 from attnlib import ibm1, metrics, pretrained
 from attnlib.data.corpora import multi30k
-from attnlib.training import QUEUE, Run, RunConfig, TextData, hardware, prepare, validation_loss
+from attnlib.training import QUEUE, Run, RunConfig, TextData, prepare, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/sweep.py"
@@ -127,22 +127,14 @@ def main() -> None:
     data, links = prepare(chosen[0]), silver(multi30k("train"), multi30k(TEST)[:TESTED])
     done = {tuple(run[dial] for dial in DIALS) for run in content["runs"]}
     left = [c for c in chosen if tuple(getattr(c, dial) for dial in DIALS) not in done]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     for config in left[: options.limit]:
         content["runs"].append(measure(config, data, links, options.full))
         print(content["runs"][-1], flush=True)
-        _write(content)
+        record(RESULTS, COMMAND, content, device)
     if options.limit is None:
         content["speeds"] = speeds(data, [config for config in chosen if config.seed == 1])
-        _write(content)
-
-
-def _write(content: dict) -> None:
-    about = {
-        "command": COMMAND,
-        "hardware": hardware("cuda" if torch.cuda.is_available() else "cpu"),
-        "date": datetime.date.today().isoformat(),
-    }
-    RESULTS.write_text(json.dumps(about | content, indent=1) + "\n", encoding="utf-8")
+        record(RESULTS, COMMAND, content, device)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ so a stopped run goes on.
 
 import csv
 import dataclasses
-import datetime
 import json
 import statistics
 import tempfile
 from pathlib import Path
 
 import torch
+from _record import record
 
 from attnlib import metrics, pretrained
 from attnlib.data.corpora import multi30k
@@ -32,7 +32,6 @@ from attnlib.training import (
     Run,
     RunConfig,
     TextData,
-    hardware,
     prepare,
     validation_loss,
 )
@@ -110,15 +109,12 @@ def main() -> None:
             if name == BASE.name:
                 found.setdefault(NO_AVERAGE, {})[str(seed)] = measure(run.model, data)
             results = {
-                "command": COMMAND,
-                "hardware": hardware(),
-                "date": datetime.date.today().isoformat(),
                 "metric": "cased detokenised BLEU of val, greedy",
                 "parameters": sum(p.numel() for p in run.model.parameters()),
                 "config": dataclasses.asdict(BASE),
                 "runs": {name: summed_up(seeds) for name, seeds in found.items()},
             }
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            record(RESULTS, COMMAND, results)
 
 
 if __name__ == "__main__":

@@ -15,17 +15,17 @@ by Student's t over the three seeds.
 
 import argparse
 import dataclasses
-import datetime
 import json
 import math
 from functools import partial
 from pathlib import Path
 
 import torch
+from _record import record
 
 from attnlib import metrics, pretrained, storage
 from attnlib.data.corpora import multi30k
-from attnlib.training import FIRST_PART, Run, RunConfig, TextData, hardware, prepare
+from attnlib.training import FIRST_PART, Run, RunConfig, TextData, prepare
 
 RESULTS = Path(__file__).with_name("translation_length.json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/translation_length.py"
@@ -106,7 +106,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"models": {}}
-    results |= {"command": COMMAND, "metric": "cased detokenised BLEU", "hardware": hardware()}
+    results["metric"] = "cased detokenised BLEU"
     models = results["models"]
     data = prepare(SMALL)
     for name in SMALL_MODELS:
@@ -135,8 +135,7 @@ def _write(results: dict) -> None:
             for row in over_seeds(runs, key) if runs else entry[key]:
                 rows.append({"model": name, "metric": "bleu"} | row)
     results["rows"] = rows
-    results["date"] = datetime.date.today().isoformat()
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, COMMAND, results)
 
 
 if __name__ == "__main__":

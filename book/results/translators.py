@@ -27,7 +27,6 @@ Intervals: 95 % by bootstrap over sentences.
 """
 
 import argparse
-import datetime
 import importlib.metadata
 import json
 import platform
@@ -39,11 +38,11 @@ import numpy as np
 import sweep
 import torch
 import translation_length
+from _record import record
 
 from attnlib import evaluation, metrics, pretrained, storage
 from attnlib.data import hansards
 from attnlib.data.corpora import Corpus, multi30k
-from attnlib.training import hardware
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/translators.py"
@@ -234,16 +233,10 @@ def _write(results: dict) -> None:
         joined = entry.get("by_length", {}).get("joined", ())
         row["bleu_joined"] = {each["concatenated"]: each["value"] for each in joined}
         rows.append(row)
-    about = {
-        "command": COMMAND,
-        "hardware": hardware(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "date": datetime.date.today().isoformat(),
-    }
-    about["versions"]["python"] = platform.python_version()
-    content = {**results, **about, "rows": rows}
-    results.update(content)
-    RESULTS.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    results["versions"] = {name: importlib.metadata.version(name) for name in PACKAGES}
+    results["versions"]["python"] = platform.python_version()
+    results["rows"] = rows
+    record(RESULTS, COMMAND, results)
 
 
 def _checksum(card: dict) -> str:

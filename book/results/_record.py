@@ -1,0 +1,53 @@
+"""How every results file is written: the command, the machine, the day, then what was found."""
+
+import datetime
+import json
+import os
+from pathlib import Path
+
+from attnlib.training.environment import hardware
+
+
+def record(
+    path: Path, command: str, content: dict, device: str = "cpu", one_a_line: str | None = None
+) -> None:
+    """Write what was found, whole or not at all: a long sweep writes its file after each run.
+
+    Parameters
+    ----------
+    path : Path
+        The results file.
+    command : str
+        What makes the file again, typed at the root of the repository.
+    content : dict
+        What was found; what it may say of an earlier command, machine or day is replaced.
+    device : str
+        Where it was measured: "cpu", or "cuda".
+    one_a_line : str, optional
+        The name of a list in `content` whose entries are written one a line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "found.json"
+    ...     record(path, "python found.py", {"date": "long ago", "rows": [[1], [2]]})
+    ...     list(json.loads(path.read_text(encoding="utf-8")))
+    ['command', 'hardware', 'date', 'rows']
+    """
+    about = {
+        "command": command,
+        "hardware": hardware(device),
+        "date": datetime.date.today().isoformat(),
+    }
+    whole = about | content | about
+    rows = whole[one_a_line] if one_a_line else []
+    if one_a_line:
+        whole[one_a_line] = MARK = "THE ROWS"
+    text = json.dumps(whole, indent=1, ensure_ascii=False)
+    if one_a_line:
+        lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
+        text = text.replace(json.dumps(MARK), f"[\n{lines}\n ]")
+    part = path.with_name(path.name + ".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    os.replace(part, path)
