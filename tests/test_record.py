@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from _record import record
+from _record import digest, record
 
 from attnlib.training import hardware
 
@@ -17,7 +17,7 @@ def test_a_file_says_what_made_it(tmp_path):
     record(path, "python found.py", {"date": "1999-12-31", "hardware": "an abacus", "mot": "été"})
     text = path.read_text(encoding="utf-8")
     found = json.loads(text)
-    assert list(found) == ["command", "hardware", "date", "mot"]
+    assert list(found) == ["command", "hardware", "date", "digest", "mot"]
     assert found["command"] == "python found.py" and found["hardware"] == hardware()
     assert found["date"] == datetime.date.today().isoformat()
     assert "été" in text and text.endswith("}\n")
@@ -46,3 +46,20 @@ def test_every_results_file_says_what_makes_it_again(path):
     assert found["hardware"] and datetime.date.fromisoformat(found["date"])
     script = RESULTS[0].parents[2] / found["command"].rpartition(" ")[2]
     assert script.is_file() or "make" in found["command"], found["command"]
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_no_number_was_changed_after_it_was_measured(path):
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["digest"] == digest(found), f"run {found['command']} again: a number was changed"
+
+
+def test_a_changed_number_changes_the_digest(tmp_path):
+    path = tmp_path / "found.json"
+    record(path, "python found.py", {"rows": [{2: 0.25}, {3: 0.5}], "b": 1, "a": "été"})
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["digest"] == digest(found) == digest(dict(reversed(found.items())))
+    found["date"] = "1999-12-31"
+    assert found["digest"] == digest(found)
+    found["rows"][1]["3"] = 0.51
+    assert found["digest"] != digest(found)

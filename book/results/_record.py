@@ -1,6 +1,11 @@
-"""How every results file is written: the command, the machine, the day, then what was found."""
+"""How every results file is written: the command, the machine, the day, then what was found.
+
+A checksum of what was found stands beside them, so that a number that somebody changed by hand, or
+that a merge of two versions left behind, does not pass for a measured one.
+"""
 
 import datetime
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -33,14 +38,15 @@ def record(
     ...     path = Path(folder) / "found.json"
     ...     record(path, "python found.py", {"date": "long ago", "rows": [[1], [2]]})
     ...     list(json.loads(path.read_text(encoding="utf-8")))
-    ['command', 'hardware', 'date', 'rows']
+    ['command', 'hardware', 'date', 'digest', 'rows']
     """
     about = {
         "command": command,
         "hardware": hardware(device),
         "date": datetime.date.today().isoformat(),
     }
-    whole = about | content | about
+    found = {name: value for name, value in content.items() if name not in (*about, "digest")}
+    whole = about | {"digest": digest(found)} | found
     rows = whole[one_a_line] if one_a_line else []
     if one_a_line:
         whole[one_a_line] = MARK = "THE ROWS"
@@ -51,3 +57,13 @@ def record(
     part = path.with_name(path.name + ".part")
     part.write_text(text + "\n", encoding="utf-8")
     os.replace(part, path)
+
+
+def digest(found: dict) -> str:
+    """The sha256 of what was found, whatever the order of its names; the rest has no part in it."""
+    found = {k: v for k, v in found.items() if k not in ("command", "hardware", "date", "digest")}
+    text = json.dumps(found, sort_keys=True, ensure_ascii=False)
+    again = json.dumps(
+        json.loads(text), sort_keys=True, ensure_ascii=False
+    )  # keys as JSON has them
+    return hashlib.sha256(again.encode("utf-8")).hexdigest()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from _record import record
 
 from attnlib.training import hardware
 
@@ -29,5 +30,4 @@ def table():
     then = {key: before[key] for key in about if before[key] != about[key]}
     new = {row["what"]: row for row in rows}
     kept = [{**row, **then, **row} for row in before["rows"] if row["what"] not in new]
-    content = {"command": "make bench"} | about | {"rows": [*kept, *new.values()]}
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    record(RESULTS, "make bench", {"rows": [*kept, *new.values()]})
