@@ -120,7 +120,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     loaded = _load(arguments.model)
     if arguments.output and not arguments.output.resolve().parent.is_dir():
         raise ValueError(f"no folder {arguments.output.parent} to write to")
-    found = evaluation.evaluate(loaded, arguments.limit, arguments.beam)
+    found = evaluation.evaluate(loaded, limit=arguments.limit, beam=arguments.beam)
     tests = "pictures" if "pictures" in loaded.card else "sentences"
     print(f"{loaded.name} on {len(found.hypotheses)} {tests} of {found.test_set}, "
           f"beam {arguments.beam}")  # fmt: skip

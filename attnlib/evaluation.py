@@ -31,7 +31,7 @@ class Evaluation:
     scores: dict[str, metrics.Estimate]  # as in a card: "test_2016_flickr.bleu" and so on
 
 
-def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) -> Evaluation:
+def evaluate(pretrained: Pretrained, *, limit: int | None = None, beam: int = 5) -> Evaluation:
     """Translate or caption the model's test set, and score it.
 
     Multi30k's test_2016_flickr for English, German and French: ``bleu`` (cased sacreBLEU),
@@ -56,7 +56,7 @@ def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) ->
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
     if "pictures" in pretrained.card:
-        return caption_scores(pretrained, limit or TESTED, beam)
+        return caption_scores(pretrained, number=limit or TESTED, beam=beam)
     source, target = pretrained.card["languages"]
     if any(file.startswith("hansards/") for file in pretrained.card.get("data", ())):
         name, test, tokenised = "hansards_val", hansards.corpus("val"), None
@@ -84,7 +84,7 @@ def evaluate(pretrained: Pretrained, limit: int | None = None, beam: int = 5) ->
     return Evaluation(name, test.source, hypotheses, test.target, scores)
 
 
-def caption_scores(pretrained: Pretrained, number: int = TESTED, beam: int = 5) -> Evaluation:
+def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 5) -> Evaluation:
     """Caption test pictures, and hold each caption against the truth about its picture.
 
     ``parses`` and ``true_captions`` are the shares of captions that are of the grammar, and that
@@ -228,7 +228,7 @@ def _recognition(pretrained, grammar, samples, found) -> dict[str, metrics.Estim
 
 
 def alignment_error(
-    pretrained: Pretrained, gold: hansards.Gold, resamples: int = 0
+    pretrained: Pretrained, gold: hansards.Gold, *, resamples: int = 0
 ) -> metrics.Estimate:
     """Alignment error rate of attention against people's links, 0 (best) to 1.
 

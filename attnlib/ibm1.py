@@ -5,10 +5,12 @@ positions equally likely, with a probability t(f | e) that is learnt from senten
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from attnlib.data.cleaning import listed
 
 Words = Sequence[str]
 
@@ -28,6 +30,7 @@ class Model1:
             Rows sum to 1: t(f | e) over its sum. A word never met with any of these gets the even
             spread.
         """
+        source, target = listed("source", source), listed("target", target)
         found = [[self.table.get((e, f), 0.0) for e in (None, *source)] for f in target]
         scores = np.array(found, dtype=float).reshape(len(target), 1 + len(source))
         total = scores.sum(axis=1, keepdims=True)
@@ -41,6 +44,7 @@ class Model1:
         equally good wherever they stand: the first is taken or, with `nearest`, the one whose
         relative position is nearest to the target word's.
         """
+        source, target = listed("source", source), listed("target", target)
         S, T = len(source), len(target)
         found = set()
         for t, (f, row) in enumerate(zip(target, self.shares(source, target), strict=True)):
@@ -51,7 +55,7 @@ class Model1:
         return found
 
 
-def train(pairs: Sequence[tuple[Words, Words]], rounds: int = 5) -> Model1:
+def train(pairs: Iterable[tuple[Words, Words]], rounds: int = 5) -> Model1:
     r"""Fit t(f | e) to sentence pairs by expectation maximisation, from an even table.
 
     .. math::
@@ -63,12 +67,15 @@ def train(pairs: Sequence[tuple[Words, Words]], rounds: int = 5) -> Model1:
 
     Parameters
     ----------
-    pairs : sequence of (source words, target words)
+    pairs : iterable of (source words, target words)
+        Lists of words; `words` splits a sentence.
     rounds : int
         Steps of E and M.
 
     Raises
     ------
+    TypeError
+        If a side is one string, whose letters would pass for words.
     ValueError
         If no pair has a target word, or `rounds` is not positive.
 
@@ -83,6 +90,7 @@ def train(pairs: Sequence[tuple[Words, Words]], rounds: int = 5) -> Model1:
     """
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds}")
+    pairs = [(listed("source words", e), listed("target words", f)) for e, f in pairs]
     if not any(target for _, target in pairs):
         raise ValueError("there is no target word to learn from")
     e_ids: dict[str | None, int] = {None: 0}

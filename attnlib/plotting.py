@@ -19,6 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.text import Text
 
+from attnlib.data.cleaning import listed
+
 COLOURS = {"query": "#0072B2", "key": "#E69F00", "value": "#009E73", "context": "#CC79A7"}
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 WEIGHTS = "viridis"
@@ -27,14 +29,14 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 ACROSS = 7  # pictures in a row of `word_maps`
 
 
-def alignment(weights, source, target, ax: Axes | None = None, links=()) -> Axes:
+def alignment(weights, source, target, *, ax: Axes | None = None, links=()) -> Axes:
     """Heat map of one alignment.
 
     Parameters
     ----------
     weights : array of shape (T, S)
         Attention weights, each between 0 and 1.
-    source, target : sequence of str
+    source, target : lists of str
         The S source tokens, along the horizontal axis; the T target tokens, down the vertical one.
     ax : Axes, optional
         Where to draw; a new figure unless given.
@@ -43,9 +45,12 @@ def alignment(weights, source, target, ax: Axes | None = None, links=()) -> Axes
 
     Raises
     ------
+    TypeError
+        If either side is one string, or holds something else than strings.
     ValueError
         If the weights do not fit the tokens, or lie outside [0, 1].
     """
+    source, target = listed("source", source), listed("target", target)
     weights = np.asarray(weights, dtype=float)
     if weights.shape != (len(target), len(source)):
         raise ValueError(f"weights {weights.shape} for {len(target)} x {len(source)} tokens")
@@ -69,6 +74,7 @@ def word_map(
     weights,
     grid: tuple[int, int],
     word: str = "",
+    *,
     ax: Axes | None = None,
     outline=None,
     scale: bool = True,
@@ -109,7 +115,7 @@ def word_map(
     return ax
 
 
-def word_maps(image, weights, words, grid: tuple[int, int], outlines=None) -> list[Axes]:
+def word_maps(image, weights, words, grid: tuple[int, int], *, outlines=None) -> list[Axes]:
     """An image, and once more for each word of its caption, with where that word looked.
 
     Parameters
@@ -118,7 +124,7 @@ def word_maps(image, weights, words, grid: tuple[int, int], outlines=None) -> li
         As in `word_map`.
     weights : array of shape (T, S)
         Attention of the T words.
-    words : sequence of str
+    words : list of str
     outlines : sequence of T bool arrays of shape (H, W), optional
         None in place of an array draws no line.
 
@@ -129,9 +135,12 @@ def word_maps(image, weights, words, grid: tuple[int, int], outlines=None) -> li
 
     Raises
     ------
+    TypeError
+        If `words` is one string, or holds something else than strings.
     ValueError
         If shapes do not fit, or the weights lie outside [0, 1].
     """
+    words = listed("words", words)
     weights = np.asarray(weights, dtype=float)
     if weights.ndim != 2 or len(weights) != len(words):
         raise ValueError(f"weights {weights.shape} for {len(words)} words")

@@ -259,7 +259,7 @@ def test_evaluate_counts_true_captions(capsys, tmp_path):
     assert cli.main(argv) == 0
     out = capsys.readouterr().out
     assert out.startswith("scenes-soft on 2 pictures of scenes test, beam 1\n")
-    scores = evaluation.evaluate(pretrained.load("scenes-soft"), 2, 1).scores
+    scores = evaluation.evaluate(pretrained.load("scenes-soft"), limit=2, beam=1).scores
     assert f"  {'true_captions':32} {scores['true_captions']:.4f}  " in out
     assert f" {scores['bleu'].value:.2f}  {scores['bleu'].signature}\n" in out
     assert path.read_text() == "".join(found(i, beam=1).text + "\n" for i in range(2))

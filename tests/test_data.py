@@ -49,6 +49,15 @@ def test_what_was_never_seen_is_unknown_and_spaces_are_spaces(tokenizer):
     assert tokenizer.encode("ve\N{COMBINING ACUTE ACCENT}lo") == tokenizer.encode("vélo")
 
 
+def test_one_text_is_no_list_of_texts_and_a_list_no_text(tokenizer):
+    with pytest.raises(TypeError, match="texts must be a list of str, got one str"):
+        Tokenizer.train("a red bike")
+    with pytest.raises(TypeError, match="texts must be a list of str, got one str"):
+        tokenizer.trimmed("a red bike")
+    with pytest.raises(TypeError, match="text must be one str, got list"):
+        tokenizer.encode(["a red bike"])
+
+
 def test_a_saved_tokenizer_reads_the_same(tokenizer, tmp_path):
     tokenizer.save(tmp_path / "tokenizer.json")
     again = Tokenizer.load(tmp_path / "tokenizer.json")

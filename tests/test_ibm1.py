@@ -71,3 +71,17 @@ def test_the_hansards_come_out_as_measured():
     found = [model.links(x, y) for x, y in zip(gold.source, gold.target)]
     rate = metrics.alignment_error_rate(found, gold.sure, gold.possible).value
     assert rate == pytest.approx(0.289, abs=0.0005)
+
+
+def test_a_sentence_that_was_not_split_is_refused():
+    model = ibm1.train([(["a"], ["b"])])
+    for call in (
+        lambda: ibm1.train([("the house", "das Haus")]),
+        lambda: ibm1.train([(["the", "house"], "das Haus")]),
+        lambda: model.links("the house", ["das"]),
+        lambda: model.shares(["the"], "das Haus"),
+    ):
+        with pytest.raises(TypeError, match="must be a list of str, got one str: put it in a list"):
+            call()
+    pairs = [(["the", "house"], ["das", "Haus"])]
+    assert ibm1.train(iter(pairs)).table == ibm1.train(pairs).table

@@ -35,7 +35,7 @@ def test_alignment_shows_target_down_source_across_on_a_fixed_scale():
 
 def test_alignment_draws_where_it_is_told():
     _, axes = plt.subplots(1, 2)
-    assert plotting.alignment(WEIGHTS, "abc", "xy", ax=axes[1]) is axes[1]
+    assert plotting.alignment(WEIGHTS, list("abc"), list("xy"), ax=axes[1]) is axes[1]
     assert not axes[0].images
 
 
@@ -43,7 +43,7 @@ def test_alignment_refuses_what_is_not_weights():
     with pytest.raises(ValueError, match=r"weights \(2, 3\) for 3 x 2 tokens"):
         plotting.alignment(WEIGHTS, ["a", "b"], ["x", "y", "z"])
     with pytest.raises(ValueError, match=r"not in \[0, 1\]"):
-        plotting.alignment(2 * WEIGHTS, "abc", "xy")
+        plotting.alignment(2 * WEIGHTS, list("abc"), list("xy"))
 
 
 IMAGE = np.zeros((4, 6, 3), dtype=np.uint8)
@@ -98,7 +98,7 @@ def test_a_word_map_draws_a_line_around_the_thing():
 def test_word_maps_shows_the_image_then_each_word_with_one_scale():
     weights, words = np.eye(6)[[4, 0, 5]], ["a", "red", "ring"]
     mask = IMAGE[..., 0] > 0
-    axes = plotting.word_maps(IMAGE, weights, words, (2, 3), [None, mask, None])
+    axes = plotting.word_maps(IMAGE, weights, words, (2, 3), outlines=[None, mask, None])
     assert [ax.get_title() for ax in axes] == ["", *words]
     np.testing.assert_array_equal(axes[0].images[0].get_array(), IMAGE / 255)
     assert [frame(ax)[:2] for ax in axes[1:]] == [(2, 2), (0, 0), (4, 2)]
@@ -108,7 +108,7 @@ def test_word_maps_shows_the_image_then_each_word_with_one_scale():
 
 
 def test_word_maps_begins_a_new_row_and_leaves_no_empty_frame():
-    axes = plotting.word_maps(IMAGE, np.eye(6)[[0] * 9], "abcdefghi", (2, 3))
+    axes = plotting.word_maps(IMAGE, np.eye(6)[[0] * 9], list("abcdefghi"), (2, 3))
     assert len(axes) == 10 and len(axes[0].figure.axes) == 11  # and the scale
     assert len({round(ax.get_subplotspec().rowspan.start) for ax in axes}) == 2
     assert len(plotting.word_maps(IMAGE, np.zeros((0, 6)), [], (2, 3))) == 1
@@ -137,7 +137,7 @@ def test_word_maps_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"weights \(1, 6\) for 2 words"):
         plotting.word_maps(IMAGE, [CELLS], ["a", "b"], (2, 3))
     with pytest.raises(ValueError, match="2 outlines for 1 words"):
-        plotting.word_maps(IMAGE, [CELLS], ["a"], (2, 3), [None, None])
+        plotting.word_maps(IMAGE, [CELLS], ["a"], (2, 3), outlines=[None, None])
 
 
 def test_curves_show_their_bands():
@@ -149,6 +149,17 @@ def test_curves_show_their_bands():
     assert band[:, 1].min() == 1 and band[:, 1].max() == 4
     with pytest.raises(ValueError, match="'bad': shapes"):
         plotting.curves([1, 2], {"bad": ([1], [1], [1])}, "x", "y")
+
+
+def test_one_string_is_no_list_of_words():
+    for draw in (
+        lambda: plotting.alignment(WEIGHTS, "abc", ["x", "y"]),
+        lambda: plotting.alignment(WEIGHTS, ["a", "b", "c"], "xy"),
+        lambda: plotting.word_maps(IMAGE, [CELLS] * 3, "cat", (2, 3)),
+    ):
+        with pytest.raises(TypeError, match="must be a list of str, got one str"):
+            draw()
+    plotting.alignment(WEIGHTS, iter("abc"), iter("xy"))
 
 
 # Words as they are ----------------------------------------------------------------------------

@@ -41,7 +41,15 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 8000) -> "Tokenizer":
-        """Learn `vocab_size` subwords, the four specials among them, from the training split."""
+        """Learn `vocab_size` subwords, the four specials among them, from the training split.
+
+        Raises
+        ------
+        TypeError
+            If `texts` is one string, whose letters would pass for texts.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts must be a list of str, got one str: put it in a list")
         backend = tokenizers.Tokenizer(models.BPE(unk_token=SPECIALS[UNK], fuse_unk=True))
         backend.normalizer = normalizers.Sequence(
             [normalizers.NFC(), normalizers.Replace(_SPACES, " "), normalizers.Strip()]
@@ -60,6 +68,8 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Subword ids of a text, without specials; what was never seen becomes ``<unk>``."""
+        if not isinstance(text, str):
+            raise TypeError(f"text must be one str, got {type(text).__name__}")
         ids = self._backend.encode(text, add_special_tokens=False).ids
         return [i if i < self._size else UNK for i in ids]
 
@@ -138,6 +148,8 @@ class Tokenizer:
         ``<unk>``. Returns the new tokenizer, and the old ids in their new order: the rows of an
         embedding to keep.
         """
+        if isinstance(texts, str):
+            raise TypeError("texts must be a list of str, got one str: put it in a list")
         seen = set(range(len(SPECIALS))).union(*(self.encode(text) for text in texts))
         kept = sorted(seen)
         order = [*kept, *(i for i in range(self._backend.get_vocab_size()) if i not in seen)]

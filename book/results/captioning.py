@@ -59,7 +59,7 @@ def measure(name: str, config: RunConfig) -> dict:
     arguments = config.model(len(run.data.tokenizer))
     card = {"architecture": "captioner", "pictures": config.data, "model": arguments}
     model = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, card)
-    scores = evaluation.caption_scores(model, TESTED).scores
+    scores = evaluation.caption_scores(model, number=TESTED).scores
     found = {
         key: [round(score.value, 4), *(round(float(x), 4) for x in score.interval or ())]
         for key, score in scores.items()

@@ -155,7 +155,7 @@ def main() -> None:
             "perplexity": _perplexity(models[name], data),
         }
         if SMALL_MODELS[name].score:
-            row |= _rounded(evaluation.alignment_error(models[name], gold, RESAMPLES))
+            row |= _rounded(evaluation.alignment_error(models[name], gold, resamples=RESAMPLES))
         print(row, flush=True)
         smalls.append(row)
     for name, config in LARGE.items():

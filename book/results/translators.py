@@ -113,7 +113,7 @@ def alignment(model: pretrained.Pretrained, links: dict[str, hansards.Gold]) -> 
     gold = {TEST: links[TEST], "hansards": hansards.gold("test")}
     if model.card.get("architecture") != "transformer":
         return {
-            what: _rounded(evaluation.alignment_error(model, each, RESAMPLES))
+            what: _rounded(evaluation.alignment_error(model, each, resamples=RESAMPLES))
             for what, each in gold.items()
         }
     on_val = errors(model, links["val"])
