@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+NO_FLOAT64 = ("mps",)  # devices on which log-probabilities are summed in float32
 ALPHA = 0.6  # of the length penalty; Wu et al. found 0.6 to 0.7 best
 
 
@@ -120,7 +121,7 @@ def greedy(
         return []
     memory = model.encode(source, lengths)
     state = model.start(memory)
-    logprob = torch.zeros(len(source), dtype=torch.float64, device=source.device)
+    logprob = torch.zeros(len(source), dtype=_widest(source.device), device=source.device)
     token = torch.full_like(limit, bos)
     active = torch.arange(len(source), device=source.device)  # sentences still being written
     tokens, rows = [], []
@@ -214,7 +215,7 @@ def beam_search(
     memory = model.encode(source, lengths)
     state, memory = select(model.start(memory), rows), select(memory, rows)
     token = torch.full_like(rows, bos)
-    total = torch.full((B, beam), -torch.inf, dtype=torch.float64, device=device)
+    total = torch.full((B, beam), -torch.inf, dtype=_widest(device), device=device)
     total[:, 0] = 0  # all rows are the same now: let one speak
     finished = torch.zeros(B, dtype=torch.long, device=device)  # hypotheses a sentence
     steps, ends = [], []
@@ -230,7 +231,7 @@ def beam_search(
         word, order = torch.cat([word, torch.full_like(token, eos).unsqueeze(1)], 1).sort(1)
         step = torch.cat([best, end.unsqueeze(1)], 1).gather(1, order)  # (b * beam, k + 1)
 
-        sums = (total.view(-1, 1) + step).view(len(active), -1)  # (b, beam * (k + 1)), float64
+        sums = (total.view(-1, 1) + step).view(len(active), -1)  # (b, beam * (k + 1))
         sums, place = sums.sort(dim=1, descending=True, stable=True)
         row = place // step.shape[1] + beam * torch.arange(len(active), device=device).unsqueeze(1)
         word = word.view(len(active), -1).gather(1, place)
@@ -292,6 +293,11 @@ def _limits(source: Tensor, lengths: Tensor, max_length) -> Tensor:
     if limit.numel() and int(limit.min()) < 0:
         raise ValueError(f"max_length must not be negative, got {int(limit.min())}")
     return limit.expand(len(source)).contiguous()
+
+
+def _widest(device: torch.device) -> torch.dtype:
+    """In what the log-probabilities of a sentence are summed."""
+    return torch.float32 if device.type in NO_FLOAT64 else torch.float64
 
 
 def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:

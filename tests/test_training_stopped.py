@@ -61,7 +61,7 @@ def whole(tmp_path_factory):
 
 
 def scenarios(kind, folder):
-    script = Path(__file__).with_name("stopped_runs.py")
+    script = Path(__file__).parent / "helpers" / "stopped_runs.py"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     subprocess.run(
         [sys.executable, str(script), str(folder), kind], check=True, timeout=600, env=environment
