@@ -137,6 +137,15 @@ def test_few_cells_are_skipped_each_with_a_reason(path):
 
 
 @chapter
+def test_few_cells_are_compared_by_their_numbers_and_all_have_some(path):
+    cells = [c for c in code_cells(path) if compare.TAG in c.metadata.get("tags", [])]
+    assert len(cells) <= 3
+    for cell in cells:
+        shown = [o.get("text", "") + str(o.get("data", "")) for o in cell.outputs]
+        assert any(compare.NUMBER.search(text) for text in shown), cell.source
+
+
+@chapter
 def test_every_picture_has_a_name_a_caption_and_words_for_who_cannot_see_it(path):
     for cell in code_cells(path):
         if any("image/" in kind for o in cell.outputs for kind in o.get("data", {})):
