@@ -1,10 +1,9 @@
 """Runs that are stopped, killed and shared, each in processes of its own; writes what came of them.
 
-``python tests/helpers/stopped_runs.py FOLDER alone`` (or ``together``) writes FOLDER/found.json: for
-each
-scenario the exit codes of its processes, the digest of the last checkpoint and the log. It is run
-by test_training_stopped.py. torch is imported once, and each process is a fork of this one, which
-therefore starts no thread: it never trains itself.
+``python tests/helpers/stopped_runs.py FOLDER alone`` (or ``together``) writes FOLDER/found.json:
+for each scenario the exit codes of its processes, the digest of the last checkpoint and the log. It
+is run by test_training_stopped.py. torch is imported once, and each process is a fork of this one,
+which therefore starts no thread: it never trains itself.
 """
 
 import contextlib
