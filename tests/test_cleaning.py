@@ -15,6 +15,7 @@ from attnlib import pretrained, storage
 from attnlib.data import corpora, files, hansards
 from attnlib.data.cleaning import JOINERS, clean, listed, signs_of
 from attnlib.data.tokenizer import Tokenizer
+from attnlib.training import RunConfig, shipping
 
 TRANSLATORS = [name for name in pretrained.names() if "signs" in pretrained.card(name)]
 SENTENCES = (
@@ -126,6 +127,7 @@ def test_every_translator_says_what_its_training_text_is_punctuated_with(typed):
     assert card["signs"] == {
         language: signs_of(side) for language, side in training_text(card).items()
     }
+    assert shipping.signs(RunConfig(**card["config"])) == card["signs"]  # what a new card gets
 
 
 def test_cleaning_leaves_the_text_of_the_corpora_alone(typed):

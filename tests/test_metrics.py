@@ -168,7 +168,7 @@ def test_summed_statistics_give_the_score_of_every_set_of_sentences():
             assert ours == pytest.approx(score(*text).value, rel=1e-9, abs=1e-9), rows
 
 
-@quick
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_every_metric_of_text_takes_several_references_from_any_iterable(data):
     """As good as the best of them: one that equals the hypothesis gives 100 and its interval."""

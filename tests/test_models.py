@@ -48,6 +48,7 @@ def test_a_card_says_where_the_model_comes_from(name):
     assert re.fullmatch("[0-9a-f]{40}", card["commit"])
     assert card["data"] == training.provenance(config)
     assert ("generated" in card) == ("pictures" in card)
+    assert ("signs" in card) == ("pictures" not in card)
     assert card["metrics"].keys() == card["signatures"].keys()
     model = pretrained.build(card.get("architecture", "translator"), card["model"])
     assert sum(p.numel() for p in model.parameters()) == card["parameters"] <= 4_500_000

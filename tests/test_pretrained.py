@@ -367,7 +367,9 @@ def test_evaluate_scores_the_translations_of_the_test_set(shipped, monkeypatch):
     assert values["test_2016_flickr.bleu_lc"] == values["test_2016_flickr.bleu_lc_tok"] == 100
     assert values["test_2016_flickr.bleu"] < 50
     assert values["test_2016_flickr.chrf"] < 50
-    assert all(score.signature for score in found.scores.values())
+    said = {key.split(".")[1]: score.signature for key, score in found.scores.items()}
+    marks = {"bleu": "case:mixed", "bleu_lc_tok": "tok:none", "bleu_lc": "case:lc", "chrf": "nc:6"}
+    assert said.keys() == marks.keys() and all(marks[key] in said[key] for key in said)
     found = evaluation.evaluate(loaded, limit=2)
     assert (len(found.source), len(found.hypotheses), len(found.references)) == (2, 2, 2)
     with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
