@@ -9,6 +9,7 @@
 ``checkpoint``   what a run leaves in its folder as it goes: a checkpoint and a log
 ``recipes``      the runs of the book by name
 ``shipping``     a finished run as a model folder, with a card
+``queue``        several runs on one machine, side by side
 ``environment``  processes, signals, random numbers, the machine
 ``command``      ``python -m attnlib.training``
 ===============  ==============================================================================

@@ -1,6 +1,7 @@
 """``attnlib train``, and ``python -m attnlib.training``: train runs by their names."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -15,10 +16,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from attnlib import storage
 from attnlib.data import files
-from attnlib.training import recipes, shipping
-from attnlib.training.environment import Processes, Stopped
+from attnlib.training import queue, recipes, shipping
+from attnlib.training.environment import Processes, Stopped, only_one
 from attnlib.training.loop import Run
 
 
@@ -40,7 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     threads, precise = torch.get_num_threads(), torch.get_float32_matmul_precision()
     try:
-        _train(options)
+        if options.measure:
+            for name in options.measure:
+                _print(shipping.measure(options.folder / name / "model"))
+        elif options.queue in recipes.QUEUES:
+            return _train_side_by_side(options)
+        else:
+            _train(options)
         if dist.is_initialized():
             dist.destroy_process_group()
     except Stopped as stopped:
@@ -76,9 +82,27 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--run", metavar="NAME", help="train one run")
-    which.add_argument("--queue", choices=["all"], help="train all that is left, in order")
+    which.add_argument(
+        "--queue",
+        choices=["all", *recipes.QUEUES],
+        help="train what is left: all runs, one by one in this process; gpu: the models of the "
+        "book, side by side on one card; cpu: the same on one thread of low priority",
+    )
+    which.add_argument(
+        "--measure",
+        nargs="+",
+        metavar="NAME",
+        help="measure finished runs, whose cards say what is unmeasured for want of a package",
+    )
     which.add_argument("--list", action="store_true", help="print the names of all runs")
     parser.add_argument("--budget", type=_minutes, metavar="MINUTES", help="stop after this time")
+    parser.add_argument(
+        "--jobs",
+        type=_whole,
+        metavar="N",
+        help="runs at a time, for --queue gpu and cpu (default: what a GPU's memory and the cores "
+        "bear; on the CPU 1)",
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="default: runs")
     parser.add_argument(
         "--updates", type=_whole, metavar="N", help="train for fewer or more updates"
@@ -133,10 +157,10 @@ def _train(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     until = math.inf if options.budget is None else time.monotonic() + 60 * options.budget
     processes = Processes.join()
+    first = processes.rank == 0
     for config in configs:
         folder = options.folder / config.name
-        shipped = (folder / "model" / storage.CARD).exists()
-        first = processes.rank == 0
+        shipped = queue.shipped(folder)
         late = time.monotonic() >= until
         late, shipped = processes.largest(int(first and late), int(first and shipped))
         if shipped:
@@ -146,8 +170,31 @@ def _train(options: argparse.Namespace) -> None:
         # bf16 products where the CPU has them; its fused attention is 15 times slower with them
         exact = config.architecture == "transformer"
         torch.set_float32_matmul_precision("highest" if exact else "medium")
-        run = Run(config, folder, device=options.device, workers=options.workers)
-        left = (until - time.monotonic()) / 60
-        if run.run(None if left == math.inf else left) and first:
-            card = shipping.ship(run, folder / "model")
-            print(json.dumps(card["metrics"], indent=1))
+        with only_one(folder) if first else contextlib.nullcontext():
+            run = Run(config, folder, device=options.device, workers=options.workers)
+            left = (until - time.monotonic()) / 60
+            if run.run(None if left == math.inf else left) and first:
+                _print(shipping.ship(run, folder / "model"))
+
+
+def _train_side_by_side(options: argparse.Namespace) -> int:
+    """A queue of processes of their own; 1 if a run failed."""
+    device = "cpu" if options.queue == "cpu" else options.device
+    more = ["--threads", str(options.threads), "--workers", str(options.workers)]
+    for name, value in (("--device", device), ("--updates", options.updates)):
+        more += [name, str(value)] if value else []
+    failed = queue.train(
+        recipes.QUEUES[options.queue],
+        options.folder,
+        options.jobs or queue.side_by_side(device),
+        options.budget,
+        more,
+        niceness=19 if options.queue == "cpu" else 0,
+    )
+    for name, why in failed.items():
+        print(f"attnlib train: {name} failed, {why}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _print(card: dict) -> None:
+    print(json.dumps({name: card[name] for name in ("metrics", "unmeasured")}, indent=1))

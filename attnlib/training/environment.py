@@ -8,12 +8,18 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 PROCESSES_WAIT = datetime.timedelta(hours=2)  # the first one may be measuring what it ships
 
@@ -111,6 +117,25 @@ class Processes:
         found = [None] * self.world
         dist.all_gather_object(found, value)
         return found
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Let one process at a time train in a folder (Unix); it may end in any way.
+
+    Raises
+    ------
+    ValueError
+        If another process does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ValueError(f"another process trains in {folder}: wait for it") from error
+        yield
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -107,6 +107,7 @@ SCENES = RunConfig(
     validate_every=500,
 )
 
+SCENES_LONG = dataclasses.replace(SCENES, name="scenes-soft-long", updates=100_000)
 # A choice learns slowly from nothing, so it begins where the average has ended.
 SCENES_HARD = dataclasses.replace(
     SCENES,
@@ -118,6 +119,9 @@ SCENES_HARD = dataclasses.replace(
     warmup=200,
 )
 
+SCENES_HARD_LONG = dataclasses.replace(
+    SCENES_HARD, name="scenes-hard-long", start_from=SCENES_LONG.name, updates=100_000
+)
 # 735 photographs are soon known by heart, and the language takes longer to learn. So first an eye,
 # with much dropout, then the decoder on what that eye sees. In tries before they were normalised
 # its annotations were some 17 long and its positions some 2, and no relation was learned in 3,000
@@ -253,5 +257,29 @@ QUEUE = {
         HANSARDS_FIXED,
         *map(_hansards_luong, ("everywhere", "monotonic", "predictive")),
         HANSARDS_TRANSFORMER,
+        SCENES_LONG,
+        SCENES_HARD_LONG,
     )
 }
+
+# What the book wants most, first; on a GPU and on a processor in the same order.
+_MODELS = (
+    *TRANSFORMER_SEEDS,
+    FIRST_PART,
+    ATTENTIVE,
+    FIXED_CONTEXT_FIRST,
+    FIXED_CONTEXT,
+    LUONG,
+    *_seeds(ATTENTIVE),
+    *_seeds(FIXED_CONTEXT),
+    *_seeds(LUONG),
+    SCENES_LONG,
+    SCENES_HARD_LONG,
+    *_seeds(MARATHI, updates=5200, dropout=0.3, output_dropout=0.4),
+    HANSARDS_TRANSFORMER,
+    *_seeds(_between("de", "en")),
+    *_seeds(_between("en", "de")),
+    *_seeds(EN_DE_TRANSFORMER, **TRANSFORMER_FULL),
+    *_sweep(),
+)
+QUEUES = {name: tuple(config.name for config in _MODELS) for name in ("gpu", "cpu")}

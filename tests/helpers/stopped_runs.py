@@ -1,8 +1,8 @@
 """Runs that are stopped, killed and shared, each in processes of its own; writes what came of them.
 
-``python tests/helpers/stopped_runs.py FOLDER alone`` (or ``together``) writes FOLDER/found.json:
-for each scenario the exit codes of its processes, the digest of the last checkpoint and the log. It
-is run by test_training_stopped.py. torch is imported once, and each process is a fork of this one,
+``python tests/helpers/stopped_runs.py FOLDER alone`` (or ``together``) writes FOLDER/found.json: of
+each scenario the exit codes of its processes, the digest of the last checkpoint and the log. It is
+run by test_training_stopped.py. torch is imported once, and each process is a fork of this one,
 which therefore starts no thread: it never trains itself.
 """
 
@@ -323,8 +323,8 @@ def whole_queue(rank, folder) -> int:
     def ship(run, to):
         time.sleep(1)
         to.mkdir()
-        (to / storage.CARD).write_text("{}")
-        return {"metrics": {}}
+        (to / storage.CARD).write_text('{"metrics": {"loss": 1.0}}')
+        return {"metrics": {}, "unmeasured": []}
 
     shipping.ship = ship
     loop.prepare = lambda config: PICTURES
