@@ -6,13 +6,15 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``reference``           every equation as NumPy loops: the oracle
 ``masks``               padding and causal masks; the one ``masked_softmax``
 ``scores``              the score dial: how well does a key match the query?
-``windows``             the window dial: which keys may be looked at?
+``windows``             the window dial: which keys may be attended to?
 ``selection``           the selection dial: an average, or a choice?
-``attention``           the three together: ``Attention``; ``MultiHeadAttention``
+``attention``           the three together: ``Attention``
+``multihead``           many heads side by side: ``MultiHeadAttention``; the fused kernels
+``positions``           the positions dial: sinusoidal, learned, rotary
 ``writer``              what all models share: embedding, output layer, writing word by word
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
 ``captioning``          show, attend and tell: an image encoder and an LSTM that attends to it
-``transformer``         positions, blocks, encoder-decoder and language model, with their caches
+``transformer``         blocks, encoder-decoder and language model, with their caches
 ``vision``              image encoders: ours, and torchvision's for photographs
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function

@@ -1,12 +1,11 @@
 r"""The transformer: attention, and nothing recurrent (Vaswani et al. 2017).
 
-Every part is one that the reader has met: `attention.MultiHeadAttention` with its window
-(everywhere in the encoder, causal in the decoder), two linear layers, and a way around both. Two
+Its parts: `multihead.MultiHeadAttention` with its window (everywhere in the encoder, causal in the
+decoder), a feed-forward layer, and a residual connection with layer normalization around each. Two
 dials are new:
 
-* **positions**: attention does not know the order of its keys, so something has to say it:
-  ``sinusoidal`` or ``learned`` vectors added to the words, or a ``rotary`` turn of queries and
-  keys; ``none`` says nothing, to see what is lost;
+* **positions**: attention does not depend on the order of its keys, so the order is encoded; see
+  `positions`;
 * **norm**: ``before`` each sublayer (pre-norm) or ``after`` it (post-norm, the paper's).
 
 `Transformer` is a `writer.Writer` as the recurrent translator is: `training`, `decoding` and
@@ -20,157 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from attnlib import windows
-from attnlib.attention import Attention, Heads, MultiHeadAttention
+from attnlib.attention import Attention
 from attnlib.masks import padding_mask
+from attnlib.multihead import KeyValue, MultiHeadAttention
+from attnlib.positions import POSITIONS
 from attnlib.writer import Tied, Writer, check_source, embedding_table
 
 NORMS = ("before", "after")
-BASE = 10000.0  # of the wavelengths: from 2 pi to BASE times that
-
-
-class Positions(nn.Module):
-    """What all settings of the positions dial share; by itself it says nothing (``none``)."""
-
-    def forward(self, embedded: Tensor, start: int = 0) -> Tensor:
-        """Say the positions of embedded words (B, T, D), the first of them at `start`."""
-        return embedded
-
-    turn: Callable[[Tensor, int], Tensor] | None = None  # see `MultiHeadAttention`
-
-
-class Sinusoidal(Positions):
-    r"""A sine and a cosine of each of D/2 frequencies, added (Vaswani et al. 2017, section 3.5).
-
-    .. math:: P_{t, 2i} = \sin(t / 10000^{2i/D}), \qquad P_{t, 2i+1} = \cos(t / 10000^{2i/D})
-
-    A pair is a hand of a clock. So the dot product of two positions depends on their distance
-    alone, and moving by k positions is the same linear map, a turn of each hand, wherever one is.
-
-    Parameters
-    ----------
-    width : int
-        D, even.
-    base : float
-        Of the wavelengths: from :math:`2 \pi` to nearly base times that.
-
-    Raises
-    ------
-    ValueError
-        If `width` is odd.
-
-    Examples
-    --------
-    >>> Sinusoidal(4).table(2).round(decimals=4)
-    tensor([[0.0000, 1.0000, 0.0000, 1.0000],
-            [0.8415, 0.5403, 0.0100, 1.0000]])
-    """
-
-    def __init__(self, width: int, base: float = BASE):
-        super().__init__()
-        self.width = _even(width, "sinusoidal positions need an even width")
-        self.base = base
-
-    def table(self, T: int, start: int = 0, like: Tensor | None = None) -> Tensor:
-        """The vectors (T, D) of the positions from `start` on, in the type and place of `like`."""
-        like = torch.empty(0) if like is None else like
-        angles = _angles(T, start, self.width, self.base, like)
-        return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2)
-
-    def forward(self, embedded: Tensor, start: int = 0) -> Tensor:
-        """Add the positions to embedded words (B, T, D)."""
-        table = self.table(embedded.shape[1], start, embedded)
-        return embedded + table.to(embedded.dtype)
-
-
-class Learned(Positions):
-    """A learned vector for each position, added (Gehring et al. 2017, section 3.1).
-
-    Parameters
-    ----------
-    width : int
-    max_length : int
-        The positions that there are.
-
-    Raises
-    ------
-    ValueError
-        When called with a longer sentence: nobody taught its last positions.
-    """
-
-    def __init__(self, width: int, max_length: int):
-        super().__init__()
-        self.P = nn.Parameter(torch.randn(max_length, width) * width**-0.5)
-
-    def forward(self, embedded: Tensor, start: int = 0) -> Tensor:
-        """Add the positions to embedded words (B, T, D)."""
-        end = start + embedded.shape[1]
-        if end > len(self.P):
-            raise ValueError(
-                f"there are {len(self.P)} learned positions, got {end}: make the model with a "
-                "larger max_length, or with sinusoidal or rotary positions"
-            )
-        return embedded + self.P[start:end]
-
-
-class Rotary(Positions):
-    r"""Queries and keys are turned by their positions (Su et al. 2021, RoFormer, eq. 13 and 34).
-
-    Each pair of a head's numbers is turned by :math:`t \theta_i`, :math:`\theta_i = 10000^{-2i/d}`
-    with the head's width d. Of two turned vectors the dot product knows the difference of their
-    angles alone: a score depends on the distance of query and key, not on where they are. The words
-    are left as they are, and so are the values.
-
-    Parameters
-    ----------
-    width : int
-        That of a head, even.
-    base : float
-        As in `Sinusoidal`.
-
-    Raises
-    ------
-    ValueError
-        If `width` is odd.
-
-    Examples
-    --------
-    >>> Rotary(2).turn(torch.tensor([[1.0, 0.0], [1.0, 0.0]])).round(decimals=4)
-    tensor([[1.0000, 0.0000],
-            [0.5403, 0.8415]])
-    """
-
-    def __init__(self, width: int, base: float = BASE):
-        super().__init__()
-        self.width = _even(width, "rotary positions need heads of even width")
-        self.base = base
-
-    def turn(self, heads: Tensor, start: int = 0) -> Tensor:
-        """Turn vectors (..., T, d), the first of them at `start`."""
-        angles = _angles(heads.shape[-2], start, self.width, self.base, heads)
-        x, y = heads.unflatten(-1, (-1, 2)).unbind(-1)
-        cos, sin = angles.cos(), angles.sin()
-        return torch.stack([x * cos - y * sin, x * sin + y * cos], -1).flatten(-2).to(heads.dtype)
-
-
-def _even(width: int, what: str) -> int:
-    if width % 2:
-        raise ValueError(f"{what}, got {width}")
-    return width
-
-
-def _angles(T: int, start: int, width: int, base: float, like: Tensor) -> Tensor:
-    """Position by frequency (T, width / 2), in float32 at least: bfloat16 rounds above 256."""
-    exact = {"dtype": torch.promote_types(like.dtype, torch.float32), "device": like.device}
-    frequencies = base ** (-torch.arange(0, width, 2, **exact) / width)
-    return (start + torch.arange(T, **exact)).unsqueeze(-1) * frequencies
-
-
-POSITIONS = {
-    "sinusoidal": lambda width, heads, longest: Sinusoidal(width),
-    "learned": lambda width, heads, longest: Learned(width, longest),
-    "rotary": lambda width, heads, longest: Rotary(width // heads),
-    "none": lambda width, heads, longest: Positions(),
-}
 
 
 class FeedForward(nn.Module):
@@ -223,7 +78,7 @@ class Block(nn.Module):
         D, H, and the width of the feed-forward layer.
     window : nn.Module
         Of the self-attention.
-    turn : callable or None
+    rotate : callable or None
         See `MultiHeadAttention`.
     norm : str
         ``before`` or ``after``.
@@ -238,13 +93,13 @@ class Block(nn.Module):
         heads: int,
         hidden: int,
         window: nn.Module,
-        turn: Callable[[Tensor, int], Tensor] | None,
+        rotate: Callable[[Tensor, int], Tensor] | None,
         norm: str,
         dropout: float,
         crossed: bool,
     ):
         super().__init__()
-        self.self_attention = MultiHeadAttention(width, heads, window, turn)
+        self.self_attention = MultiHeadAttention(width, heads, window, rotate)
         self.around_self = Residual(width, norm, dropout)
         self.cross_attention = MultiHeadAttention(width, heads) if crossed else None
         self.around_cross = Residual(width, norm, dropout) if crossed else None
@@ -255,17 +110,17 @@ class Block(nn.Module):
         self,
         x: Tensor,
         mask: Tensor | None,
-        cache: Heads | None,
-        source: Heads | None,
+        cache: KeyValue | None,
+        source: KeyValue | None,
         source_mask: Tensor | None,
         need_weights: bool,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Heads]:
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, KeyValue]:
         """From (B, T, D) to (B, T, D); the weights of both attentions; the cache with these T."""
         seen = self.around_self.enter(x)
         start = 0 if cache is None else cache.keys.shape[2]
         heads = self.self_attention.prepare(seen, seen, start)
         if cache is not None:
-            heads = Heads(*(torch.cat(pair, 2) for pair in zip(cache, heads, strict=True)))
+            heads = cache.extended(heads)
         added, looked = self.self_attention.attend(seen, heads, mask, start, need_weights)
         x = self.around_self.leave(x, added)
         crossed = None
@@ -339,7 +194,7 @@ class Stack(nn.Module):
                 heads,
                 hidden,
                 windows.make(window, width // heads, width // heads, reach),
-                self.positions.turn,
+                self.positions.rotate,
                 norm,
                 dropout,
                 crossed,
@@ -352,20 +207,20 @@ class Stack(nn.Module):
         self,
         embedded: Tensor,
         mask: Tensor | None = None,
-        caches: tuple[Heads, ...] | None = None,
-        sources: tuple[Heads, ...] | None = None,
+        caches: tuple[KeyValue, ...] | None = None,
+        sources: tuple[KeyValue, ...] | None = None,
         source_mask: Tensor | None = None,
         looked_at: Collection[int] = (),
-    ) -> tuple[Tensor, list[Tensor], list[Tensor], tuple[Heads, ...]]:
+    ) -> tuple[Tensor, list[Tensor], list[Tensor], tuple[KeyValue, ...]]:
         """Read embedded words.
 
         Parameters
         ----------
         embedded : Tensor of shape (B, T, D)
         mask : boolean Tensor of shape (B, 1 or T, S), optional
-        caches : tuple of L Heads, optional
+        caches : tuple of L KeyValue, optional
             Keys and values of the words before these.
-        sources : tuple of L Heads
+        sources : tuple of L KeyValue
             Keys and values of the source, for blocks that are crossed.
         source_mask : boolean Tensor of shape (B, 1, S), optional
         looked_at : collection of int
@@ -376,7 +231,7 @@ class Stack(nn.Module):
         vectors : Tensor of shape (B, T, D)
         looked, crossed : lists of Tensors of shape (B, H, T, S)
             Weights of the self-attention and of that to the source, a tensor a block wanted.
-        caches : tuple of L Heads
+        caches : tuple of L KeyValue
             With these words.
         """
         start = 0 if caches is None else caches[0].keys.shape[2]
@@ -392,25 +247,25 @@ class Stack(nn.Module):
                 crossed.append(other)
         return self.norm(x), looked, crossed, tuple(kept)
 
-    def empty(self, like: Tensor, B: int) -> tuple[Heads, ...]:
+    def empty(self, like: Tensor, B: int) -> tuple[KeyValue, ...]:
         """The caches of B sentences before their first word, in the type and place of `like`."""
         heads = self.blocks[0].self_attention.heads
         nothing = like.new_zeros(B, heads, 0, self.width // heads)
-        return tuple(Heads(nothing, nothing) for _ in self.blocks)
+        return tuple(KeyValue(nothing, nothing) for _ in self.blocks)
 
 
 class Memory(NamedTuple):
     """What the decoder knows of a source batch; computed once a sentence."""
 
     annotations: Tensor  # (B, S, D)
-    prepared: tuple[Heads, ...]  # the keys and values of each of the decoder's blocks
+    prepared: tuple[KeyValue, ...]  # the keys and values of each of the decoder's blocks
     mask: Tensor  # (B, S), True at real positions
 
 
 class State(NamedTuple):
     """What the decoder carries from step to step."""
 
-    caches: tuple[Heads, ...]  # keys and values of the words so far, of each block
+    caches: tuple[KeyValue, ...]  # keys and values of the words so far, of each block
 
 
 class Looks(NamedTuple):
@@ -437,7 +292,7 @@ class Decoder(nn.Module):
         """The attention whose weights come back."""
         return self.stack.blocks[-1].cross_attention.attention
 
-    def prepare(self, annotations: Tensor) -> tuple[Heads, ...]:
+    def prepare(self, annotations: Tensor) -> tuple[KeyValue, ...]:
         """Keys and values of annotations (B, S, D) for each block, once a sentence."""
         return tuple(
             block.cross_attention.prepare(annotations, annotations) for block in self.stack.blocks

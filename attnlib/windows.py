@@ -1,4 +1,4 @@
-r"""The window dial: which keys may be looked at?
+r"""The window dial: which keys may be attended to?
 
 A window answers for T queries, the first of them at target position `start`, and S keys of which
 `mask` (B, 1 or T, S) says which are real. It returns two things, either of them None:
@@ -6,8 +6,13 @@ A window answers for T queries, the first of them at target position `start`, an
 * ``allowed``, boolean, broadcastable to (B, T, S): joins the mask *before* the softmax;
 * ``factor``, broadcastable to (B, T, S): multiplies the weights *after* it.
 
-A local window also says where its keys are (`Local.near`), so that attention need not touch the
-others: a step then costs O(D), however long the source is.
+A window of your own is a subclass of `Window` that defines `forward`; nothing else is needed. The
+rest of `Window` is optimisation, and changes no result:
+
+* ``is_mask`` and ``is_causal`` let a multi-head attention hand the window to PyTorch's fused
+  kernels, where no weights are asked for;
+* ``near`` lists the keys of a local window, so that attention need not touch the others: a step
+  then costs O(D), however long the source is. Skip it when you read this file for the first time.
 """
 
 from typing import NamedTuple
@@ -17,39 +22,103 @@ from torch import Tensor, nn
 
 from attnlib.masks import causal_mask
 
-Window = tuple[Tensor | None, Tensor | None]
-
-
-class Everywhere(nn.Module):
-    """Global attention: every real key (Luong et al. 2015, section 3.1)."""
-
-    def forward(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Window:
-        """Restrict nothing."""
-        return None, None
-
-
-class Causal(nn.Module):
-    """The past and the present only: s <= t (Vaswani et al. 2017, section 3.2.3)."""
-
-    def forward(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Window:
-        """Hide the keys that come after each query (B, T, D_q)."""
-        if start + 1 >= keys:
-            return None, None  # none does: a step that has a cache
-        return causal_mask(queries.shape[1], keys, start, queries.device), None
+Restriction = tuple[Tensor | None, Tensor | None]  # allowed, factor
 
 
 class Near(NamedTuple):
-    """The keys of a local window, and what the window says of them."""
+    """The keys of a local window as a list; an optimisation, see `Window.near`."""
 
-    positions: Tensor  # (B, T, W), the W = 2 reach + 1 keys to look at; the same key never twice
+    positions: Tensor  # (B, T, W), the W = 2 reach + 1 keys to attend to; no key comes twice
     allowed: Tensor  # (B, T, W) bool
     factor: Tensor | None  # (B, T, W)
 
 
-class Local(nn.Module):
+class Window(nn.Module):
+    """What all windows share; a subclass defines `forward`.
+
+    Attributes
+    ----------
+    is_mask : bool
+        The window is a mask that the positions alone decide: it never gives a factor and does not
+        read the queries, so one answer serves all heads, and a fused kernel can take it. The
+        default, False, is always correct.
+    is_causal : bool
+        The window is exactly s <= t, for which fused kernels need no mask at all.
+
+    Examples
+    --------
+    A window of one's own, the keys at even positions:
+
+    >>> class Even(Window):
+    ...     def forward(self, queries, mask, keys, start=0):
+    ...         return torch.arange(keys, device=queries.device) % 2 == 0, None
+    >>> from attnlib.attention import Attention
+    >>> from attnlib.scores import DotScore
+    >>> keys = torch.zeros(1, 4, 2)
+    >>> Attention(DotScore(), Even())(torch.zeros(1, 1, 2), keys, keys)[1]
+    tensor([[[0.5000, 0.0000, 0.5000, 0.0000]]])
+    """
+
+    is_mask: bool = False
+    is_causal: bool = False
+
+    def forward(
+        self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0
+    ) -> Restriction:
+        """What the window allows; see the module's docstring.
+
+        Parameters
+        ----------
+        queries : Tensor of shape (B, T, D_q)
+        mask : boolean Tensor of shape (B, T, S) or (B, 1, S), or None
+            True at the keys that are real.
+        keys : int
+            S.
+        start : int
+            Position of the first query.
+
+        Returns
+        -------
+        allowed : boolean Tensor that broadcasts to (B, T, S), or None
+        factor : Tensor that broadcasts to (B, T, S), or None
+        """
+        raise TypeError(f"{type(self).__name__} must define forward")
+
+    def near(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Near | None:
+        """An optimisation: the same restriction as a short list of keys; None: there is none."""
+        return None
+
+
+class Everywhere(Window):
+    """Global attention: every real key (Luong et al. 2015, section 3.1)."""
+
+    is_mask = True
+
+    def forward(
+        self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0
+    ) -> Restriction:
+        """Restrict nothing."""
+        return None, None
+
+
+class Causal(Window):
+    """The past and the present only: s <= t (Vaswani et al. 2017, section 3.2.3)."""
+
+    is_mask = is_causal = True
+
+    def forward(
+        self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0
+    ) -> Restriction:
+        """Hide the keys that come after each query (B, T, D_q)."""
+        if start + 1 >= keys:
+            return None, None  # no key does: a single step with a cache
+        return causal_mask(queries.shape[1], keys, start, queries.device), None
+
+
+class Local(Window):
     r"""What the two local windows share: a centre :math:`p_t`, and D keys to either side of it.
 
-    Luong et al. (2015, section 3.2) look at positions :math:`[p_t - D, p_t + D]`. What they leave
+    Luong et al. (2015, section 3.2) attend to positions :math:`[p_t - D, p_t + D]`. What they leave
     open, and what we chose: positions count from 0; the softmax runs over the window alone, as if
     the other keys were not there; at the edges the window is cut off, not moved; where S appears
     it is the sentence's own length, without padding.
@@ -69,16 +138,19 @@ class Local(nn.Module):
         """What multiplies the weight of a key at s - p_t; None for nothing."""
         return None
 
-    def forward(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Window:
+    def forward(
+        self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0
+    ) -> Restriction:
         """Allow the keys within reach of the centre of each query (B, T, D_q)."""
         centre = self.centre(queries, _lengths(queries, mask, keys), start)
         distance = torch.arange(keys, device=queries.device) - centre.unsqueeze(-1)  # (B, T, S)
         return distance.abs() <= self.reach, self.factor(distance)
 
     def near(self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0) -> Near | None:
-        """The same window as a list of its keys; None where that is not shorter than the sentence.
+        """An optimisation: the same window as a list of its keys, or None if that is no shorter.
 
-        Near an edge the list holds keys beyond reach too, not `allowed`, so that all are as long.
+        Near an edge the list also holds keys beyond reach, which are not `allowed`, so that every
+        query has equally many.
         """
         width = 2 * self.reach + 1
         if width >= keys:
@@ -124,7 +196,7 @@ class Monotonic(Local):
 
 
 class Predictive(Local):
-    r"""Local-p: the query says where the window stands (Luong et al. 2015, eq. 9 and 10).
+    r"""Local-p: the query predicts where the window is (Luong et al. 2015, eq. 9 and 10).
 
     .. math:: p_t = S\,\sigma(v^\top \tanh(W q_t)), \qquad
               a_{ts} = \mathrm{softmax}(e_t)_s \exp\left(-\frac{(s - p_t)^2}{2 (D/2)^2}\right)

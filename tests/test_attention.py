@@ -8,8 +8,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnlib import reference, scores, selection, windows
-from attnlib.attention import Attention, MultiHeadAttention, fused
+from attnlib.attention import Attention
 from attnlib.masks import causal_mask, padding_mask
+from attnlib.multihead import MultiHeadAttention, fused
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 DIMS = {"query_dim": 4, "key_dim": 4, "hidden_dim": 7, "max_source": 6}
@@ -262,6 +263,69 @@ def test_heads_without_weights_find_the_same_and_learn_the_same(name, masked):
             assert masked != "by pairs" or contexts[0, 0].eq(0).all()
         for ours, theirs in zip(*found, strict=True):
             torch.testing.assert_close(ours, theirs, **EXACT)
+
+
+class Neighbours(windows.Window):
+    """A reader's own window: the keys up to one place away; a factor; it reads the queries."""
+
+    def forward(self, queries, mask, keys, start=0):
+        t = start + torch.arange(queries.shape[1]).unsqueeze(-1)
+        distance = (torch.arange(keys) - t).abs()  # (T, S)
+        asked = queries.mean(-1, keepdim=True).sigmoid()  # (B, T, 1)
+        return distance <= 1, asked * (1 - 0.25 * distance)
+
+
+class Even(windows.Window):
+    """A reader's own window that is a mask: no factor, and it does not read the queries."""
+
+    is_mask = True
+
+    def forward(self, queries, mask, keys, start=0):
+        return torch.arange(keys) % 2 == 0, None
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("own", [Neighbours, Even])
+def test_a_window_of_ones_own_works_in_one_head_and_in_many(own, masked):
+    (queries, keys, values), start = inputs(2, 3, 5), 1
+    mask = torch.rand(2, 3, 5) < 0.7 if masked else None
+    near = own is Neighbours
+    score = scores.DotScore()
+    weights = Attention(score, own())(queries, keys, values, mask, start=start)[1]
+    attention, tensors, _ = several(2, 3, 5, window=own())
+    with torch.no_grad():
+        contexts, of_heads = attention(*tensors, mask, start)
+        fast, nothing = attention(*tensors, mask, start, need_weights=False)
+    assert nothing is None
+    torch.testing.assert_close(fast, contexts, **EXACT)
+    q = (tensors[0] @ attention.W_Q.weight.T).unflatten(-1, (3, 2))  # (B, T, H, D / H)
+    k = (tensors[1] @ attention.W_K.weight.T).unflatten(-1, (3, 2))
+    for b, t in np.ndindex(2, 3):
+        seen = [s for s in range(5) if (abs(s - t - start) <= 1 if near else s % 2 == 0)]
+        seen = [s for s in seen if mask is None or mask[b, t, s]]
+
+        def by_hand(e, query, t, seen):
+            a = torch.zeros(5, dtype=e.dtype)
+            a[seen] = e[seen].softmax(0)
+            if near:
+                factor = query.mean().sigmoid()
+                a = a * factor * torch.tensor([1 - 0.25 * abs(s - t - start) for s in range(5)])
+            return a
+
+        want = by_hand(keys[b] @ queries[b, t], queries[b, t], t, seen)
+        torch.testing.assert_close(weights[b, t], want, **EXACT)
+        for h in range(3):
+            want = by_hand(k[b, :, h] @ q[b, t, h] / 2**0.5, q[b, t, h], t, seen)
+            torch.testing.assert_close(of_heads[b, h, t], want.detach(), **EXACT)
+
+
+def test_what_is_no_score_or_window_is_refused():
+    with pytest.raises(TypeError, match="the window must be of a subclass of Window, got 'causal'"):
+        Attention(scores.DotScore(), "causal")
+    with pytest.raises(TypeError, match="the score must be of a subclass of Score, got 'dot'"):
+        Attention("dot")
+    with pytest.raises(TypeError, match="Window must define forward"):
+        Attention(scores.DotScore(), windows.Window())(*inputs(1, 1, 1))
 
 
 def test_the_fused_kernel_gives_zeros_where_nothing_may_be_seen():

@@ -16,14 +16,12 @@ from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS, Tokenizer
 from attnlib.decoding import beam_search, greedy, select
 from attnlib.metrics import exact_match
+from attnlib.positions import POSITIONS, Rotary, Sinusoidal
 from attnlib.seq2seq import Translator
 from attnlib.training import Objective, Run, RunConfig
 from attnlib.transformer import (
     NORMS,
-    POSITIONS,
     LanguageModel,
-    Rotary,
-    Sinusoidal,
     Stack,
     Transformer,
 )
@@ -288,16 +286,16 @@ def test_rotary_scores_depend_on_the_distance_only():
     rotary = Rotary(8)
 
     def score(t, s):
-        return float((rotary.turn(queries, t) * rotary.turn(keys, s)).sum())
+        return float((rotary.rotate(queries, t) * rotary.rotate(keys, s)).sum())
 
     for distance in (0, 1, 9):
         scores = [score(s + distance, s) for s in (0, 3, 200)]
         assert scores == pytest.approx([scores[0]] * 3, abs=1e-12)
     assert abs(score(0, 0) - score(1, 0)) > 1e-3
     x = torch.randn(3, 8).double()
-    for t, row in enumerate(rotary.turn(x, start=5)):
+    for t, row in enumerate(rotary.rotate(x, start=5)):
         np.testing.assert_allclose(row, reference.rotate(x[t].numpy(), 5 + t), **EXACT)
-    assert rotary.turn(x.bfloat16()).dtype == torch.bfloat16
+    assert rotary.rotate(x.bfloat16()).dtype == torch.bfloat16
 
 
 def test_a_rotary_encoder_does_not_mind_where_the_sentence_begins():
@@ -306,8 +304,8 @@ def test_a_rotary_encoder_does_not_mind_where_the_sentence_begins():
     embedded = model.embedding(torch.tensor([[5, 6, 7, 8]]))
     here = model.stack(embedded)[0]
     for block in model.stack.blocks:
-        plain = model.stack.positions.turn
-        block.self_attention.turn = lambda heads, start, turn=plain: turn(heads, start + 7)
+        plain = model.stack.positions.rotate
+        block.self_attention.rotate = lambda heads, start, rotate=plain: rotate(heads, start + 7)
     torch.testing.assert_close(model.stack(embedded)[0], here, **EXACT)
 
 

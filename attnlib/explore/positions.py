@@ -9,7 +9,7 @@ from torch import Tensor
 from attnlib.explore.example import uniform
 from attnlib.explore.figure import Figure, FigureError, numbers
 from attnlib.explore.local_windows import whole
-from attnlib.transformer import BASE, Rotary, Sinusoidal
+from attnlib.positions import BASE, Rotary, Sinusoidal
 
 KINDS = ("sinusoidal", "rotary")
 WIDEST, LONGEST, LARGEST = 64, 256, 1e6  # of the width, the positions, the base
@@ -110,7 +110,7 @@ class PositionsFigure(Figure):
             exact = torch.empty(0, dtype=torch.float64)
             return Sinusoidal(self.width, self.base).table(T, start, exact)
         vector = torch.tensor(made_up(which, self.width), dtype=torch.float64)
-        return Rotary(self.width, self.base).turn(vector.expand(T, -1), start)
+        return Rotary(self.width, self.base).rotate(vector.expand(T, -1), start)
 
     def vector(self, which: str, position: int) -> list[float]:
         """The numbers (D,) of a "query" or a "key" at a position: x and y of each hand's tip."""

@@ -26,7 +26,7 @@ from _record import record
 from torch import nn
 
 from attnlib import windows
-from attnlib.attention import MultiHeadAttention
+from attnlib.multihead import MultiHeadAttention
 from attnlib.training import QUEUE, hardware
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from attnlib.data.tokenizer import BOS, EOS, PAD
-from attnlib.transformer import Sinusoidal, Transformer
+from attnlib.positions import Sinusoidal
+from attnlib.transformer import Transformer
 
 
 class Ordinary(nn.Module):

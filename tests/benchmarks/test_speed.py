@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from attnlib import windows
-from attnlib.attention import Attention, MultiHeadAttention
+from attnlib.attention import Attention
 from attnlib.data import images, scenes
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS
 from attnlib.decoding import beam_search, greedy
+from attnlib.multihead import MultiHeadAttention
 from attnlib.scores import SCORES, make
 from attnlib.seq2seq import Translator
 from attnlib.training import QUEUE, Objective
