@@ -11,7 +11,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``attention``           the three together: ``Attention``
 ``multihead``           many heads side by side: ``MultiHeadAttention``; the fused kernels
 ``positions``           the positions dial: sinusoidal, learned, rotary
-``writer``              what all models share: embedding, output layer, writing word by word
+``autoregressive``      what all models share: tied embedding, decoding word after word
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
 ``captioning``          show, attend and tell: an image encoder and an LSTM that attends to it
 ``transformer``         blocks, encoder-decoder and language model, with their caches

@@ -16,16 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from attnlib.attention import Attention
-from attnlib.seq2seq import TIMINGS, Memory, make_attention
+from attnlib.autoregressive import AutoregressiveModel, embedding_table
+from attnlib.seq2seq import TIMINGS, RecurrentMemory, make_attention
 from attnlib.vision import ImageEncoder, check_images
-from attnlib.writer import Writer, embedding_table
 
 FEEDINGS = ("context", "none")
 RARE = -2.0  # where the detector's logits begin: most words are not in a caption
 RANGE_SLACK = 1e-3  # resizing may step over 1 by a rounding
 
 
-class State(NamedTuple):
+class CaptionState(NamedTuple):
     """What the decoder carries from step to step."""
 
     hidden: Tensor  # (B, H)
@@ -98,12 +98,12 @@ class CaptionDecoder(nn.Module):
         self.L_o = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(output_dropout)
 
-    def start(self, memory: Memory) -> State:
-        """State and memory before the first step, of the mean annotation."""
+    def start(self, memory: RecurrentMemory) -> CaptionState:
+        """CaptionState and memory before the first step, of the mean annotation."""
         hidden, cell = self.init_h(memory.summary).tanh(), self.init_c(memory.summary).tanh()
         fed = hidden.new_zeros(len(hidden), self.fed_dim)
         position = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
-        return State(hidden, cell, fed, position)
+        return CaptionState(hidden, cell, fed, position)
 
     def beta(self, hidden: Tensor) -> Tensor:
         """The gate (B, 1) that a state (B, H) opens: between 0 and 1, or 1 without a gate."""
@@ -111,7 +111,9 @@ class CaptionDecoder(nn.Module):
             return torch.ones_like(hidden[:, :1])
         return self.f_beta(hidden).sigmoid()
 
-    def attend(self, hidden: Tensor, memory: Memory, position: int) -> tuple[Tensor, Tensor]:
+    def attend(
+        self, hidden: Tensor, memory: RecurrentMemory, position: int
+    ) -> tuple[Tensor, Tensor]:
         """Look once: context z (B, D), and weights (B, S), which are zero without attention."""
         if self.attention is None:
             context = memory.summary
@@ -130,8 +132,8 @@ class CaptionDecoder(nn.Module):
         return self.beta(hidden) * context, weights
 
     def advance(
-        self, embedded: Tensor, state: State, memory: Memory, position: int
-    ) -> tuple[Tensor, Tensor, State]:
+        self, embedded: Tensor, state: CaptionState, memory: RecurrentMemory, position: int
+    ) -> tuple[Tensor, Tensor, CaptionState]:
         """One step on the previous word (B, E): context z (B, D), weights (B, S), new state."""
         fed = state.fed
         if self.timing == "before":
@@ -140,18 +142,20 @@ class CaptionDecoder(nn.Module):
         hidden, cell = self.cell(torch.cat([embedded, fed], -1), (state.hidden, state.cell))
         if self.timing == "after":
             z, weights = self.attend(hidden, memory, position)
-        return z, weights, State(hidden, cell, z[:, : self.fed_dim], state.position + 1)
+        return z, weights, CaptionState(hidden, cell, z[:, : self.fed_dim], state.position + 1)
 
     def deep_output(self, embedded: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
         """What the tied embedding turns into logits (..., E), of eq. 7."""
         return self.L_o(self.dropout(embedded + self.L_h(hidden) + self.L_z(z)))
 
-    def step(self, embedded: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+    def step(
+        self, embedded: Tensor, state: CaptionState, memory: RecurrentMemory
+    ) -> tuple[Tensor, Tensor, CaptionState]:
         """One step of free running: output vector (B, E), weights (B, S), new state."""
         z, weights, state = self.advance(embedded, state, memory, int(state.position[0]))
         return self.deep_output(embedded, state.hidden, z), weights, state
 
-    def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def forward(self, embedded: Tensor, memory: RecurrentMemory) -> tuple[Tensor, Tensor]:
         """All steps on given words (B, T, E): output vectors (B, T, E), weights (B, T, S).
 
         Only what depends on the step before stays in the loop: the deep output of all steps is one
@@ -168,7 +172,7 @@ class CaptionDecoder(nn.Module):
         return vectors, torch.stack(weights, 1)
 
 
-class Captioner(Writer):
+class Captioner(AutoregressiveModel):
     r"""Image encoder and decoder: the whole of Show, Attend and Tell (Xu et al. 2015, section 3).
 
     It has the methods of `seq2seq.Translator`, with images for a source. `lengths` are the numbers
@@ -321,7 +325,9 @@ class Captioner(Writer):
         self.dropout = nn.Sequential(nn.Dropout1d(word_dropout), nn.Dropout(dropout))
         self.annotation_dropout = nn.Dropout(output_dropout)
 
-    def encode(self, images: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
+    def encode(
+        self, images: Tensor, lengths: Tensor, draws: Tensor | None = None
+    ) -> RecurrentMemory:
         """Encode images (B, 3, H, W), and prepare the keys once.
 
         Parameters
@@ -367,7 +373,7 @@ class Captioner(Writer):
         attention = self.decoder.attention
         prepared = annotations if attention is None else attention.score.prepare(annotations)
         mask = torch.ones(B, cells, dtype=torch.bool, device=images.device)
-        return Memory(annotations, prepared, mask, summary, draws)
+        return RecurrentMemory(annotations, prepared, mask, summary, draws)
 
     def detect(self, annotations: Tensor) -> Tensor:
         """Which words a caption may have: logits (B, V), each that of the cell that is surest."""

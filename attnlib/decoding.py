@@ -19,7 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from attnlib.selection import Soft
 
 NO_FLOAT64 = ("mps",)  # devices on which log-probabilities are summed in float32
 ALPHA = 0.6  # of the length penalty; Wu et al. found 0.6 to 0.7 best
@@ -252,6 +254,73 @@ def beam_search(
         if len(alive) < len(active):
             active, memory = active[alive], select(memory, rows)
     return _collect(steps, ends, lengths.tolist(), beam, alpha)
+
+
+class Sampled(nn.Module):
+    """A model whose attention samples at test time: each key as often as its weight says.
+
+    At test time a model with a hard or Gumbel selection attends to the key of largest weight. This
+    one samples, as in training (Xu et al. 2015, section 4.1), and takes the model's place in
+    `greedy`, `beam_search` and `pretrained.Pretrained`. All random numbers of a sentence are drawn
+    when it is encoded: the length of the others in its batch changes nothing, and the hypotheses
+    that a beam search compares share their draws. The model should be in evaluation mode.
+
+    Parameters
+    ----------
+    model : seq2seq.Translator or captioning.Captioner
+    generator : torch.Generator, optional
+        On the CPU, wherever the model is; torch's default unless given.
+    steps : int
+        The most steps of one sentence, </s> counted.
+
+    Raises
+    ------
+    ValueError
+        If the model makes no choices; when it is asked for more than `steps` steps.
+
+    Examples
+    --------
+    >>> from attnlib.seq2seq import Translator
+    >>> _ = torch.manual_seed(0)
+    >>> model = Translator(vocab_size=9, width=4, hidden=5, selection="hard").eval()
+    >>> source, lengths = torch.tensor([[5, 6, 2]]), torch.tensor([3])
+    >>> def once(seed):
+    ...     sampled = Sampled(model, torch.Generator().manual_seed(seed))
+    ...     return greedy(sampled, source, lengths, max_length=4)[0].logprob
+    >>> once(seed=1) == once(seed=1), once(seed=1) == once(seed=2)
+    (True, False)
+    """
+
+    def __init__(
+        self, model: nn.Module, generator: torch.Generator | None = None, steps: int = 500
+    ):
+        super().__init__()
+        attention = model.decoder.attention
+        if attention is None or isinstance(attention.selection, Soft):
+            kind = "has a fixed context" if attention is None else "averages (selection soft)"
+            raise ValueError(f"the model {kind}: there is nothing to sample")
+        self.model, self.generator, self.steps = model, generator, steps
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple:
+        """As the model's own, with draws for all `steps` of each sentence."""
+        return self.model.encode(source, lengths, self._draw(source, self.steps))
+
+    def start(self, memory: tuple) -> tuple:
+        """The decoder's state before the first step."""
+        return self.model.start(memory)
+
+    def step(self, token: Tensor, state: tuple, memory: tuple) -> tuple[Tensor, Tensor, tuple]:
+        """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
+        if int(state.position[0]) >= self.steps:
+            raise ValueError(f"there are draws for {self.steps} steps only: ask for more of them")
+        return self.model.step(token, state, memory)
+
+    def forward(self, source: Tensor, lengths: Tensor, target_in: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: logits (B, T, V) and weights (B, T, S), given the words before each."""
+        return self.model(source, lengths, target_in, self._draw(source, target_in.shape[1]))
+
+    def _draw(self, source: Tensor, steps: int) -> Tensor:
+        return torch.rand(len(source), steps, generator=self.generator).to(source.device)
 
 
 def _collect(steps, ends, lengths, beam, alpha) -> list[list[Hypothesis]]:

@@ -17,12 +17,11 @@ from attnlib.captioning import Captioner
 from attnlib.data import cleaning, images
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
-from attnlib.decoding import beam_search
+from attnlib.decoding import Sampled, beam_search
 from attnlib.seq2seq import Translator
 from attnlib.storage import CARD, TOKENIZER, read_card, read_weights
 from attnlib.transformer import Transformer
 from attnlib.vision import Backbone
-from attnlib.writer import Sampled
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
@@ -178,7 +177,9 @@ class Pretrained:
         results = {}
         for rows, batch in self._forced(sources, targets, "transformer"):
             with torch.no_grad():
-                found = self.model.looks(batch.source, batch.source_lengths, batch.target_in)
+                found = self.model.attention_maps(
+                    batch.source, batch.source_lengths, batch.target_in
+                )
             for row, i in enumerate(rows):
                 S, T = int(batch.source_lengths[row]), int(batch.target_lengths[row]) - 1
                 results[i] = HeadMaps(

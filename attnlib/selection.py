@@ -4,7 +4,7 @@ A selection takes weights (B, T, S) and values (B, S, D_v) and returns contexts 
 weights. What chance decides is handed in: `draws` (B, T), one number for each query, in [0, 1). The
 same draws give the same choice, so whoever made them can ask for its probability afterwards, and
 nothing needs to be remembered in between. Without draws the key of most weight is chosen; to sample
-at test time as well, see `writer.Sampled`.
+at test time as well, see `decoding.Sampled`.
 """
 
 import torch

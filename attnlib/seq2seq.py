@@ -21,15 +21,15 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from attnlib import scores, selection, windows
 from attnlib.attention import Attention
+from attnlib.autoregressive import AutoregressiveModel, check_source, embedding_table
 from attnlib.masks import padding_mask
-from attnlib.writer import Writer, check_source, embedding_table
 
 TIMINGS = ("before", "after")
 FEEDINGS = ("context", "input", "none")
 FIXED = ("every_step", "first_state")
 
 
-class Memory(NamedTuple):
+class RecurrentMemory(NamedTuple):
     """What the decoder knows of a source batch; computed once a sentence, or an image."""
 
     annotations: Tensor  # (B, S, D), keys and values; D is 2H for sentences
@@ -39,7 +39,7 @@ class Memory(NamedTuple):
     draws: Tensor | None = None  # (B, T), what chance decides at each step (`selection.Hard`)
 
 
-class State(NamedTuple):
+class RecurrentState(NamedTuple):
     """What the decoder carries from step to step."""
 
     hidden: Tensor  # (B, H)
@@ -47,7 +47,7 @@ class State(NamedTuple):
     position: Tensor  # (B,), the number of steps taken
 
 
-class Encoder(nn.Module):
+class RecurrentEncoder(nn.Module):
     """Bidirectional GRU over embedded tokens (Bahdanau et al. 2015, section 3.2).
 
     Sequences are packed: the backward half starts at each sentence's own last token, and both final
@@ -70,7 +70,7 @@ class Encoder(nn.Module):
         return annotations, torch.cat([final[0], final[1]], -1)
 
 
-class Decoder(nn.Module):
+class RecurrentDecoder(nn.Module):
     r"""A GRU that may attend, before or after each step.
 
     The attentional vector of a step,
@@ -119,13 +119,17 @@ class Decoder(nn.Module):
         self.W_c = nn.Linear(hidden + annotation_dim + width, width)
         self.dropout = nn.Dropout(output_dropout)
 
-    def start(self, memory: Memory) -> State:
+    def start(self, memory: RecurrentMemory) -> RecurrentState:
         """The state before the first step, tanh of the projected summary (A.2.2); nothing fed."""
         hidden = self.first(memory.summary).tanh()
         fed = hidden.new_zeros(hidden.shape[0], self.fed_dim)
-        return State(hidden, fed, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device))
+        return RecurrentState(
+            hidden, fed, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+        )
 
-    def attend(self, query: Tensor, memory: Memory, position: int) -> tuple[Tensor, Tensor]:
+    def attend(
+        self, query: Tensor, memory: RecurrentMemory, position: int
+    ) -> tuple[Tensor, Tensor]:
         """Ask once: context (B, 2H) of a query (B, H), and weights (B, S), zero if it is fixed."""
         if self.attention is None:
             context = memory.summary
@@ -144,8 +148,8 @@ class Decoder(nn.Module):
         return contexts.squeeze(1), weights.squeeze(1)
 
     def advance(
-        self, embedded: Tensor, state: State, memory: Memory, position: int
-    ) -> tuple[Tensor, Tensor, State]:
+        self, embedded: Tensor, state: RecurrentState, memory: RecurrentMemory, position: int
+    ) -> tuple[Tensor, Tensor, RecurrentState]:
         """One step on the previous word's embedding (B, E).
 
         Returns the readout's input [h_t; c_t; E y] (B, H + 2H + E), the weights (B, S) and the new
@@ -160,13 +164,15 @@ class Decoder(nn.Module):
             context, weights = self.attend(hidden, memory, position)
         seen = torch.cat([hidden, context, embedded], -1)
         fed = context if self.feeding == "context" else state.fed
-        return seen, weights, State(hidden, fed, state.position + 1)
+        return seen, weights, RecurrentState(hidden, fed, state.position + 1)
 
     def attentional(self, seen: Tensor) -> Tensor:
         """The attentional vector (..., E) of the readout's input."""
         return self.W_c(seen).tanh()
 
-    def step(self, embedded: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+    def step(
+        self, embedded: Tensor, state: RecurrentState, memory: RecurrentMemory
+    ) -> tuple[Tensor, Tensor, RecurrentState]:
         """One step of free running: attentional vector (B, E), weights (B, S), new state."""
         seen, weights, state = self.advance(embedded, state, memory, int(state.position[0]))
         vector = self.attentional(seen)
@@ -174,7 +180,7 @@ class Decoder(nn.Module):
             state = state._replace(fed=vector)
         return self.dropout(vector), weights, state
 
-    def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def forward(self, embedded: Tensor, memory: RecurrentMemory) -> tuple[Tensor, Tensor]:
         """All steps on given words (B, T, E): attentional vectors (B, T, E), weights (B, T, S).
 
         Only what depends on the step before stays in the loop: the readout of all steps is one
@@ -195,7 +201,7 @@ class Decoder(nn.Module):
         return self.dropout(vectors), torch.stack(weights, 1)
 
 
-class Translator(Writer):
+class Translator(AutoregressiveModel):
     r"""Encoder and decoder over one vocabulary, with one tied embedding.
 
     Source, target and output layer share the matrix E (Press and Wolf 2017):
@@ -214,7 +220,7 @@ class Translator(Writer):
     window, selection : str
         Names of `attnlib.windows.WINDOWS` and `attnlib.selection.SELECTIONS`.
     timing, feeding, fixed : str
-        See `Decoder`.
+        See `RecurrentDecoder`.
     score_hidden : int
         Width A of the additive and concat scores; `hidden` unless given.
     max_source : int
@@ -281,15 +287,17 @@ class Translator(Writer):
             final_temperature,
         )
         self.embedding = embedding_table(vocab_size, width, pad)
-        self.encoder = Encoder(width, hidden)
-        self.decoder = Decoder(
+        self.encoder = RecurrentEncoder(width, hidden)
+        self.decoder = RecurrentDecoder(
             width, decoder_hidden, 2 * hidden, attention, timing, feeding, fixed, output_dropout
         )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.dropout = nn.Dropout(dropout)
         self.annotation_dropout = nn.Dropout(output_dropout)
 
-    def encode(self, source: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
+    def encode(
+        self, source: Tensor, lengths: Tensor, draws: Tensor | None = None
+    ) -> RecurrentMemory:
         """Read source ids (B, S) of the given lengths (B,), and prepare the keys once.
 
         `draws` (B, T) decide what a selection that chooses takes at each of T steps; without them
@@ -307,7 +315,7 @@ class Translator(Writer):
         attention = self.decoder.attention
         prepared = annotations if attention is None else attention.score.prepare(annotations)
         mask = padding_mask(lengths.to(source.device), source.shape[1])
-        return Memory(annotations, prepared, mask, summary, draws)
+        return RecurrentMemory(annotations, prepared, mask, summary, draws)
 
 
 def make_attention(

@@ -8,11 +8,12 @@ dials are new:
   `positions`;
 * **norm**: ``before`` each sublayer (pre-norm) or ``after`` it (post-norm, the paper's).
 
-`Transformer` is a `writer.Writer` as the recurrent translator is: `training`, `decoding` and
-`pretrained` serve both. `LanguageModel` is one stack of the same blocks.
+`Transformer` is an `autoregressive.AutoregressiveModel`, as the recurrent translator is:
+`training`, `decoding` and `pretrained` serve both. `LanguageModel` is one stack of the same blocks.
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,10 +21,16 @@ from torch import Tensor, nn
 
 from attnlib import windows
 from attnlib.attention import Attention
+from attnlib.autoregressive import (
+    AutoregressiveModel,
+    TiedOutput,
+    check_source,
+    embedding_table,
+)
 from attnlib.masks import padding_mask
 from attnlib.multihead import KeyValue, MultiHeadAttention
 from attnlib.positions import POSITIONS
-from attnlib.writer import Tied, Writer, check_source, embedding_table
+from attnlib.windows import Window
 
 NORMS = ("before", "after")
 
@@ -43,48 +50,37 @@ class FeedForward(nn.Module):
         return self.W_2(self.W_1(x).relu())
 
 
-class Residual(nn.Module):
-    r"""The way around a sublayer f, with a layer norm before or after it.
-
-    Before (pre-norm): :math:`x + f(\mathrm{norm}(x))`. What is carried on is never rescaled, and
-    gradients reach the first block as they reach the last, so that training starts without a
-    warm-up (Xiong et al. 2020, section 3). After (post-norm): :math:`\mathrm{norm}(x + f(x))`
-    (Vaswani et al. 2017, section 3.1). Dropout is on what f adds (section 5.4).
-    """
-
-    def __init__(self, width: int, norm: str, dropout: float):
-        super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
-        self.before = norm == "before"
-        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
-
-    def enter(self, x: Tensor) -> Tensor:
-        """What the sublayer sees of x."""
-        return self.norm(x) if self.before else x
-
-    def leave(self, x: Tensor, added: Tensor) -> Tensor:
-        """x with what the sublayer adds."""
-        x = x + self.dropout(added)
-        return x if self.before else self.norm(x)
-
-
 class Block(nn.Module):
-    """Self-attention, in a decoder attention to the source, and a feed-forward layer (3.1).
+    r"""A transformer block: self-attention, cross-attention in a decoder, and feed-forward (3.1).
+
+    Each of the three sublayers f has a residual connection and layer normalization. The norm dial
+    says where:
+
+    * ``before`` the sublayer (pre-norm): :math:`x + f(\mathrm{norm}(x))`. The residual stream is
+      never rescaled, and gradients reach the first block as they reach the last, so that training
+      starts without a warm-up (Xiong et al. 2020, section 3).
+    * ``after`` the sum (post-norm, the paper's): :math:`\mathrm{norm}(x + f(x))`.
+
+    Dropout is on what a sublayer adds (section 5.4).
 
     Parameters
     ----------
     width, heads, hidden : int
         D, H, and the width of the feed-forward layer.
-    window : nn.Module
+    window : Window, optional
         Of the self-attention.
-    rotate : callable or None
-        See `MultiHeadAttention`.
+    rotate : callable, optional
+        Rotary position encoding; see `MultiHeadAttention`.
     norm : str
         ``before`` or ``after``.
     dropout : float
-    crossed : bool
-        Whether it attends to a source.
+    cross_attention : bool
+        Whether the block attends to a source.
+
+    Raises
+    ------
+    ValueError
+        If `norm` is unknown, or `width` is not divisible by `heads`.
     """
 
     def __init__(
@@ -92,46 +88,91 @@ class Block(nn.Module):
         width: int,
         heads: int,
         hidden: int,
-        window: nn.Module,
-        rotate: Callable[[Tensor, int], Tensor] | None,
-        norm: str,
-        dropout: float,
-        crossed: bool,
+        *,
+        window: Window | None = None,
+        rotate: Callable[[Tensor, int], Tensor] | None = None,
+        norm: str = "before",
+        dropout: float = 0.0,
+        cross_attention: bool = False,
     ):
         super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"unknown norm {norm!r}: one of {', '.join(NORMS)}")
+        self.norm_first = norm == "before"
         self.self_attention = MultiHeadAttention(width, heads, window, rotate)
-        self.around_self = Residual(width, norm, dropout)
-        self.cross_attention = MultiHeadAttention(width, heads) if crossed else None
-        self.around_cross = Residual(width, norm, dropout) if crossed else None
+        self.norm_self = nn.LayerNorm(width)
+        self.cross_attention = MultiHeadAttention(width, heads) if cross_attention else None
+        self.norm_cross = nn.LayerNorm(width) if cross_attention else None
         self.feed_forward = FeedForward(width, hidden)
-        self.around_feed_forward = Residual(width, norm, dropout)
+        self.norm_feed_forward = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
         x: Tensor,
-        mask: Tensor | None,
-        cache: KeyValue | None,
-        source: KeyValue | None,
-        source_mask: Tensor | None,
-        need_weights: bool,
+        mask: Tensor | None = None,
+        *,
+        cache: KeyValue | None = None,
+        source: KeyValue | None = None,
+        source_mask: Tensor | None = None,
+        need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None, Tensor | None, KeyValue]:
-        """From (B, T, D) to (B, T, D); the weights of both attentions; the cache with these T."""
-        seen = self.around_self.enter(x)
+        """From (B, T, D) to (B, T, D).
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, T, D)
+        mask : boolean Tensor of shape (B, 1 or T, S), optional
+            Of the self-attention.
+        cache : KeyValue, optional
+            Keys and values of the positions before these.
+        source : KeyValue, optional
+            Keys and values of the source, if the block has cross-attention.
+        source_mask : boolean Tensor of shape (B, 1, S), optional
+        need_weights : bool
+            Whether the weights come back; None comes back otherwise.
+
+        Returns
+        -------
+        x : Tensor of shape (B, T, D)
+        self_weights, cross_weights : Tensors of shape (B, H, T, S), or None
+        cache : KeyValue
+            With these T positions.
+        """
+        cross_weights = None
+        if self.norm_first:  # pre-norm: x + f(norm(x))
+            y, self_weights, cache = self._to_self(self.norm_self(x), mask, cache, need_weights)
+            x = x + y
+            if self.cross_attention is not None:
+                y, cross_weights = self._to_source(
+                    self.norm_cross(x), source, source_mask, need_weights
+                )
+                x = x + y
+            x = x + self._feed(self.norm_feed_forward(x))
+        else:  # post-norm: norm(x + f(x))
+            y, self_weights, cache = self._to_self(x, mask, cache, need_weights)
+            x = self.norm_self(x + y)
+            if self.cross_attention is not None:
+                y, cross_weights = self._to_source(x, source, source_mask, need_weights)
+                x = self.norm_cross(x + y)
+            x = self.norm_feed_forward(x + self._feed(x))
+        return x, self_weights, cross_weights, cache
+
+    def _to_self(self, x, mask, cache, need_weights):
+        """Self-attention; the cache comes back with the keys and values of x."""
         start = 0 if cache is None else cache.keys.shape[2]
-        heads = self.self_attention.prepare(seen, seen, start)
-        if cache is not None:
-            heads = cache.extended(heads)
-        added, looked = self.self_attention.attend(seen, heads, mask, start, need_weights)
-        x = self.around_self.leave(x, added)
-        crossed = None
-        if self.cross_attention is not None:
-            seen = self.around_cross.enter(x)
-            added, crossed = self.cross_attention.attend(
-                seen, source, source_mask, need_weights=need_weights
-            )
-            x = self.around_cross.leave(x, added)
-        added = self.feed_forward(self.around_feed_forward.enter(x))
-        return self.around_feed_forward.leave(x, added), looked, crossed, heads
+        new = self.self_attention.prepare(x, x, start)
+        cache = new if cache is None else cache.extended(new)
+        y, weights = self.self_attention.attend(x, cache, mask, start, need_weights)
+        return self.dropout(y), weights, cache
+
+    def _to_source(self, x, source, source_mask, need_weights):
+        """Cross-attention."""
+        y, weights = self.cross_attention.attend(x, source, source_mask, need_weights=need_weights)
+        return self.dropout(y), weights
+
+    def _feed(self, x):
+        return self.dropout(self.feed_forward(x))
 
 
 class Stack(nn.Module):
@@ -155,7 +196,7 @@ class Stack(nn.Module):
     norm : str
         One of `NORMS`.
     dropout : float
-    crossed : bool
+    cross_attention : bool
         Whether the blocks attend to a source.
 
     Raises
@@ -168,6 +209,7 @@ class Stack(nn.Module):
         self,
         layers: int,
         width: int,
+        *,
         heads: int,
         hidden: int,
         window: str,
@@ -176,7 +218,7 @@ class Stack(nn.Module):
         max_length: int,
         norm: str,
         dropout: float,
-        crossed: bool = False,
+        cross_attention: bool = False,
     ):
         super().__init__()
         if layers < 1:
@@ -193,11 +235,11 @@ class Stack(nn.Module):
                 width,
                 heads,
                 hidden,
-                windows.make(window, width // heads, width // heads, reach),
-                self.positions.rotate,
-                norm,
-                dropout,
-                crossed,
+                window=windows.make(window, width // heads, width // heads, reach),
+                rotate=self.positions.rotate,
+                norm=norm,
+                dropout=dropout,
+                cross_attention=cross_attention,
             )
             for _ in range(layers)
         )
@@ -210,7 +252,7 @@ class Stack(nn.Module):
         caches: tuple[KeyValue, ...] | None = None,
         sources: tuple[KeyValue, ...] | None = None,
         source_mask: Tensor | None = None,
-        looked_at: Collection[int] = (),
+        weights_of: Collection[int] = (),
     ) -> tuple[Tensor, list[Tensor], list[Tensor], tuple[KeyValue, ...]]:
         """Read embedded words.
 
@@ -221,31 +263,37 @@ class Stack(nn.Module):
         caches : tuple of L KeyValue, optional
             Keys and values of the words before these.
         sources : tuple of L KeyValue
-            Keys and values of the source, for blocks that are crossed.
+            Keys and values of the source, if the blocks have cross-attention.
         source_mask : boolean Tensor of shape (B, 1, S), optional
-        looked_at : collection of int
-            The blocks whose weights are wanted.
+        weights_of : collection of int
+            The numbers of the blocks whose weights are asked for.
 
         Returns
         -------
         vectors : Tensor of shape (B, T, D)
-        looked, crossed : lists of Tensors of shape (B, H, T, S)
-            Weights of the self-attention and of that to the source, a tensor a block wanted.
+        self_weights, cross_weights : lists of Tensors of shape (B, H, T, S)
+            Weights of the self-attention and of the cross-attention, one tensor for each block in
+            `weights_of`.
         caches : tuple of L KeyValue
             With these words.
         """
         start = 0 if caches is None else caches[0].keys.shape[2]
         x = self.dropout(self.positions(self.width**0.5 * embedded, start))
-        looked, crossed, kept = [], [], []
+        self_weights, cross_weights, kept = [], [], []
         for i, block in enumerate(self.blocks):
-            cache = None if caches is None else caches[i]
-            source = None if sources is None else sources[i]
-            x, own, other, heads = block(x, mask, cache, source, source_mask, i in looked_at)
-            kept.append(heads)
-            if i in looked_at:
-                looked.append(own)
-                crossed.append(other)
-        return self.norm(x), looked, crossed, tuple(kept)
+            x, of_self, of_source, cache = block(
+                x,
+                mask,
+                cache=None if caches is None else caches[i],
+                source=None if sources is None else sources[i],
+                source_mask=source_mask,
+                need_weights=i in weights_of,
+            )
+            kept.append(cache)
+            if i in weights_of:
+                self_weights.append(of_self)
+                cross_weights.append(of_source)
+        return self.norm(x), self_weights, cross_weights, tuple(kept)
 
     def empty(self, like: Tensor, B: int) -> tuple[KeyValue, ...]:
         """The caches of B sentences before their first word, in the type and place of `like`."""
@@ -254,7 +302,7 @@ class Stack(nn.Module):
         return tuple(KeyValue(nothing, nothing) for _ in self.blocks)
 
 
-class Memory(NamedTuple):
+class TransformerMemory(NamedTuple):
     """What the decoder knows of a source batch; computed once a sentence."""
 
     annotations: Tensor  # (B, S, D)
@@ -262,25 +310,25 @@ class Memory(NamedTuple):
     mask: Tensor  # (B, S), True at real positions
 
 
-class State(NamedTuple):
+class TransformerState(NamedTuple):
     """What the decoder carries from step to step."""
 
     caches: tuple[KeyValue, ...]  # keys and values of the words so far, of each block
 
 
-class Looks(NamedTuple):
-    """Where every head of every block looked; L blocks, H heads."""
+class AttentionMaps(NamedTuple):
+    """The attention weights of every head of every block; L blocks, H heads."""
 
     encoder: Tensor  # (B, L, H, S, S)
     decoder: Tensor  # (B, L, H, T, T)
     cross: Tensor  # (B, L, H, T, S)
 
 
-class Decoder(nn.Module):
+class TransformerDecoder(nn.Module):
     """A causal stack that attends to the source.
 
-    The weights that come back are those of the last block's attention to the source, the mean of
-    its heads; `Transformer.looks` gives all.
+    The weights that come back are those of the last block's cross-attention, the mean of its heads;
+    `Transformer.attention_maps` gives all.
     """
 
     def __init__(self, stack: Stack):
@@ -298,11 +346,13 @@ class Decoder(nn.Module):
             block.cross_attention.prepare(annotations, annotations) for block in self.stack.blocks
         )
 
-    def start(self, memory: Memory) -> State:
+    def start(self, memory: TransformerMemory) -> TransformerState:
         """Nothing in the caches."""
-        return State(self.stack.empty(memory.prepared[0].keys, len(memory.mask)))
+        return TransformerState(self.stack.empty(memory.prepared[0].keys, len(memory.mask)))
 
-    def step(self, embedded: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
+    def step(
+        self, embedded: Tensor, state: TransformerState, memory: TransformerMemory
+    ) -> tuple[Tensor, Tensor, TransformerState]:
         """One step of free running on words (B, D): vectors (B, D), weights (B, S), new state."""
         B, cached = len(embedded), len(state.caches[0].keys)
         if not B == cached == len(memory.mask):
@@ -311,10 +361,10 @@ class Decoder(nn.Module):
                 "begin a new batch with start, or take rows of both with decoding.select"
             )
         vectors, weights, caches = self._run(embedded.unsqueeze(1), memory, state.caches, True)
-        return vectors.squeeze(1), weights.squeeze(1), State(caches)
+        return vectors.squeeze(1), weights.squeeze(1), TransformerState(caches)
 
     def forward(
-        self, embedded: Tensor, memory: Memory, need_weights: bool = True
+        self, embedded: Tensor, memory: TransformerMemory, need_weights: bool = True
     ) -> tuple[Tensor, Tensor | None]:
         """All steps on given words (B, T, D): vectors (B, T, D), weights (B, T, S)."""
         vectors, weights, _ = self._run(embedded, memory, None, need_weights)
@@ -322,13 +372,13 @@ class Decoder(nn.Module):
 
     def _run(self, embedded, memory, caches, need_weights):
         last = [len(self.stack.blocks) - 1] if need_weights else []
-        vectors, _, crossed, caches = self.stack(
+        vectors, _, weights, caches = self.stack(
             embedded, None, caches, memory.prepared, memory.mask.unsqueeze(1), last
         )
-        return vectors, crossed[0].mean(1) if need_weights else None, caches
+        return vectors, weights[0].mean(1) if need_weights else None, caches
 
 
-class Transformer(Writer):
+class Transformer(AutoregressiveModel):
     r"""Encoder and decoder of nothing but attention, with one tied embedding (Vaswani et al. 2017).
 
     Source, target and output layer share the matrix E (section 3.4; Press and Wolf 2017):
@@ -374,14 +424,21 @@ class Transformer(Writer):
     >>> logits, weights = model(source, lengths, target_in=torch.tensor([[1, 7]]))
     >>> logits.shape, weights.shape
     (torch.Size([1, 2, 9]), torch.Size([1, 2, 3]))
-    >>> model.looks(source, lengths, torch.tensor([[1, 7]])).cross.shape
+    >>> model.attention_maps(source, lengths, torch.tensor([[1, 7]])).cross.shape
     torch.Size([1, 2, 2, 2, 3])
     """
+
+    _renamed = {
+        ".around_self.norm.": ".norm_self.",
+        ".around_cross.norm.": ".norm_cross.",
+        ".around_feed_forward.norm.": ".norm_feed_forward.",
+    }
 
     def __init__(
         self,
         vocab_size: int,
         width: int = 256,
+        *,
         layers: int = 4,
         heads: int = 4,
         feed_forward: int = 256,
@@ -394,28 +451,40 @@ class Transformer(Writer):
         pad: int = 0,
     ):
         super().__init__()
-        sizes = (layers, width, heads, feed_forward)
-        rest = (reach, positions, max_length, norm, dropout)
+        stack = partial(
+            Stack,
+            layers,
+            width,
+            heads=heads,
+            hidden=feed_forward,
+            reach=reach,
+            positions=positions,
+            max_length=max_length,
+            norm=norm,
+            dropout=dropout,
+        )
         self.embedding = embedding_table(vocab_size, width, pad)
-        self.encoder = Stack(*sizes, window, *rest)
-        self.decoder = Decoder(Stack(*sizes, "causal", *rest, crossed=True))
+        self.encoder = stack(window=window)
+        self.decoder = TransformerDecoder(stack(window="causal", cross_attention=True))
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
-    def encode(self, source: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
+    def encode(
+        self, source: Tensor, lengths: Tensor, draws: Tensor | None = None
+    ) -> TransformerMemory:
         """Read source ids (B, S) of the given lengths (B,), and project keys and values once.
 
         Raises
         ------
         ValueError
-            If a shape does not fit or a sentence is empty; if there are `draws`, for nothing here
-            is left to chance.
+            If a shape does not fit or a sentence is empty; if there are `draws`, since the
+            selection is soft.
         """
         if draws is not None:
-            raise ValueError("a transformer averages: there is nothing that draws could decide")
+            raise ValueError("a transformer's selection is soft: it has no use for draws")
         return self._encode(source, lengths)[0]
 
     def decode(
-        self, memory: Memory, target_in: Tensor, need_weights: bool = True
+        self, memory: TransformerMemory, target_in: Tensor, need_weights: bool = True
     ) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing on what was encoded: output vectors (B, T, D), weights (B, T, S).
 
@@ -423,27 +492,29 @@ class Transformer(Writer):
         """
         return self.decoder(self.embedding(target_in), memory, need_weights)
 
-    def looks(self, source: Tensor, lengths: Tensor, target_in: Tensor) -> Looks:
-        """Where all heads of all blocks look, given the words before each (teacher forcing)."""
+    def attention_maps(self, source: Tensor, lengths: Tensor, target_in: Tensor) -> AttentionMaps:
+        """The weights of all heads of all blocks, given the words before each (teacher forcing)."""
         every = range(len(self.encoder.blocks))
-        memory, looked = self._encode(source, lengths, every)
-        _, own, crossed, _ = self.decoder.stack(
+        memory, encoder = self._encode(source, lengths, every)
+        _, decoder, cross, _ = self.decoder.stack(
             self.embedding(target_in),
             sources=memory.prepared,
             source_mask=memory.mask.unsqueeze(1),
-            looked_at=every,
+            weights_of=every,
         )
-        return Looks(*(torch.stack(weights, 1) for weights in (looked, own, crossed)))
+        return AttentionMaps(*(torch.stack(weights, 1) for weights in (encoder, decoder, cross)))
 
-    def _encode(self, source, lengths, looked_at=()) -> tuple[Memory, list[Tensor]]:
+    def _encode(self, source, lengths, weights_of=()) -> tuple[TransformerMemory, list[Tensor]]:
         check_source(source, lengths)
         mask = padding_mask(lengths.to(source.device), source.shape[1])
         embedded = self.embedding(source)
-        annotations, looked, _, _ = self.encoder(embedded, mask.unsqueeze(1), looked_at=looked_at)
-        return Memory(annotations, self.decoder.prepare(annotations), mask), looked
+        annotations, weights, _, _ = self.encoder(
+            embedded, mask.unsqueeze(1), weights_of=weights_of
+        )
+        return TransformerMemory(annotations, self.decoder.prepare(annotations), mask), weights
 
 
-class LanguageModel(Tied):
+class LanguageModel(TiedOutput):
     r"""One stack that writes on from what was written, :math:`p(y_t | y_{<t})`.
 
     The decoder of a transformer without a source (Liu et al. 2018, section 4.2.2); with the window
@@ -480,6 +551,7 @@ class LanguageModel(Tied):
         self,
         vocab_size: int,
         width: int = 256,
+        *,
         layers: int = 4,
         heads: int = 4,
         feed_forward: int = 256,
@@ -497,22 +569,22 @@ class LanguageModel(Tied):
         self.stack = Stack(
             layers,
             width,
-            heads,
-            feed_forward,
-            window,
-            reach,
-            positions,
-            max_length,
-            norm,
-            dropout,
+            heads=heads,
+            hidden=feed_forward,
+            window=window,
+            reach=reach,
+            positions=positions,
+            max_length=max_length,
+            norm=norm,
+            dropout=dropout,
         )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
-    def start(self, B: int) -> State:
+    def start(self, B: int) -> TransformerState:
         """The state of B sentences before their first word."""
-        return State(self.stack.empty(self.bias, B))
+        return TransformerState(self.stack.empty(self.bias, B))
 
-    def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, token: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """One step after `token` (B,): logits (B, V) and the new state.
 
         Raises
@@ -529,21 +601,22 @@ class LanguageModel(Tied):
                 "start, or take rows of it with decoding.select"
             )
         vectors, _, _, caches = self.stack(self.embedding(token).unsqueeze(1), caches=state.caches)
-        return self.output(vectors.squeeze(1)), State(caches)
+        return self.output(vectors.squeeze(1)), TransformerState(caches)
 
     def forward(self, words: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) of ids (B, T), each for the word after it, or for itself if not causal.
 
-        `lengths` (B,) are needed where padding could be looked at, and by a causal model are not.
+        `lengths` (B,) are needed where padding could be attended to; a causal model has no need of
+        them.
         """
         return self.output(self._read(words, lengths)[0])
 
-    def looks(self, words: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Where all heads of all blocks look: (B, L, H, T, T)."""
+    def attention_maps(self, words: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The weights of all heads of all blocks: (B, L, H, T, T)."""
         return torch.stack(self._read(words, lengths, range(len(self.stack.blocks)))[1], 1)
 
-    def _read(self, words, lengths, looked_at=()):
+    def _read(self, words, lengths, weights_of=()):
         mask = None
         if lengths is not None:
             mask = padding_mask(lengths.to(words.device), words.shape[1]).unsqueeze(1)
-        return self.stack(self.embedding(words), mask, looked_at=looked_at)
+        return self.stack(self.embedding(words), mask, weights_of=weights_of)

@@ -11,7 +11,7 @@ from torch import nn
 
 from attnlib import reference, selection
 from attnlib.captioning import Captioner
-from attnlib.decoding import beam_search, greedy
+from attnlib.decoding import Sampled, beam_search, greedy
 from attnlib.training import (
     COVERAGE_TARGETS,
     Objective,
@@ -20,7 +20,6 @@ from attnlib.training import (
     word_detection_loss,
 )
 from attnlib.vision import FIELDS, ImageEncoder, check_images
-from attnlib.writer import Sampled
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11

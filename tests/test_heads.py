@@ -141,7 +141,7 @@ def test_a_causal_model_has_nothing_on_the_next_word():
     torch.manual_seed(0)
     model = LanguageModel(vocab_size=9, width=8, layers=2, heads=2, feed_forward=8).eval()
     with torch.no_grad():
-        looked = model.looks(torch.randint(4, 9, (3, 6)))  # a tensor (B, L, H, T, T)
+        looked = model.attention_maps(torch.randint(4, 9, (3, 6)))  # a tensor (B, L, H, T, T)
     shares = {name: heads.share(looked, place) for name, place in heads.places(6, 6).items()}
     assert shares["same"].shape == (3, 2, 2)
     assert (shares["next"] == 0).all() and (shares["same"] > 0).all()

@@ -123,7 +123,9 @@ def test_where_all_heads_look_is_found_a_sentence_at_a_time(shipped, tokenizer):
         S, T = len(source), len(target) - 1
         assert found.source_tokens == forced.source_tokens
         assert found.target_tokens == forced.target_tokens == tokenizer.tokens(target[1:])
-        looks = model.looks(torch.tensor([source]), torch.tensor([S]), torch.tensor([target[:-1]]))
+        looks = model.attention_maps(
+            torch.tensor([source]), torch.tensor([S]), torch.tensor([target[:-1]])
+        )
         for name, shape in (("encoder", (S, S)), ("decoder", (T, T)), ("cross", (T, S))):
             got = getattr(found, name)
             assert got.shape == (2, 2, *shape)

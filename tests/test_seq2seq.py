@@ -11,14 +11,13 @@ import torch
 from attnlib import reference, scores, selection, windows
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import Tokenizer
-from attnlib.decoding import beam_search, greedy
+from attnlib.decoding import Sampled, beam_search, greedy
 from attnlib.pretrained import Pretrained
 from attnlib.scores import SCORES
 from attnlib.selection import SELECTIONS
 from attnlib.seq2seq import FEEDINGS, FIXED, TIMINGS, Translator
 from attnlib.training import Objective
 from attnlib.windows import WINDOWS
-from attnlib.writer import Sampled
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import re
 from functools import partial
 
 import numpy as np
@@ -14,7 +15,7 @@ from attnlib import pretrained, reference, storage, training
 from attnlib.data import toy
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS, Tokenizer
-from attnlib.decoding import beam_search, greedy, select
+from attnlib.decoding import Sampled, beam_search, greedy, select
 from attnlib.metrics import exact_match
 from attnlib.positions import POSITIONS, Rotary, Sinusoidal
 from attnlib.seq2seq import Translator
@@ -26,7 +27,6 @@ from attnlib.transformer import (
     Transformer,
 )
 from attnlib.windows import WINDOWS
-from attnlib.writer import Sampled
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11
@@ -203,8 +203,8 @@ class Loops:
 
     def around(self, name, x, sublayer):
         if self.norm == "before":
-            return x + sublayer(self.tidy(f"{name}.norm", x))
-        return self.tidy(f"{name}.norm", x + sublayer(x))
+            return x + sublayer(self.tidy(name, x))
+        return self.tidy(name, x + sublayer(x))
 
     def attend(self, name, queries, keys, mask=None, turned=False):
         matrices = [self.p[f"{name}.{W}.weight"] for W in ("W_Q", "W_K", "W_V", "W_O")]
@@ -220,12 +220,12 @@ class Loops:
     def block(self, name, x, mask, annotations):
         turned = self.positions == "rotary"
         own, other = f"{name}.self_attention", f"{name}.cross_attention"
-        x = self.around(f"{name}.around_self", x, lambda h: self.attend(own, h, h, mask, turned))
+        x = self.around(f"{name}.norm_self", x, lambda h: self.attend(own, h, h, mask, turned))
         if annotations is not None:
             across = partial(self.attend, other, keys=annotations)
-            x = self.around(f"{name}.around_cross", x, lambda h: across(queries=h))
+            x = self.around(f"{name}.norm_cross", x, lambda h: across(queries=h))
         forward = partial(self.feed_forward, f"{name}.feed_forward")
-        return self.around(f"{name}.around_feed_forward", x, forward)
+        return self.around(f"{name}.norm_feed_forward", x, forward)
 
     def stack(self, name, ids, annotations=None):
         T, D = len(ids), self.p["embedding.weight"].shape[1]
@@ -252,17 +252,17 @@ def test_a_whole_transformer_matches_the_loops(positions, norm):
     np.testing.assert_allclose(got[0], want, rtol=0, atol=1e-11)  # norms divide: more rounding
 
 
-def test_looks_are_those_that_come_back_and_more():
+def test_attention_maps_are_those_that_come_back_and_more():
     model, many = transformer(), batch()
     arguments = many.source, many.source_lengths, many.target_in
-    looks, (_, weights) = model.looks(*arguments), model(*arguments)
+    maps, (_, weights) = model.attention_maps(*arguments), model(*arguments)
     B, S, T = 3, many.source.shape[1], many.target_in.shape[1]
-    assert looks.encoder.shape == (B, 2, 2, S, S)
-    assert looks.decoder.shape == (B, 2, 2, T, T)
-    assert looks.cross.shape == (B, 2, 2, T, S)
-    torch.testing.assert_close(looks.cross[:, -1].mean(1), weights, **EXACT)
-    assert torch.equal(looks.decoder, looks.decoder.tril())
-    for part in looks:
+    assert maps.encoder.shape == (B, 2, 2, S, S)
+    assert maps.decoder.shape == (B, 2, 2, T, T)
+    assert maps.cross.shape == (B, 2, 2, T, S)
+    torch.testing.assert_close(maps.cross[:, -1].mean(1), weights, **EXACT)
+    assert torch.equal(maps.decoder, maps.decoder.tril())
+    for part in maps:
         torch.testing.assert_close(part.sum(-1), torch.ones_like(part[..., 0]))
 
 
@@ -309,6 +309,20 @@ def test_a_rotary_encoder_does_not_mind_where_the_sentence_begins():
     torch.testing.assert_close(model.stack(embedded)[0], here, **EXACT)
 
 
+@torch.no_grad()
+def test_weights_from_before_the_norms_had_their_names_still_load():
+    model, other = transformer(), transformer(norm="before")
+    for parameter in other.parameters():
+        parameter.zero_()
+    before = {
+        re.sub(r"\.norm_(self|cross|feed_forward)\.", r".around_\1.norm.", key): value
+        for key, value in model.state_dict().items()
+    }
+    assert "decoder.stack.blocks.1.around_cross.norm.weight" in before
+    other.load_state_dict(before)
+    assert all(map(torch.equal, other.state_dict().values(), model.state_dict().values()))
+
+
 def test_one_table_reads_source_and_target_and_writes():
     for model in (transformer(), language_model()):
         assert sum(p.shape == (V, 8) for p in model.parameters()) == 1
@@ -338,7 +352,7 @@ def test_a_model_that_looks_both_ways_ignores_padding():
     torch.testing.assert_close(
         model(words, lengths)[1:, :2], model(words[1:, :2], lengths[1:]), **EXACT
     )
-    assert model.looks(words, lengths).shape == (2, 2, 2, 4, 4)
+    assert model.attention_maps(words, lengths).shape == (2, 2, 2, 4, 4)
     with pytest.raises(ValueError, match="window is everywhere: only a causal model goes"):
         model.step(words[:, 0], model.start(2))
 
@@ -406,7 +420,7 @@ def test_what_a_source_must_be_is_checked():
         model.encode(torch.tensor([[5, 2], [0, 0]]), torch.tensor([2, 0]))
     with pytest.raises(ValueError, match=r"source must be \(B, S\)"):
         model.encode(torch.tensor([5, 2]), torch.tensor([2]))
-    with pytest.raises(ValueError, match="there is nothing that draws could decide"):
+    with pytest.raises(ValueError, match="it has no use for draws"):
         model.encode(torch.tensor([[5, 2]]), torch.tensor([2]), torch.rand(1, 3))
     with pytest.raises(ValueError, match=r"selection soft\): there is nothing to sample"):
         Sampled(model)
@@ -520,6 +534,17 @@ def test_the_queue_has_the_recipe():
 
 
 def test_parts_of_a_stack_are_counted():
-    stack = Stack(3, 8, 2, 12, "everywhere", 10, "none", 9, "after", 0.0)
+    stack = Stack(
+        3,
+        8,
+        heads=2,
+        hidden=12,
+        window="everywhere",
+        reach=10,
+        positions="none",
+        max_length=9,
+        norm="after",
+        dropout=0.0,
+    )
     per_block = 4 * 8 * 8 + 2 * 8 * 12 + 12 + 8 + 2 * 2 * 8
     assert sum(p.numel() for p in stack.parameters()) == 3 * per_block

@@ -1,6 +1,6 @@
 """The five dials' tiny example: one sentence pair and a decoder three numbers wide.
 
-The decoder is `attnlib.seq2seq.Decoder` itself; only its numbers are given, in `example_numbers`,
+The decoder is `attnlib.seq2seq.RecurrentDecoder`; only its numbers are given, in `example_numbers`,
 rounded to two decimals. `fit` found them by gradient descent: all settings share keys, embeddings
 and scores, and each timing has a recurrence of its own (a state that asks before the step must know
 other things than one that asks after it). Biases are zero; the first state is tanh of the summary.
@@ -19,7 +19,7 @@ from attnlib import scores, windows
 from attnlib.attention import Attention
 from attnlib.explore.example_numbers import NUMBERS
 from attnlib.selection import Soft, StraightThroughGumbel
-from attnlib.seq2seq import FEEDINGS, TIMINGS, Decoder, Memory
+from attnlib.seq2seq import FEEDINGS, TIMINGS, RecurrentDecoder, RecurrentMemory
 from attnlib.windows import Everywhere, Monotonic, Predictive
 
 SOURCE = ["a", "red", "shirt", "."]
@@ -114,7 +114,7 @@ class Example(nn.Module):
         if isinstance(selection, GivenNoise):
             window.near = lambda *_: None  # noise for all keys: none may be left out
         attention = Attention(self.score, window, selection or Soft())
-        self.decoder = Decoder(WIDTH, WIDTH, WIDTH, attention, timing, feeding)
+        self.decoder = RecurrentDecoder(WIDTH, WIDTH, WIDTH, attention, timing, feeding)
 
     def forward(self, numbers: dict[str, Tensor]) -> Tensor:
         """Weights (T, S), with the example's numbers for parameters."""
@@ -154,7 +154,7 @@ class _Run(nn.Module):
 
     def forward(self, example, numbers):
         keys = numbers["keys"].unsqueeze(0)
-        memory = Memory(
+        memory = RecurrentMemory(
             keys,
             self.decoder.attention.score.prepare(keys),
             torch.ones(keys.shape[:2], dtype=torch.bool),

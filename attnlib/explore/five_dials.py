@@ -76,8 +76,8 @@ PAPERS = [
 class FiveDials(Figure):
     """Turn the five dials of attention on a sentence of four words.
 
-    The decoder is `attnlib.seq2seq.Decoder`, three numbers wide, writing "une chemise rouge ." from
-    "a red shirt ."; see `attnlib.explore.example`.
+    The decoder is `attnlib.seq2seq.RecurrentDecoder`, three numbers wide, writing "une chemise
+    rouge ." from "a red shirt ."; see `attnlib.explore.example`.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ from attnlib.data.batches import by_tokens, collate, pad
 from attnlib.data.tokenizer import EOS
 from attnlib.decoding import greedy
 from attnlib.metrics import exact_match
-from attnlib.seq2seq import Decoder, Memory, Translator
+from attnlib.seq2seq import RecurrentDecoder, RecurrentMemory, Translator
 from attnlib.training import Objective
 
 RESULTS = Path(__file__).with_name("bottleneck.json")
@@ -40,7 +40,7 @@ class Setting:
     """One model: what it is told of the source, and how the source is given to it."""
 
     attention: bool = False
-    fixed: str = "every_step"  # how a fixed context is used; see attnlib.seq2seq.Decoder
+    fixed: str = "every_step"  # how a fixed context is used; see attnlib.seq2seq.RecurrentDecoder
     one_way: bool = False  # the encoder reads forwards only, as in 2014
     source: str = "plain"  # or reversed, or doubled
     hidden: int = 32  # chosen so that all models have the same number of parameters
@@ -94,7 +94,7 @@ class OneWayEncoder(nn.Module):
         return annotations, final[0]
 
 
-class FixedDecoder(Decoder):
+class FixedDecoder(RecurrentDecoder):
     """The decoder of a fixed context, its teacher forcing in one call: same weights, less time."""
 
     def all_steps(self, inputs: Tensor, first: Tensor) -> Tensor:
@@ -104,8 +104,8 @@ class FixedDecoder(Decoder):
         options = True, 1, 0.0, self.training, False, True  # biases, layers, ..., batch first
         return torch.gru(inputs, first.unsqueeze(0), weights, *options)[0]
 
-    def forward(self, embedded: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """All steps on given words (B, T, E), as `Decoder` has them one by one."""
+    def forward(self, embedded: Tensor, memory: RecurrentMemory) -> tuple[Tensor, Tensor]:
+        """All steps on given words (B, T, E), as `RecurrentDecoder` has them one by one."""
         state = self.start(memory)
         context, nowhere = self.attend(state.hidden, memory, 0)
         context, nowhere = (

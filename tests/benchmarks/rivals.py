@@ -106,10 +106,10 @@ def sizes(model: Transformer) -> tuple[int, int, int]:
 def copy_block(ours, theirs) -> None:
     """From one of our blocks to a layer of `nn.Transformer`."""
     pairs = [(ours.self_attention, theirs.self_attn)]
-    norms = [ours.around_self, ours.around_feed_forward]
+    norms = [ours.norm_self, ours.norm_feed_forward]
     if ours.cross_attention is not None:
         pairs.append((ours.cross_attention, theirs.multihead_attn))
-        norms.insert(1, ours.around_cross)
+        norms.insert(1, ours.norm_cross)
     with torch.no_grad():
         for attention, other in pairs:
             nn.init.zeros_(other.in_proj_bias)
@@ -117,8 +117,8 @@ def copy_block(ours, theirs) -> None:
             parts = (attention.W_Q.weight, attention.W_K.weight, attention.W_V.weight)
             other.in_proj_weight.copy_(torch.cat(parts))
             other.out_proj.weight.copy_(attention.W_O.weight)
-    for i, around in enumerate(norms, start=1):
-        getattr(theirs, f"norm{i}").load_state_dict(around.norm.state_dict())
+    for i, norm in enumerate(norms, start=1):
+        getattr(theirs, f"norm{i}").load_state_dict(norm.state_dict())
     theirs.linear1.load_state_dict(ours.feed_forward.W_1.state_dict())
     theirs.linear2.load_state_dict(ours.feed_forward.W_2.state_dict())
 
@@ -188,13 +188,13 @@ def joey_batch(source, lengths, target=None):
 
 
 def _copy_to_joey(ours, theirs) -> None:
-    pairs = [(ours.self_attention, ours.around_self)]
+    pairs = [(ours.self_attention, ours.norm_self)]
     if ours.cross_attention is None:
         names = [("src_src_att", "layer_norm")]
     else:
-        pairs.append((ours.cross_attention, ours.around_cross))
+        pairs.append((ours.cross_attention, ours.norm_cross))
         names = [("trg_trg_att", "x_layer_norm"), ("src_trg_att", "dec_layer_norm")]
-    for (attention, around), (name, norm) in zip(pairs, names, strict=True):
+    for (attention, norm), (name, its_norm) in zip(pairs, names, strict=True):
         other = getattr(theirs, name)
         layers = {"q_layer": "W_Q", "k_layer": "W_K", "v_layer": "W_V", "output_layer": "W_O"}
         for its, our in layers.items():
@@ -202,8 +202,8 @@ def _copy_to_joey(ours, theirs) -> None:
             with torch.no_grad():
                 layer.weight.copy_(getattr(attention, our).weight)
                 layer.bias.zero_()
-        getattr(theirs, norm).load_state_dict(around.norm.state_dict())
+        getattr(theirs, its_norm).load_state_dict(norm.state_dict())
     forward = theirs.feed_forward
-    forward.layer_norm.load_state_dict(ours.around_feed_forward.norm.state_dict())
+    forward.layer_norm.load_state_dict(ours.norm_feed_forward.state_dict())
     forward.pwff_layer[0].load_state_dict(ours.feed_forward.W_1.state_dict())
     forward.pwff_layer[3].load_state_dict(ours.feed_forward.W_2.state_dict())
