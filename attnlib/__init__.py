@@ -16,6 +16,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``captioning``          show, attend and tell: an image encoder and an LSTM that attends to it
 ``transformer``         blocks, encoder-decoder and language model, with their caches
 ``vision``              image encoders: ours, and torchvision's for photographs
+``settings``            from names, in a configuration or on a card, to scores, windows, models
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function
 ``metrics``             of translations, alignments, captions and heads, all with intervals

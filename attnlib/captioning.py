@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from attnlib.attention import Attention
 from attnlib.autoregressive import AutoregressiveModel, embedding_table
-from attnlib.seq2seq import TIMINGS, RecurrentMemory, make_attention
-from attnlib.vision import ImageEncoder, check_images
+from attnlib.seq2seq import TIMINGS, RecurrentMemory, check_sizes
+from attnlib.vision import check_images
 
 FEEDINGS = ("context", "none")
 RARE = -2.0  # where the detector's logits begin: most words are not in a caption
@@ -35,7 +35,7 @@ class CaptionState(NamedTuple):
 
 
 class CaptionDecoder(nn.Module):
-    r"""The LSTM that looks and writes (Xu et al. 2015, section 3.1.2).
+    r"""The LSTM that attends to the image and writes (Xu et al. 2015, section 3.1.2).
 
     .. math:: \hat z_t = \beta_t \sum_i \alpha_{ti} a_i, \qquad \beta_t = \sigma(f_\beta(h_{t-1}))
     .. math:: h_t = \mathrm{LSTM}([E y_{t-1}; \hat z_t], h_{t-1}), \qquad
@@ -60,11 +60,12 @@ class CaptionDecoder(nn.Module):
     gate : bool
         Without it :math:`\beta_t` is 1.
     timing : str
-        ``before``, the paper's: the state asks that has not read the last word yet. ``after``: the
-        new state asks, and the LSTM is fed the context of the step before (Luong et al. 2015).
+        ``before``, the paper's: the query is the state that has not read the previous word yet.
+        ``after``: the query is the new state, and the LSTM is fed the context of the step before
+        (Luong et al. 2015).
     feeding : str
-        ``context``, as above, or ``none``: the LSTM sees the words alone, so that what was looked
-        at is written at once or lost.
+        ``context``, as above, or ``none``: the LSTM is fed the words alone, so a context can only
+        influence the word of its own step.
     output_dropout : float
         On the sum in the deep output.
     """
@@ -73,6 +74,7 @@ class CaptionDecoder(nn.Module):
         self,
         width: int,
         hidden: int,
+        *,
         annotation_dim: int,
         attention: Attention | None,
         gate: bool = True,
@@ -87,6 +89,8 @@ class CaptionDecoder(nn.Module):
         ):
             if setting not in settings:
                 raise ValueError(f"unknown {dial} {setting!r}: one of {', '.join(settings)}")
+        if attention is not None:
+            check_sizes(attention, state=hidden, annotations=annotation_dim)
         self.attention, self.timing, self.feeding = attention, timing, feeding
         self.init_h = nn.Linear(annotation_dim, hidden)
         self.init_c = nn.Linear(annotation_dim, hidden)
@@ -114,7 +118,7 @@ class CaptionDecoder(nn.Module):
     def attend(
         self, hidden: Tensor, memory: RecurrentMemory, position: int
     ) -> tuple[Tensor, Tensor]:
-        """Look once: context z (B, D), and weights (B, S), which are zero without attention."""
+        """Attend once: context z (B, D), and weights (B, S), which are zero without attention."""
         if self.attention is None:
             context = memory.summary
             weights = torch.zeros_like(memory.mask, dtype=context.dtype)
@@ -175,55 +179,44 @@ class CaptionDecoder(nn.Module):
 class Captioner(AutoregressiveModel):
     r"""Image encoder and decoder: the whole of Show, Attend and Tell (Xu et al. 2015, section 3).
 
-    It has the methods of `seq2seq.Translator`, with images for a source. `lengths` are the numbers
-    of cells, the same for all images of a batch.
+    It has the methods of `seq2seq.Translator`, with images for a source; `lengths` are the numbers
+    of cells, the same for all images of a batch. Encoder and attention are handed in: the queries
+    are the decoder's states (`hidden` wide), keys and values the annotations.
 
     Parameters
     ----------
     vocab_size : int
     width : int
         Width E of the embeddings.
+    encoder : nn.Module
+        Turns images (B, 3, H, W) into annotations (B, S, D): `vision.ImageEncoder`,
+        `vision.Backbone`, or a module of your own.
+    attention : Attention or None
+        None: the mean annotation at each step.
     hidden : int
         Width H of the decoder's state.
     annotation_dim : int, optional
-        Width D of the annotations: needed if the encoder has no attribute ``annotation_dim``; of
-        the `ImageEncoder` that is made if none is given, 128 unless said.
-    encoder : nn.Module, optional
-        Anything that turns images (B, 3, H, W) into annotations (B, S, D). An `ImageEncoder` unless
-        given.
-    size, field, positions, cell, normed
-        Of that `ImageEncoder`.
-    score : str or None
-        A name of `attnlib.scores.SCORES`; None for no attention: the mean annotation at each step.
-    window, selection : str
-        Names of `attnlib.windows.WINDOWS` and `attnlib.selection.SELECTIONS`.
+        Width D of the annotations, if the encoder has no attribute ``annotation_dim``.
     gate, timing, feeding
         See `CaptionDecoder`.
-    word_dropout : float
-        Share of the words before that the decoder is not shown while training, whole words at a
-        time (Iyyer et al. 2015, section 3.2; Bowman et al. 2016, section 3.1): a language model
-        that does not know the last word has to look.
     detector : bool
         Whether to have the layer of `detect`, which helps to train an encoder from scratch.
-    score_hidden : int
-        Width A of the additive and concat scores; `hidden` unless given.
-    max_source : int
-        Most cells that the location score knows.
-    reach : int
-        D of the monotonic and predictive windows.
-    expectation, temperature, final_temperature : float
-        Of the hard and the Gumbel selection, as in `seq2seq.Translator`.
     dropout : float
         On embeddings.
     output_dropout : float
         On annotations and in the deep output.
+    word_dropout : float
+        Share of the previous words that the decoder does not see in training, whole words at a
+        time (Iyyer et al. 2015, section 3.2; Bowman et al. 2016, section 3.1): a decoder that
+        cannot rely on the previous word has to attend to the image.
     pad : int
         Id of padding.
 
     Raises
     ------
     ValueError
-        If nothing or two things say how wide the annotations are, or a setting is unknown.
+        If nothing or two things say how wide the annotations are, a setting is unknown, or the
+        attention does not fit the widths.
 
     Attributes
     ----------
@@ -233,20 +226,29 @@ class Captioner(AutoregressiveModel):
 
     Examples
     --------
+    >>> from attnlib.scores import AdditiveScore
+    >>> from attnlib.vision import ImageEncoder
     >>> _ = torch.manual_seed(0)
-    >>> model = Captioner(vocab_size=9, width=4, hidden=5, annotation_dim=6)
+    >>> model = Captioner(
+    ...     vocab_size=9,
+    ...     width=4,
+    ...     hidden=5,
+    ...     encoder=ImageEncoder(annotation_dim=6),
+    ...     attention=Attention(AdditiveScore(query_dim=5, key_dim=6, hidden_dim=5)),
+    ... )
     >>> images, lengths = torch.rand(1, 3, 64, 64), torch.tensor([64])
     >>> logits, weights = model(images, lengths, target_in=torch.tensor([[1, 7]]))
     >>> logits.shape, weights.shape
     (torch.Size([1, 2, 9]), torch.Size([1, 2, 64]))
 
-    Another encoder, here of four cells (`vision.Backbone` fits in the same way):
+    An encoder of one's own, here of four cells:
 
     >>> class Quarters(nn.Module):
     ...     annotation_dim = 3
     ...     def forward(self, images):
     ...         return nn.functional.adaptive_avg_pool2d(images, 2).flatten(2).transpose(1, 2)
-    >>> model = Captioner(vocab_size=9, width=4, hidden=5, encoder=Quarters())
+    >>> attention = Attention(AdditiveScore(5, 3, 5))
+    >>> model = Captioner(vocab_size=9, width=4, hidden=5, encoder=Quarters(), attention=attention)
     >>> model(images, torch.tensor([4]), torch.tensor([[1, 7]]))[1].shape
     torch.Size([1, 2, 4])
     """
@@ -257,65 +259,38 @@ class Captioner(AutoregressiveModel):
         self,
         vocab_size: int,
         width: int = 128,
+        *,
+        encoder: nn.Module,
+        attention: Attention | None,
         hidden: int = 192,
         annotation_dim: int | None = None,
-        encoder: nn.Module | None = None,
-        size: int = 64,
-        field: str = "near",
-        positions: bool = True,
-        cell: int = 8,
-        normed: bool = False,
-        score: str | None = "additive",
-        window: str = "everywhere",
-        selection: str = "soft",
         gate: bool = True,
         timing: str = "before",
         feeding: str = "context",
         detector: bool = False,
-        score_hidden: int | None = None,
-        max_source: int = 200,
-        reach: int = 10,
-        expectation: float = 0.5,
-        temperature: float = 1.0,
-        final_temperature: float = 0.5,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
         word_dropout: float = 0.0,
         pad: int = 0,
     ):
         super().__init__()
-        if encoder is None:
-            encoder = ImageEncoder(
-                annotation_dim or 128,
-                size,
-                field=field,
-                positions=positions,
-                cell=cell,
-                normed=normed,
-            )
         known = getattr(encoder, "annotation_dim", annotation_dim)
         if known is None:
             raise ValueError("how wide are the encoder's annotations? give annotation_dim")
         if annotation_dim not in (None, known):
             raise ValueError(f"annotation_dim is {annotation_dim}, but the encoder says {known}")
-        attention = make_attention(
-            score,
-            window,
-            selection,
-            hidden,
-            known,
-            score_hidden or hidden,
-            max_source,
-            reach,
-            expectation,
-            temperature,
-            final_temperature,
-        )
         self.annotation_dim = known
         self.embedding = embedding_table(vocab_size, width, pad)
         self.encoder = encoder
         self.decoder = CaptionDecoder(
-            width, hidden, known, attention, gate, timing, feeding, output_dropout
+            width,
+            hidden,
+            annotation_dim=known,
+            attention=attention,
+            gate=gate,
+            timing=timing,
+            feeding=feeding,
+            output_dropout=output_dropout,
         )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.detector = nn.Linear(known, vocab_size) if detector else None

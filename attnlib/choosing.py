@@ -19,6 +19,7 @@ from torch.nn.functional import one_hot
 
 from attnlib import scores, selection
 from attnlib.attention import Attention
+from attnlib.settings import make_selection
 
 HOW = ("soft", "hard", "no baseline", "gumbel", "marginal")
 DECAY = 0.9  # of the baseline, a batch (Xu et al. 2015, section 4.1)
@@ -175,7 +176,7 @@ class Chooser(nn.Module):
             score = scores.GeneralScore(D_q, D_k)
         chosen = {"soft": "soft", "gumbel": "gumbel"}.get(how, "hard")
         settings = {"expectation": 0.0} if chosen == "hard" else {}
-        self.attention = Attention(score, selection=selection.make(chosen, **settings))
+        self.attention = Attention(score, selection=make_selection(chosen, **settings))
         self.readout = nn.Sequential(
             nn.Linear(task.values.shape[-1], hidden),
             nn.ReLU(),

@@ -280,9 +280,13 @@ class Sampled(nn.Module):
 
     Examples
     --------
+    >>> from attnlib.attention import Attention
+    >>> from attnlib.scores import AdditiveScore
+    >>> from attnlib.selection import Hard
     >>> from attnlib.seq2seq import Translator
     >>> _ = torch.manual_seed(0)
-    >>> model = Translator(vocab_size=9, width=4, hidden=5, selection="hard").eval()
+    >>> attention = Attention(AdditiveScore(5, 10, 5), selection=Hard())
+    >>> model = Translator(vocab_size=9, width=4, hidden=5, attention=attention).eval()
     >>> source, lengths = torch.tensor([[5, 6, 2]]), torch.tensor([3])
     >>> def once(seed):
     ...     sampled = Sampled(model, torch.Generator().manual_seed(seed))

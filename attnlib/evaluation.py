@@ -13,7 +13,8 @@ from attnlib.data import corpora, hansards, images
 from attnlib.data.grammar import Verdict
 from attnlib.data.tokenizer import word_indices
 from attnlib.metrics import captions, pointing
-from attnlib.pretrained import Pretrained, build
+from attnlib.pretrained import Pretrained
+from attnlib.settings import build
 
 TESTED = 2000  # pictures that `evaluate` captions
 REFERENCES = 5  # true captions of each, at most, that BLEU compares with

@@ -158,11 +158,3 @@ def _angles(T: int, start: int, width: int, base: float, like: Tensor) -> Tensor
     exact = {"dtype": torch.promote_types(like.dtype, torch.float32), "device": like.device}
     frequencies = base ** (-torch.arange(0, width, 2, **exact) / width)
     return (start + torch.arange(T, **exact)).unsqueeze(-1) * frequencies
-
-
-POSITIONS = {
-    "sinusoidal": lambda width, heads, longest: Sinusoidal(width),
-    "learned": lambda width, heads, longest: Learned(width, longest),
-    "rotary": lambda width, heads, longest: Rotary(width // heads),
-    "none": lambda width, heads, longest: Positions(),
-}

@@ -13,22 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attnlib.captioning import Captioner
 from attnlib.data import cleaning, images
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import Sampled, beam_search
-from attnlib.seq2seq import Translator
+from attnlib.settings import build
 from attnlib.storage import CARD, TOKENIZER, read_card, read_weights
-from attnlib.transformer import Transformer
-from attnlib.vision import Backbone
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
 BATCH = 50  # sentences decoded together
 PICTURES = 100  # or pictures
 MAX_CAPTION = 60  # words; the longest true caption of a scene has a quarter
-ARCHITECTURES = {"translator": Translator, "transformer": Transformer, "captioner": Captioner}
 ROLES = {"translator": "translator", "transformer": "translator", "captioner": "captioner"}
 
 
@@ -425,28 +421,6 @@ def read(folder: Path | str) -> Pretrained:
     tokenizer = Tokenizer.load(folder / TOKENIZER, card["model"]["vocab_size"])
     model.load_state_dict(weights)
     return Pretrained(card["name"], model.eval(), tokenizer, card)
-
-
-def build(
-    architecture: str, arguments: dict, eye_weights: str | None = None, eye_learns: bool = False
-) -> nn.Module:
-    """The model that a card describes, not trained.
-
-    Parameters
-    ----------
-    architecture : str
-        One of `ARCHITECTURES`.
-    arguments : dict
-        Of its class; in place of an ``eye`` the name of a network for `vision.Backbone`.
-    eye_weights, eye_learns
-        Of that network.
-    """
-    arguments = dict(arguments)
-    if name := arguments.pop("eye", None):
-        arguments["encoder"] = Backbone(
-            name, arguments["size"], weights=eye_weights, trainable=eye_learns
-        )
-    return ARCHITECTURES[architecture](**arguments)
 
 
 def _folder(name: str) -> Path:

@@ -14,11 +14,32 @@ from torch import Tensor, nn
 
 
 class Score(nn.Module):
-    """What all scores share: shape checks, and the two halves put together."""
+    """What all scores share: shape checks, and the two halves put together.
 
-    query_dim: int | None = None  # None: any width, so long as queries and keys agree
+    A score of your own is a subclass that defines ``_compare(queries, prepared)``, and
+    ``_prepare(keys)`` if a part of the work depends on the keys alone.
+
+    Attributes
+    ----------
+    query_dim, key_dim : int or None
+        Widths of queries and keys. None: any width; where both are None, the same for both.
+    by_content : bool
+        Whether a key's score is the same wherever in the list it stands.
+
+    Examples
+    --------
+    A score of one's own, the squared distance:
+
+    >>> class DistanceScore(Score):
+    ...     def _compare(self, queries, prepared):
+    ...         return -torch.cdist(queries, prepared).square()
+    >>> DistanceScore()(torch.zeros(1, 1, 2), torch.tensor([[[3.0, 4.0], [0.0, 1.0]]]))
+    tensor([[[-25.,  -1.]]])
+    """
+
+    query_dim: int | None = None
     key_dim: int | None = None
-    by_content: bool = True  # a key's score is the same wherever in the list it stands
+    by_content: bool = True
 
     def prepare(self, keys: Tensor) -> Tensor:
         """What depends on the keys (B, S, D_k) alone; the result is passed to `compare`."""
@@ -162,40 +183,3 @@ class LocationScore(Score):
                 f"the location score knows {self.max_source} source positions, got {positions}"
             )
         return self.W(queries)[..., :positions]
-
-
-SCORES = {
-    "dot": lambda q, k, a, s: DotScore(),
-    "scaled_dot": lambda q, k, a, s: ScaledDotScore(),
-    "cosine": lambda q, k, a, s: CosineScore(),
-    "general": lambda q, k, a, s: GeneralScore(q, k),
-    "additive": lambda q, k, a, s: AdditiveScore(q, k, a),
-    "concat": lambda q, k, a, s: ConcatScore(q, k, a),
-    "location": lambda q, k, a, s: LocationScore(q, s),
-}
-
-
-def make(
-    name: str, query_dim: int, key_dim: int, hidden_dim: int = 0, max_source: int = 0
-) -> Score:
-    """Build a score by its name, for configurations and command lines.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or a width the score needs was not given.
-
-    Examples
-    --------
-    >>> make("general", query_dim=2, key_dim=3).W.weight.shape
-    torch.Size([2, 3])
-    """
-    if name not in SCORES:
-        raise ValueError(f"unknown score {name!r}: one of {', '.join(SCORES)}")
-    if name in ("additive", "concat") and hidden_dim <= 0:
-        raise ValueError(f"the {name} score needs hidden_dim > 0, got {hidden_dim}")
-    if name == "location" and max_source <= 0:
-        raise ValueError(f"the location score needs max_source > 0, got {max_source}")
-    if name in ("dot", "scaled_dot", "cosine") and query_dim != key_dim:
-        raise ValueError(f"the {name} score needs equal widths, got {query_dim} and {key_dim}")
-    return SCORES[name](query_dim, key_dim, hidden_dim, max_source)

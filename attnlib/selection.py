@@ -174,38 +174,3 @@ def _choice(weights: Tensor, draws: Tensor | None) -> Tensor:
             f"{tuple(draws.shape)}"
         )
     return Hard.choose(weights, draws)
-
-
-SELECTIONS = {"soft": Soft, "hard": Hard, "gumbel": StraightThroughGumbel}
-
-
-def make(
-    name: str,
-    expectation: float = 0.5,
-    temperature: float = 1.0,
-    final_temperature: float = 0.5,
-) -> nn.Module:
-    """Build a selection by its name; an unknown one is refused with the list of those known.
-
-    Parameters
-    ----------
-    name : str
-    expectation : float
-        For the hard selection.
-    temperature, final_temperature : float
-        For the Gumbel selection.
-
-    Examples
-    --------
-    >>> make("soft")
-    Soft()
-    >>> make("hard", expectation=0.25).expectation
-    0.25
-    """
-    if name not in SELECTIONS:
-        raise ValueError(f"unknown selection {name!r}: one of {', '.join(SELECTIONS)}")
-    if name == "hard":
-        return Hard(expectation)
-    if name == "gumbel":
-        return StraightThroughGumbel(temperature, final_temperature)
-    return SELECTIONS[name]()

@@ -1,7 +1,7 @@
 r"""The recurrent encoder-decoder, with its timing and feeding dials.
 
 The encoder reads the source both ways into *annotations*; the decoder writes the target one token a
-step. Two dials say how it meets the attention, and neither says anything of the score:
+step. Two dials say how the decoder uses attention, whatever the score:
 
 * **timing**: ``before``, the state :math:`s_{t-1}` asks and the context helps to make :math:`s_t`
   (Bahdanau et al. 2015); ``after``, the new state :math:`h_t` asks (Luong et al. 2015);
@@ -9,7 +9,7 @@ step. Two dials say how it meets the attention, and neither says anything of the
   timing is before, the last step's when it is after), the last attentional vector (``input``
   feeding, Luong et al. 2015, section 3.3), or ``none``.
 
-Without a score the context is fixed: the encoder's summary, given at ``every_step`` (Cho et al.
+Without attention the context is fixed: the encoder's summary, given at ``every_step`` (Cho et al.
 2014) or as the ``first_state`` alone (Sutskever et al. 2014).
 """
 
@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from attnlib import scores, selection, windows
 from attnlib.attention import Attention
 from attnlib.autoregressive import AutoregressiveModel, check_source, embedding_table
 from attnlib.masks import padding_mask
@@ -36,7 +35,7 @@ class RecurrentMemory(NamedTuple):
     prepared: Tensor  # the keys, prepared for the score
     mask: Tensor  # (B, S), True at real positions
     summary: Tensor  # (B, D), the encoder's two final states, or an image's mean annotation
-    draws: Tensor | None = None  # (B, T), what chance decides at each step (`selection.Hard`)
+    draws: Tensor | None = None  # (B, T), random numbers for each step (`selection.Hard`)
 
 
 class RecurrentState(NamedTuple):
@@ -90,12 +89,20 @@ class RecurrentDecoder(nn.Module):
         None for a fixed context.
     timing, feeding, fixed : str
         The dials: see the module's docstring. `fixed` matters only without attention.
+    output_dropout : float
+        On the attentional vector.
+
+    Raises
+    ------
+    ValueError
+        If a setting is unknown, or the attention does not fit the widths.
     """
 
     def __init__(
         self,
         width: int,
         hidden: int,
+        *,
         annotation_dim: int,
         attention: Attention | None,
         timing: str = "before",
@@ -112,6 +119,8 @@ class RecurrentDecoder(nn.Module):
         for dial, setting, settings in known:
             if setting not in settings:
                 raise ValueError(f"unknown {dial} {setting!r}: one of {', '.join(settings)}")
+        if attention is not None:
+            check_sizes(attention, state=hidden, annotations=annotation_dim)
         self.attention, self.timing, self.feeding, self.fixed = attention, timing, feeding, fixed
         self.fed_dim = {"context": annotation_dim, "input": width, "none": 0}[feeding]
         self.first = nn.Linear(annotation_dim, hidden)
@@ -201,36 +210,65 @@ class RecurrentDecoder(nn.Module):
         return self.dropout(vectors), torch.stack(weights, 1)
 
 
+def check_sizes(attention: Attention, state: int, annotations: int) -> None:
+    """Refuse an attention that does not fit a decoder's state and the annotations.
+
+    Parameters
+    ----------
+    attention : Attention
+    state, annotations : int
+        Their widths: a state asks (D_q), annotations are the keys (D_k).
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> from attnlib.scores import GeneralScore
+    >>> check_sizes(Attention(GeneralScore(query_dim=8, key_dim=32)), state=16, annotations=32)
+    Traceback (most recent call last):
+    ValueError: the score compares queries that are 8 wide, but this decoder's state is 16 wide
+    """
+    score, window = attention.score, attention.window
+    for part, name, width, what, actual in (
+        ("score compares", "queries", score.query_dim, "decoder's state is", state),
+        ("score compares", "keys", score.key_dim, "model's annotations are", annotations),
+        ("window reads", "queries", window.query_dim, "decoder's state is", state),
+    ):
+        if width not in (None, actual):
+            raise ValueError(
+                f"the {part} {name} that are {width} wide, but this {what} {actual} wide"
+            )
+    if score.query_dim is score.key_dim is None and state != annotations:
+        raise ValueError(
+            f"{type(score).__name__} needs queries and keys of equal width, but this decoder's "
+            f"state is {state} wide and the annotations are {annotations}"
+        )
+
+
 class Translator(AutoregressiveModel):
-    r"""Encoder and decoder over one vocabulary, with one tied embedding.
+    r"""Recurrent encoder and decoder over one vocabulary, with one tied embedding.
 
     Source, target and output layer share the matrix E (Press and Wolf 2017):
-    :math:`p(y_t) = \mathrm{softmax}(E \tilde h_t + b)`.
+    :math:`p(y_t) = \mathrm{softmax}(E \tilde h_t + b)`. The attention is handed in: its queries are
+    the decoder's states (`decoder_hidden` wide), its keys and values the annotations (2 x `hidden`
+    wide).
 
     Parameters
     ----------
     vocab_size : int
     width : int
-        Width of the embeddings.
+        Width E of the embeddings.
     hidden : int
         Width of each direction of the encoder, and of the decoder's state unless
         `decoder_hidden` is given.
-    score : str or None
-        A name of `attnlib.scores.SCORES`, or None for a fixed context.
-    window, selection : str
-        Names of `attnlib.windows.WINDOWS` and `attnlib.selection.SELECTIONS`.
+    decoder_hidden : int, optional
+        Width of the decoder's state.
+    attention : Attention or None
+        None: a fixed context, the encoder's summary.
     timing, feeding, fixed : str
         See `RecurrentDecoder`.
-    score_hidden : int
-        Width A of the additive and concat scores; `hidden` unless given.
-    max_source : int
-        Longest source the location score knows.
-    reach : int
-        D of the monotonic and predictive windows: keys to either side of their centre.
-    expectation : float
-        Share of the sentences for which the hard selection trains on the average.
-    temperature, final_temperature : float
-        Of the Gumbel selection, at the start and at the end of training.
     dropout : float
         On embeddings.
     output_dropout : float
@@ -238,58 +276,70 @@ class Translator(AutoregressiveModel):
     pad : int
         Id of padding.
 
+    Raises
+    ------
+    ValueError
+        If a setting is unknown, or the attention does not fit the widths.
+
     Examples
     --------
+    Bahdanau et al. (2015): the additive score, asked before the step.
+
+    >>> from attnlib.scores import AdditiveScore, GeneralScore
     >>> _ = torch.manual_seed(0)
-    >>> model = Translator(vocab_size=9, width=4, hidden=5, score="dot", timing="after",
-    ...                    decoder_hidden=10)
+    >>> model = Translator(
+    ...     vocab_size=9,
+    ...     width=4,
+    ...     hidden=5,
+    ...     attention=Attention(AdditiveScore(query_dim=5, key_dim=10, hidden_dim=5)),
+    ... )
     >>> source, lengths = torch.tensor([[5, 6, 2]]), torch.tensor([3])
     >>> logits, weights = model(source, lengths, target_in=torch.tensor([[1, 7]]))
     >>> logits.shape, weights.shape
     (torch.Size([1, 2, 9]), torch.Size([1, 2, 3]))
+
+    Luong et al. (2015), local-p: the general score in a predictive window, asked after the step,
+    with input feeding.
+
+    >>> from attnlib.windows import Predictive
+    >>> model = Translator(
+    ...     vocab_size=9,
+    ...     width=4,
+    ...     hidden=5,
+    ...     attention=Attention(GeneralScore(5, 10), Predictive(query_dim=5, hidden_dim=5)),
+    ...     timing="after",
+    ...     feeding="input",
+    ... )
     """
 
     def __init__(
         self,
         vocab_size: int,
         width: int = 256,
+        *,
+        attention: Attention | None,
         hidden: int = 256,
-        score: str | None = "additive",
-        window: str = "everywhere",
-        selection: str = "soft",
+        decoder_hidden: int | None = None,
         timing: str = "before",
         feeding: str = "context",
         fixed: str = "every_step",
-        decoder_hidden: int | None = None,
-        score_hidden: int | None = None,
-        max_source: int = 200,
-        reach: int = 10,
-        expectation: float = 0.5,
-        temperature: float = 1.0,
-        final_temperature: float = 0.5,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
         pad: int = 0,
     ):
         super().__init__()
         decoder_hidden = hidden if decoder_hidden is None else decoder_hidden
-        attention = make_attention(
-            score,
-            window,
-            selection,
-            decoder_hidden,
-            2 * hidden,
-            score_hidden or hidden,
-            max_source,
-            reach,
-            expectation,
-            temperature,
-            final_temperature,
-        )
         self.embedding = embedding_table(vocab_size, width, pad)
         self.encoder = RecurrentEncoder(width, hidden)
         self.decoder = RecurrentDecoder(
-            width, decoder_hidden, 2 * hidden, attention, timing, feeding, fixed, output_dropout
+            width,
+            decoder_hidden,
+            annotation_dim=2 * hidden,
+            attention=attention,
+            timing=timing,
+            feeding=feeding,
+            fixed=fixed,
+            output_dropout=output_dropout,
         )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.dropout = nn.Dropout(dropout)
@@ -316,26 +366,3 @@ class Translator(AutoregressiveModel):
         prepared = annotations if attention is None else attention.score.prepare(annotations)
         mask = padding_mask(lengths.to(source.device), source.shape[1])
         return RecurrentMemory(annotations, prepared, mask, summary, draws)
-
-
-def make_attention(
-    score: str | None,
-    window: str,
-    selected: str,
-    query_dim: int,
-    key_dim: int,
-    score_hidden: int,
-    max_source: int,
-    reach: int,
-    expectation: float,
-    temperature: float,
-    final_temperature: float,
-) -> Attention | None:
-    """Build an `Attention` from the names of its dials; None for no score."""
-    if score is None:
-        return None
-    return Attention(
-        scores.make(score, query_dim, key_dim, score_hidden, max_source),
-        windows.make(window, query_dim, score_hidden, reach),
-        selection.make(selected, expectation, temperature, final_temperature),
-    )

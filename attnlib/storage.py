@@ -5,7 +5,7 @@ once loaded; no pickle), ``tokenizer.json`` and ``card.json``. The card says wha
 it was trained and how well it does, and holds the sha256 of the other two, checked at every load::
 
     {"name": "en-fr-bahdanau", "languages": ["en", "fr"],
-     "architecture": "translator",   # one of ARCHITECTURES; where there is none: translator
+     "architecture": "translator",   # of settings.ARCHITECTURES; where there is none: translator
      "signs": {"en": "',-."},        # what its training text is punctuated with; see data.cleaning
      "model": {...},         # its arguments
      "metrics": {"test_2016_flickr.bleu": 54.0, ...}, "signatures": {...},   # same keys, flat

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from attnlib import windows
 from attnlib.attention import Attention
 from attnlib.autoregressive import (
     AutoregressiveModel,
@@ -29,8 +28,8 @@ from attnlib.autoregressive import (
 )
 from attnlib.masks import padding_mask
 from attnlib.multihead import KeyValue, MultiHeadAttention
-from attnlib.positions import POSITIONS
-from attnlib.windows import Window
+from attnlib.positions import Positions, Sinusoidal
+from attnlib.windows import Causal, Everywhere, Window
 
 NORMS = ("before", "after")
 
@@ -187,12 +186,11 @@ class Stack(nn.Module):
         L, at least 1.
     width, heads, hidden : int
         D, H, and the width of the feed-forward layers.
-    window, reach
-        Of the self-attention: a name of `windows.WINDOWS`, and D of the local ones.
-    positions : str
-        A name of `POSITIONS`.
-    max_length : int
-        Learned positions.
+    window : callable
+        Makes the `Window` of each block's self-attention: a class such as `windows.Causal`, or
+        another function without arguments.
+    positions : Positions
+        The position encoding of the words.
     norm : str
         One of `NORMS`.
     dropout : float
@@ -212,12 +210,10 @@ class Stack(nn.Module):
         *,
         heads: int,
         hidden: int,
-        window: str,
-        reach: int,
-        positions: str,
-        max_length: int,
-        norm: str,
-        dropout: float,
+        window: Callable[[], Window],
+        positions: Positions,
+        norm: str = "before",
+        dropout: float = 0.0,
         cross_attention: bool = False,
     ):
         super().__init__()
@@ -225,18 +221,16 @@ class Stack(nn.Module):
             raise ValueError(f"layers must be at least 1, got {layers}")
         if heads < 1 or width % heads:
             raise ValueError(f"width must be divisible by heads, got {width} and {heads}")
-        if positions not in POSITIONS:
-            raise ValueError(f"unknown positions {positions!r}: one of {', '.join(POSITIONS)}")
         self.width = width
-        self.positions = POSITIONS[positions](width, heads, max_length)
+        self.positions = positions
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(
                 width,
                 heads,
                 hidden,
-                window=windows.make(window, width // heads, width // heads, reach),
-                rotate=self.positions.rotate,
+                window=window(),
+                rotate=positions.rotate,
                 norm=norm,
                 dropout=dropout,
                 cross_attention=cross_attention,
@@ -396,18 +390,16 @@ class Transformer(AutoregressiveModel):
         H; each is D / H wide.
     feed_forward : int
         Hidden width of the feed-forward layers; the paper has 4 D.
-    positions : str
-        ``sinusoidal``, ``learned``, ``rotary`` or ``none``.
+    positions : callable, optional
+        Makes the position encoding of the source and that of the target, each a `Positions`:
+        ``partial(Rotary, width // heads)``, say. Sinusoidal unless given.
     norm : str
         ``before`` each sublayer (pre-norm) or ``after`` it (post-norm, the paper's).
-    window : str
-        Of the encoder's self-attention, a name of `windows.WINDOWS`.
-    reach : int
-        D of its local windows.
+    window : callable
+        Makes the `Window` of each encoder block's self-attention: `windows.Everywhere` unless
+        given, or ``partial(Monotonic, reach=5)``, say.
     dropout : float
         On the embeddings with their positions, and on what each sublayer adds (section 5.4).
-    max_length : int
-        Learned positions, of the source and of the target.
     pad : int
         Id of padding.
 
@@ -442,12 +434,10 @@ class Transformer(AutoregressiveModel):
         layers: int = 4,
         heads: int = 4,
         feed_forward: int = 256,
-        positions: str = "sinusoidal",
+        positions: Callable[[], Positions] | None = None,
         norm: str = "before",
-        window: str = "everywhere",
-        reach: int = 10,
+        window: Callable[[], Window] = Everywhere,
         dropout: float = 0.0,
-        max_length: int = 512,
         pad: int = 0,
     ):
         super().__init__()
@@ -457,15 +447,15 @@ class Transformer(AutoregressiveModel):
             width,
             heads=heads,
             hidden=feed_forward,
-            reach=reach,
-            positions=positions,
-            max_length=max_length,
             norm=norm,
             dropout=dropout,
         )
+        make_positions = positions or partial(Sinusoidal, width)
         self.embedding = embedding_table(vocab_size, width, pad)
-        self.encoder = stack(window=window)
-        self.decoder = TransformerDecoder(stack(window="causal", cross_attention=True))
+        self.encoder = stack(window=window, positions=make_positions())
+        self.decoder = TransformerDecoder(
+            stack(window=Causal, positions=make_positions(), cross_attention=True)
+        )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def encode(
@@ -518,14 +508,14 @@ class LanguageModel(TiedOutput):
     r"""One stack that writes on from what was written, :math:`p(y_t | y_{<t})`.
 
     The decoder of a transformer without a source (Liu et al. 2018, section 4.2.2); with the window
-    ``everywhere`` it is an encoder that can fill in words from both sides (Devlin et al. 2019).
+    `Everywhere` it is an encoder that can fill in words from both sides (Devlin et al. 2019).
 
     Parameters
     ----------
-    vocab_size, width, layers, heads, feed_forward, positions, norm, dropout, max_length, pad
+    vocab_size, width, layers, heads, feed_forward, positions, norm, dropout, pad
         As for `Transformer`.
-    window, reach
-        Of the self-attention; ``causal`` unless given.
+    window : callable
+        Makes the `Window` of each block's self-attention: `windows.Causal` unless given.
 
     Raises
     ------
@@ -555,16 +545,13 @@ class LanguageModel(TiedOutput):
         layers: int = 4,
         heads: int = 4,
         feed_forward: int = 256,
-        positions: str = "sinusoidal",
+        positions: Callable[[], Positions] | None = None,
         norm: str = "before",
-        window: str = "causal",
-        reach: int = 10,
+        window: Callable[[], Window] = Causal,
         dropout: float = 0.0,
-        max_length: int = 512,
         pad: int = 0,
     ):
         super().__init__()
-        self.window = window
         self.embedding = embedding_table(vocab_size, width, pad)
         self.stack = Stack(
             layers,
@@ -572,9 +559,7 @@ class LanguageModel(TiedOutput):
             heads=heads,
             hidden=feed_forward,
             window=window,
-            reach=reach,
-            positions=positions,
-            max_length=max_length,
+            positions=positions() if positions else Sinusoidal(width),
             norm=norm,
             dropout=dropout,
         )
@@ -592,8 +577,9 @@ class LanguageModel(TiedOutput):
         ValueError
             If the state is of another batch, or the window not causal.
         """
-        if self.window != "causal":
-            raise ValueError(f"the window is {self.window}: only a causal model goes step by step")
+        window = self.stack.blocks[0].self_attention.attention.window
+        if not window.is_causal:
+            raise ValueError(f"the window is {window}: only a causal model goes step by step")
         cached = len(state.caches[0].keys)
         if len(token) != cached:
             raise ValueError(

@@ -44,6 +44,8 @@ class Window(nn.Module):
         default, False, is always correct.
     is_causal : bool
         The window is exactly s <= t, for which fused kernels need no mask at all.
+    query_dim : int or None
+        Width of the queries, for a window that reads them; None: any.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class Window(nn.Module):
 
     is_mask: bool = False
     is_causal: bool = False
+    query_dim: int | None = None
 
     def forward(
         self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0
@@ -222,6 +225,7 @@ class Predictive(Local):
 
     def __init__(self, query_dim: int, hidden_dim: int, reach: int = 10):
         super().__init__(reach)
+        self.query_dim = query_dim
         self.W = nn.Linear(query_dim, hidden_dim, bias=False)
         self.v = nn.Linear(hidden_dim, 1, bias=False)
 
@@ -248,41 +252,3 @@ def _lengths(queries: Tensor, mask: Tensor | None, keys: int) -> Tensor:
         return torch.full((queries.shape[0],), keys, device=queries.device)
     real = mask.any(1)  # (B, S): real for some query
     return (real * torch.arange(1, keys + 1, device=queries.device)).amax(-1)
-
-
-WINDOWS = {
-    "everywhere": Everywhere,
-    "causal": Causal,
-    "monotonic": Monotonic,
-    "predictive": Predictive,
-}
-
-
-def make(
-    name: str, query_dim: int | None = None, hidden_dim: int | None = None, reach: int = 10
-) -> nn.Module:
-    """Build a window by its name; an unknown one is refused with the list of those known.
-
-    Parameters
-    ----------
-    name : str
-    query_dim, hidden_dim : int
-        Needed by the predictive window.
-    reach : int
-        D of the two local windows.
-
-    Examples
-    --------
-    >>> make("everywhere")
-    Everywhere()
-    >>> make("gaussian")
-    Traceback (most recent call last):
-    ValueError: unknown window 'gaussian': one of everywhere, causal, monotonic, predictive
-    """
-    if name not in WINDOWS:
-        raise ValueError(f"unknown window {name!r}: one of {', '.join(WINDOWS)}")
-    if name == "predictive":
-        if query_dim is None or hidden_dim is None:
-            raise ValueError("the predictive window needs query_dim and hidden_dim")
-        return Predictive(query_dim, hidden_dim, reach)
-    return Monotonic(reach) if name == "monotonic" else WINDOWS[name]()

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from attnlib import reference, scores, selection, windows
+from attnlib import reference, scores, windows
 from attnlib.attention import Attention
 from attnlib.masks import causal_mask, padding_mask
 from attnlib.multihead import MultiHeadAttention, fused
+from attnlib.settings import SCORES, WINDOWS, make_score, make_selection, make_window
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 DIMS = {"query_dim": 4, "key_dim": 4, "hidden_dim": 7, "max_source": 6}
@@ -46,13 +47,13 @@ def inputs(B, T, S, dtype=torch.float64, seed=0):
     return [torch.randn(shape, dtype=dtype) for shape in shapes]
 
 
-@pytest.mark.parametrize("name", [n for n in scores.SCORES if n != "location"])
+@pytest.mark.parametrize("name", [n for n in SCORES if n != "location"])
 @pytest.mark.parametrize("B, T, S", [(1, 1, 1), (2, 3, 5), (3, 5, 2)])
 def test_attention_matches_the_loops(name, B, T, S):
     queries, keys, values = inputs(B, T, S)
     mask = torch.rand(B, T, S) < 0.7
     mask[0, 0] = False  # one query may attend to nothing
-    score = scores.make(name, **DIMS).double()
+    score = make_score(name, **DIMS).double()
     contexts, weights = (x.detach() for x in Attention(score)(queries, keys, values, mask))
     for b in range(B):
         want = reference.attend(oracle(score), *numpy(queries[b], keys[b], values[b], mask[b]))
@@ -71,7 +72,7 @@ def test_concat_without_tanh_cannot_depend_on_the_query():
 
 def test_location_score_matches_the_loops_and_ignores_the_keys():
     queries, keys, _ = inputs(2, 3, 5)
-    score = scores.make("location", **DIMS).double()
+    score = make_score("location", **DIMS).double()
     scored = score(queries, keys).detach()
     for b in range(2):
         for t in range(3):
@@ -83,12 +84,12 @@ def test_location_score_matches_the_loops_and_ignores_the_keys():
 def test_location_score_refuses_more_positions_than_it_knows():
     queries, keys, _ = inputs(1, 1, 7)
     with pytest.raises(ValueError, match="knows 6 source positions, got 7"):
-        scores.make("location", **DIMS).double()(queries, keys)
+        make_score("location", **DIMS).double()(queries, keys)
 
 
 def test_concat_is_additive_under_another_name():
     queries, keys, _ = inputs(2, 3, 5)
-    concat, additive = (scores.make(name, **DIMS).double() for name in ("concat", "additive"))
+    concat, additive = (make_score(name, **DIMS).double() for name in ("concat", "additive"))
     with torch.no_grad():
         concat.W.weight.copy_(torch.cat([additive.W.weight, additive.U.weight], 1))
         concat.v.weight.copy_(additive.v.weight)
@@ -114,18 +115,18 @@ def test_scaled_dot_equals_pytorch(dtype, atol, causal):
     queries, keys, values = inputs(3, 5, 5, dtype)
     mask = torch.rand(3, 5, 5) < 0.7
     mask |= torch.eye(5, dtype=torch.bool)  # PyTorch gives NaN on an empty row
-    window = windows.make("causal" if causal else "everywhere")
+    window = make_window("causal" if causal else "everywhere")
     contexts, _ = Attention(scores.ScaledDotScore(), window)(queries, keys, values, mask)
     allowed = mask & causal_mask(5, 5) if causal else mask
     want = scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
     torch.testing.assert_close(contexts, want, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("name", scores.SCORES)
+@pytest.mark.parametrize("name", SCORES)
 def test_gradients_are_right(name):
     queries, keys, values = (x.requires_grad_() for x in inputs(2, 2, 3))
     mask = torch.tensor([[[True, True, False]], [[False, False, False]]])
-    attention = Attention(scores.make(name, **DIMS).double())
+    attention = Attention(make_score(name, **DIMS).double())
     parameters = tuple(attention.parameters())
 
     def run(queries, keys, values, *_):
@@ -134,22 +135,22 @@ def test_gradients_are_right(name):
     assert torch.autograd.gradcheck(run, (queries, keys, values, *parameters))
 
 
-@pytest.mark.parametrize("name", scores.SCORES)
+@pytest.mark.parametrize("name", SCORES)
 def test_hidden_keys_change_nothing(name):
     queries, keys, values = inputs(2, 3, 5)
     mask = torch.ones(2, 1, 5, dtype=torch.bool)
     mask[:, :, 3:] = False
-    attention = Attention(scores.make(name, **DIMS).double())
+    attention = Attention(make_score(name, **DIMS).double())
     before = attention(queries, keys, values, mask)
     keys[:, 3:], values[:, 3:] = 1e6, 1e6
     after = attention(queries, keys, values, mask)
     assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("name", scores.SCORES)
+@pytest.mark.parametrize("name", SCORES)
 def test_prepared_keys_give_the_same_and_nothing_is_kept(name):
     queries, keys, values = inputs(2, 3, 5)
-    attention = Attention(scores.make(name, **DIMS).double())
+    attention = Attention(make_score(name, **DIMS).double())
     state = set(vars(attention)), set(vars(attention.score))
     prepared = attention.score.prepare(keys)
     once = attention(queries, keys, values, prepared=prepared)
@@ -168,12 +169,12 @@ def test_causal_window_knows_where_a_later_query_stands():
     assert torch.equal(together, together.tril())
 
 
-@pytest.mark.parametrize("name", scores.SCORES)
+@pytest.mark.parametrize("name", SCORES)
 def test_bfloat16_autocast_stays_close_and_finite(name):
     queries, keys, values = inputs(2, 3, 5, torch.float32)
     mask = torch.ones(2, 1, 5, dtype=torch.bool)
     mask[0] = False
-    attention = Attention(scores.make(name, **DIMS))
+    attention = Attention(make_score(name, **DIMS))
     exact, _ = attention(queries, keys, values, mask)
     with torch.autocast("cpu", torch.bfloat16):
         rough, weights = attention(queries, keys, values, mask)
@@ -184,7 +185,7 @@ def test_bfloat16_autocast_stays_close_and_finite(name):
 @pytest.mark.slow
 def test_torch_compile_changes_nothing():
     queries, keys, values = inputs(2, 3, 5, torch.float32)
-    attention = Attention(scores.make("additive", **DIMS))
+    attention = Attention(make_score("additive", **DIMS))
     compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
     mask = torch.rand(2, 3, 5) < 0.7
     for got, want in zip(
@@ -226,7 +227,7 @@ def test_many_heads_match_the_loops(B, T, S):
 @pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_many_heads_equal_pytorchs_module(dtype, atol, causal, need_weights):
-    window = windows.make("causal" if causal else "everywhere")
+    window = make_window("causal" if causal else "everywhere")
     attention, tensors, mask = several(3, 5, 5, dtype, window)
     mask |= torch.eye(5, dtype=torch.bool)  # PyTorch gives NaN on an empty row
     theirs = torch.nn.MultiheadAttention(6, 3, bias=False, batch_first=True, dtype=dtype)
@@ -242,10 +243,10 @@ def test_many_heads_equal_pytorchs_module(dtype, atol, causal, need_weights):
 
 
 @pytest.mark.parametrize("masked", ["not", "by keys", "by pairs"])
-@pytest.mark.parametrize("name", windows.WINDOWS)
+@pytest.mark.parametrize("name", WINDOWS)
 def test_heads_without_weights_find_the_same_and_learn_the_same(name, masked):
     """Both paths, forwards and backwards, also where a query may see nothing."""
-    window = windows.make(name, query_dim=2, hidden_dim=2, reach=1)
+    window = make_window(name, query_dim=2, hidden_dim=2, reach=1)
     attention, tensors, mask = several(3, 7, 7, window=window)
     if masked == "by keys":
         mask = padding_mask(torch.tensor([7, 3, 5])).unsqueeze(1)
@@ -441,14 +442,14 @@ def test_wrong_shapes_are_named():
 
 def test_unknown_dials_list_the_known_ones():
     with pytest.raises(ValueError, match="unknown score 'bilinear': one of dot, scaled_dot"):
-        scores.make("bilinear", 4, 4)
+        make_score("bilinear", 4, 4)
     with pytest.raises(ValueError, match="unknown window 'near': one of everywhere, causal"):
-        windows.make("near")
+        make_window("near")
     with pytest.raises(ValueError, match="unknown selection 'medium': one of soft"):
-        selection.make("medium")
+        make_selection("medium")
     with pytest.raises(ValueError, match="needs hidden_dim > 0"):
-        scores.make("additive", 4, 4)
+        make_score("additive", 4, 4)
     with pytest.raises(ValueError, match="needs max_source > 0"):
-        scores.make("location", 4, 4)
+        make_score("location", 4, 4)
     with pytest.raises(ValueError, match="needs equal widths, got 4 and 5"):
-        scores.make("dot", 4, 5)
+        make_score("dot", 4, 5)

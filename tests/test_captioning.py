@@ -12,6 +12,7 @@ from torch import nn
 from attnlib import reference, selection
 from attnlib.captioning import Captioner
 from attnlib.decoding import Sampled, beam_search, greedy
+from attnlib.settings import make_attention, make_captioner
 from attnlib.training import (
     COVERAGE_TARGETS,
     Objective,
@@ -32,13 +33,28 @@ def tiny_encoder(**given):
     return ImageEncoder(**{"annotation_dim": 6, "size": SIZE, "field": "far", "body": TINY} | given)
 
 
+def whole(vocab_size, width=128, *, encoder, hidden=192, annotation_dim=None, **settings):
+    """A captioner with an encoder as an object, and an attention by names."""
+    dials = ("window", "selection", "reach", "expectation", "max_source")
+    known = {name: settings.pop(name) for name in dials if name in settings}
+    attention = make_attention(
+        settings.pop("score", "additive"),
+        query_dim=hidden,
+        key_dim=getattr(encoder, "annotation_dim", annotation_dim) or 1,
+        hidden_dim=settings.pop("score_hidden", hidden),
+        **known,
+    )
+    sizes = {"hidden": hidden, "annotation_dim": annotation_dim, "encoder": encoder}
+    return Captioner(vocab_size, width, attention=attention, **sizes, **settings)
+
+
 def captioner(choice="soft", seed=0, **dials):
     """A small one in float64, with weights far enough from even; None: without attention."""
     torch.manual_seed(seed)
     if choice is None:
         dials["score"] = None
     sizes = {"vocab_size": V, "width": 7, "hidden": 5, "score_hidden": 4, "encoder": tiny_encoder()}
-    model = Captioner(**sizes | dials, selection=choice or "soft").double().eval()
+    model = whole(**sizes | dials, selection=choice or "soft").double().eval()
     with torch.no_grad():
         for parameter in model.decoder.parameters():
             parameter.mul_(3)
@@ -199,14 +215,14 @@ def test_images_of_the_wrong_shape_are_refused(case):
     shape, message = IMAGES[case]
     for look in (
         tiny_encoder(),
-        partial(Captioner(V, encoder=tiny_encoder()).encode, lengths=cells(shape[0])),
+        partial(whole(V, encoder=tiny_encoder()).encode, lengths=cells(shape[0])),
     ):
         with pytest.raises(ValueError, match=message):
             look(torch.zeros(shape))
 
 
 def test_images_that_are_not_numbers_from_0_to_1_are_refused():
-    model = Captioner(V, encoder=tiny_encoder())
+    model = whole(V, encoder=tiny_encoder())
     for look in (check_images, model.encoder, partial(model.encode, lengths=cells(1))):
         with pytest.raises(TypeError, match=r"in \[0, 1\], got torch.uint8: divide by 255"):
             look(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8))
@@ -542,7 +558,7 @@ def test_any_floating_type_of_image_serves():
 
 def test_the_default_is_small():
     for field, cell in [*product(FIELDS, [8]), ("narrow", 16), ("near", 16)]:
-        model = Captioner(60, field=field, cell=cell)
+        model = make_captioner(60, field=field, cell=cell)
         assert model.encoder.cells(64, 96) == (64 // cell, 96 // cell)
         assert sum(p.numel() for p in model.parameters()) < 1_000_000
         assert model.encoder.annotation_dim == model.annotation_dim == 128
@@ -578,24 +594,24 @@ class Backbone(nn.Module):
 
 def test_another_encoder_drops_in():
     given, wanted, _ = captions()
-    model = Captioner(V, width=7, hidden=5, encoder=Backbone(), annotation_dim=6)
+    model = whole(V, width=7, hidden=5, encoder=Backbone(), annotation_dim=6)
     looked = images(size=30, dtype=torch.float32)
     Objective(model)(looked, cells(3, 36), given, wanted).backward()
     assert all(p.grad.any() for p in model.parameters())
     assert greedy(model.eval(), looked, cells(3, 36), max_length=4)[0].weights.shape[1] == 36
     named = Backbone()
     named.annotation_dim = 6
-    assert Captioner(V, encoder=named).annotation_dim == 6
+    assert whole(V, encoder=named).annotation_dim == 6
     with pytest.raises(ValueError, match="how wide are the encoder's annotations"):
-        Captioner(V, encoder=Backbone())
+        whole(V, encoder=Backbone())
     with pytest.raises(ValueError, match="annotation_dim is 5, but the encoder says 6"):
-        Captioner(V, encoder=named, annotation_dim=5)
+        whole(V, encoder=named, annotation_dim=5)
     wrong = {
         "map": (
-            Captioner(V, encoder=Backbone(flat=False), annotation_dim=6),
+            whole(V, encoder=Backbone(flat=False), annotation_dim=6),
             r"got \(3, 6, 6, 6\)",
         ),
-        "width": (Captioner(V, encoder=Backbone(), annotation_dim=7), r"D = 7, got \(3, 36, 6\)"),
+        "width": (whole(V, encoder=Backbone(), annotation_dim=7), r"D = 7, got \(3, 36, 6\)"),
     }
     for model, message in wrong.values():
         with pytest.raises(ValueError, match=message):
@@ -621,7 +637,7 @@ def test_lengths_are_the_cells():
 )
 def test_unknown_settings_are_refused(dials, message):
     with pytest.raises(ValueError, match=message):
-        Captioner(V, **dials)
+        make_captioner(V, **dials)
 
 
 # The doubly stochastic term -------------------------------------------------------------------
@@ -701,7 +717,7 @@ def test_supervised_attention_is_a_cross_entropy_that_a_weight_of_zero_does_not_
 
 def test_words_are_hidden_whole_and_in_training_only():
     torch.manual_seed(0)
-    model = Captioner(9, 4, 5, 6, word_dropout=0.5)
+    model = make_captioner(9, 4, hidden=5, annotation_dim=6, word_dropout=0.5)
     seen = []
     model.decoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     images, lengths = torch.rand(40, 3, 64, 64), torch.full((40,), 64)

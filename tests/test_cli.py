@@ -13,7 +13,7 @@ from attnlib import cli, metrics, pretrained, storage, text
 from attnlib.data import corpora
 from attnlib.data.tokenizer import EOS, Tokenizer
 from attnlib.decoding import beam_search
-from attnlib.seq2seq import Translator
+from attnlib.settings import make_translator
 
 SENTENCES = ["A man in a red shirt rides a bike.", "Two dogs run.", "A dog runs on the red grass."]
 
@@ -26,7 +26,7 @@ def weights(tmp_path_factory):
     for name, score in (("en-fr-bahdanau", "additive"), ("en-fr-fixed", None)):
         arguments = {"vocab_size": len(tokenizer), "width": 8, "hidden": 6, "score": score}
         torch.manual_seed(4)
-        model = Translator(**arguments)
+        model = make_translator(**arguments)
         model.bias.data[: tokenizer.unk + 1] = -9.0  # words, please
         card = {
             "name": name,

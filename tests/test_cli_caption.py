@@ -10,10 +10,9 @@ import torch
 from PIL import Image
 
 from attnlib import cli, evaluation, pretrained, storage, text
-from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.tokenizer import Tokenizer
-from attnlib.seq2seq import Translator
+from attnlib.settings import make_captioner, make_translator
 
 SCENES = images.load("scenes", "test")
 
@@ -24,7 +23,7 @@ def captioner(folder, name, **settings):
     arguments = {"vocab_size": len(tokenizer), "width": 8, "hidden": 6, "annotation_dim": 8}
     arguments |= {"size": 64, **settings}
     torch.manual_seed(1)
-    model = Captioner(**arguments)
+    model = make_captioner(**arguments)
     model.bias.data[: tokenizer.unk + 1] = -9.0  # words, please
     for weight in model.decoder.parameters():
         weight.data *= 4  # what it sees should make a difference
@@ -48,7 +47,7 @@ def weights(tmp_path_factory):
     tokenizer = Tokenizer.train(["Two dogs run."] * 5, vocab_size=30)
     arguments = {"vocab_size": len(tokenizer), "width": 8, "hidden": 6}
     card = {"name": "en-fr-bahdanau", "languages": ["en", "fr"], "model": arguments}
-    storage.save(folder / "en-fr-bahdanau", Translator(**arguments), tokenizer, card)
+    storage.save(folder / "en-fr-bahdanau", make_translator(**arguments), tokenizer, card)
     return folder
 
 

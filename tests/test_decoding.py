@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attnlib.decoding import beam_search, greedy, length_penalty, select
-from attnlib.seq2seq import Translator
+from attnlib.settings import make_translator
 
 BOS, EOS = 1, 2
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -185,7 +185,7 @@ def test_a_batch_is_its_sentences_one_by_one(search):
 )
 def test_a_translator_decodes_alike_alone_and_in_a_batch(dials):
     torch.manual_seed(1)
-    model = Translator(vocab_size=20, width=8, hidden=8, **dials).double().eval()
+    model = make_translator(vocab_size=20, width=8, hidden=8, **dials).double().eval()
     model.embedding.weight.data.mul_(3)
     source, lengths = batch([5, 6, 7, 8, 2], [9, 2], [2], [10, 11, 2])
     together = beam_search(model, source, lengths, 12, beam=4)

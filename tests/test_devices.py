@@ -11,6 +11,7 @@ from attnlib import decoding, evaluation, masks, pretrained, seq2seq, training
 from attnlib.data import images
 from attnlib.data.batches import collate
 from attnlib.decoding import beam_search, greedy
+from attnlib.settings import SCORES
 from attnlib.training import Run, RunConfig
 
 TEXT = RunConfig(
@@ -34,7 +35,7 @@ SCENES = dataclasses.replace(
 )
 BOTH = {"hidden": 4, "decoder_hidden": 8}  # as wide as the annotations, which dot asks for
 DIALS = {
-    **{f"score {name}": {"score": name, **BOTH} for name in seq2seq.scores.SCORES},
+    **{f"score {name}": {"score": name, **BOTH} for name in SCORES},
     **{f"window {name}": {"window": name, "reach": 2} for name in ("monotonic", "predictive")},
     "selection hard": {"selection": "hard"},
     "selection gumbel": {"selection": "gumbel"},

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from attnlib import pretrained, storage
-from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.grammar import Grammar, Thing
 from attnlib.data.scenes import Sample, Scenes
@@ -23,6 +22,7 @@ from attnlib.explore.caption_steps import described, place, runs
 from attnlib.metrics import pointing
 from attnlib.metrics.pointing import Record
 from attnlib.pretrained import CaptionFound, Pretrained
+from attnlib.settings import make_captioner
 
 SHOWN = {"abs": 0.00005 + 1e-12}  # four decimals are stored
 
@@ -219,7 +219,7 @@ def untrained(tmp_path_factory):
     card = {"name": "untrained", "languages": ["en"], "pictures": "scenes", "model": arguments}
     card["architecture"] = "captioner"
     torch.manual_seed(0)
-    storage.save(folder, Captioner(**arguments), tokenizer, card)
+    storage.save(folder, make_captioner(**arguments), tokenizer, card)
     return pretrained.read(folder)
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from attnlib import evaluation, metrics, pretrained, storage, training
+from attnlib import evaluation, metrics, pretrained, settings, storage, training
 from attnlib.data import files
 from attnlib.training import FIRST, RunConfig
 
@@ -50,7 +50,7 @@ def test_a_card_says_where_the_model_comes_from(name):
     assert ("generated" in card) == ("pictures" in card)
     assert ("signs" in card) == ("pictures" not in card)
     assert card["metrics"].keys() == card["signatures"].keys()
-    model = pretrained.build(card.get("architecture", "translator"), card["model"])
+    model = settings.build(card.get("architecture", "translator"), card["model"])
     assert sum(p.numel() for p in model.parameters()) == card["parameters"] <= 4_500_000
 
 

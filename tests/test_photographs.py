@@ -12,11 +12,13 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from attnlib import decoding
+from attnlib.attention import Attention
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.files import DataError
 from attnlib.data.photographs import Photographs, coco, flickr8k, load, read_image
 from attnlib.data.tokenizer import Tokenizer
+from attnlib.scores import AdditiveScore
 from attnlib.training import Objective
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
@@ -223,9 +225,9 @@ def test_a_captioner_learns_to_say_the_colour_it_sees(masters):
     found = flickr(masters, size=32, karpathy=True, text="tokens")
     found = Photographs(found.paths, tuple(texts[:2] for texts in found.captions), 32)
     words = Tokenizer.train([text for texts in found.captions for text in texts], 120)
-    model = Captioner(
-        len(words), width=32, hidden=32, encoder=Patches(), dropout=0.0, output_dropout=0.0
-    )
+    encoder = Patches()
+    attention = Attention(AdditiveScore(32, encoder.annotation_dim, 32))
+    model = Captioner(len(words), width=32, hidden=32, encoder=encoder, attention=attention)
     objective, optimiser = Objective(model), torch.optim.Adam(model.parameters(), lr=2e-2)
     for number in range(45):
         for batch in images.epoch(found, words, 16, 4, number=number, limit=len(found)):

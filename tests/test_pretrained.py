@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from attnlib import evaluation, metrics, pretrained, storage
-from attnlib.captioning import Captioner
 from attnlib.data import corpora, hansards
 from attnlib.data.tokenizer import BOS, EOS, Tokenizer
 from attnlib.decoding import greedy
-from attnlib.seq2seq import Translator
+from attnlib.settings import make_captioner, make_translator
 from attnlib.transformer import Transformer
 
 SENTENCES = ["A man in a red shirt rides a bike.", "Two dogs run.", "A dog runs on the red grass."]
@@ -33,7 +32,7 @@ def shipped(tmp_path, monkeypatch, tokenizer):
     monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path)
     arguments = {"vocab_size": len(tokenizer), **SIZES}
     torch.manual_seed(4)
-    model = Translator(**arguments)
+    model = make_translator(**arguments)
     folder = tmp_path / "en-fr-tiny"
     storage.save(folder, model, tokenizer, {**card(), "model": arguments})
     return folder
@@ -41,7 +40,7 @@ def shipped(tmp_path, monkeypatch, tokenizer):
 
 def test_what_is_saved_comes_back(shipped, tokenizer):
     torch.manual_seed(4)
-    model = Translator(len(tokenizer), **SIZES).eval()
+    model = make_translator(len(tokenizer), **SIZES).eval()
     loaded = pretrained.load("en-fr-tiny")
     assert pretrained.names() == ["en-fr-tiny"]
     assert not loaded.model.training
@@ -59,7 +58,7 @@ def test_what_is_saved_comes_back(shipped, tokenizer):
 def test_eight_bits_are_half_the_size_and_a_127th_of_a_row_away(tmp_path, tokenizer):
     arguments = {"vocab_size": len(tokenizer), **SIZES}
     torch.manual_seed(4)
-    model = Translator(**arguments)
+    model = make_translator(**arguments)
     with torch.no_grad():
         model.embedding.weight[5] = 0.0  # a row with nothing to scale
         model.embedding.weight[6] *= 1e-6
@@ -321,7 +320,7 @@ def test_texts_come_in_any_iterable_but_not_alone(shipped, method):
 
 
 def test_one_picture_is_no_list_of_pictures(tokenizer):
-    model = Captioner(len(tokenizer), size=32, width=8, hidden=8).eval()
+    model = make_captioner(len(tokenizer), size=32, width=8, hidden=8).eval()
     loaded = pretrained.Pretrained("tiny", model, tokenizer, {"languages": ["en"]})
     one = np.zeros((32, 32, 3), np.uint8)
     alone = (one, one[..., 0], torch.zeros(3, 32, 32), "a.png")
@@ -335,7 +334,7 @@ def test_one_picture_is_no_list_of_pictures(tokenizer):
 
 
 def test_a_card_must_be_whole(tmp_path, tokenizer):
-    model = Translator(len(tokenizer), **SIZES)
+    model = make_translator(len(tokenizer), **SIZES)
     with pytest.raises(ValueError, match="the card lacks languages, model"):
         storage.save(tmp_path, model, tokenizer, {"name": "x"})
     with pytest.raises(ValueError, match=r"same keys; not in both: a.bleu"):

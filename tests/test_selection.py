@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attnlib import reference, selection
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import PAD
-from attnlib.seq2seq import Translator
+from attnlib.settings import make_selection, make_translator
 from attnlib.training import Objective
 
 V = 7
@@ -57,7 +57,7 @@ def test_sampled_frequencies_meet_the_weights(name):
     values = torch.eye(6, dtype=torch.float64)[None]
 
     def counts(draws):
-        return selection.make(name).eval()(weights, values, draws)[0].detach().sum((0, 1))
+        return make_selection(name).eval()(weights, values, draws)[0].detach().sum((0, 1))
 
     assert chi_square(counts(draws), shares) < 18.47
     assert chi_square(counts(draws**1.1), shares) > 40  # planted: hardly uneven draws are caught
@@ -94,7 +94,9 @@ def test_draws_average_for_the_stated_share_of_sentences():
 def small(seed=0):
     """A translator so small that all its choices can be listed: 3 keys, 2 steps, 9 of them."""
     torch.manual_seed(seed)
-    model = Translator(V, width=3, hidden=2, decoder_hidden=4, score_hidden=3, selection="hard")
+    model = make_translator(
+        V, width=3, hidden=2, decoder_hidden=4, score_hidden=3, selection="hard"
+    )
     model.double().train()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -272,13 +274,13 @@ def test_gumbel_leaves_empty_rows_empty_and_cools():
 
 def test_settings_are_checked():
     with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
-        selection.make("gumbel", temperature=0)
+        make_selection("gumbel", temperature=0)
     with pytest.raises(ValueError, match="final_temperature must be above 0, got -1"):
-        selection.make("gumbel", final_temperature=-1.0)
+        make_selection("gumbel", final_temperature=-1.0)
     with pytest.raises(ValueError, match="expectation is a share from 0 to 1, got 2"):
-        selection.make("hard", expectation=2)
+        make_selection("hard", expectation=2)
     for name in ("hard", "gumbel"):
-        chooses = selection.make(name).eval()
+        chooses = make_selection(name).eval()
         with pytest.raises(ValueError, match=r"draws must be \(B, T\) = \(2, 1\).*got \(2, 0\)"):
             chooses(torch.ones(2, 1, 3), torch.ones(2, 3, 4), torch.ones(2, 0))
     with pytest.raises(ValueError, match="baseline_decay must be at least 0, below 1, got 1"):

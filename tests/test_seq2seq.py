@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from attnlib import reference, scores, selection, windows
+from attnlib.attention import Attention
+from attnlib.captioning import Captioner
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.decoding import Sampled, beam_search, greedy
 from attnlib.pretrained import Pretrained
-from attnlib.scores import SCORES
-from attnlib.selection import SELECTIONS
 from attnlib.seq2seq import FEEDINGS, FIXED, TIMINGS, Translator
+from attnlib.settings import SCORES, SELECTIONS, WINDOWS, make_translator
 from attnlib.training import Objective
-from attnlib.windows import WINDOWS
+from attnlib.vision import ImageEncoder
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11
@@ -26,7 +27,7 @@ V = 11
 def translator(seed=0, **dials):
     torch.manual_seed(seed)
     sizes = {"vocab_size": V, "width": 6, "hidden": 4, "decoder_hidden": 8, "score_hidden": 5}
-    return Translator(**sizes, **dials).double().eval()
+    return make_translator(**sizes, **dials).double().eval()
 
 
 def batch(*pairs):
@@ -96,7 +97,7 @@ def scorer(score):
         p["beta"] = float(p["beta"])
     if isinstance(score, scores.LocationScore):
         return lambda q, keys: reference.location_scores(q, len(keys), p["W"])
-    name = next(name for name in SCORES if type(scores.make(name, 1, 1, 1, 1)) is type(score))
+    name = next(name for name in SCORES if SCORES[name] is type(score))
     one = partial(getattr(reference, f"{name}_score"), **p)
     return lambda q, keys: [one(q, k) for k in keys]
 
@@ -313,7 +314,7 @@ def test_a_pretrained_model_may_be_run_with_samples():
     text = ["a red shirt", "a white horse", "two red horses"]
     tokenizer = Tokenizer.train(text, 40)
     torch.manual_seed(0)
-    model = Translator(len(tokenizer), 6, 4, selection="hard").eval()
+    model = make_translator(len(tokenizer), 6, hidden=4, selection="hard").eval()
     whole = Pretrained("tiny", model, tokenizer, {})
 
     def scores(seed):
@@ -414,7 +415,92 @@ def test_settings_that_make_no_sense_are_refused(case):
     dials, message = REFUSED[case]
     sizes = {"vocab_size": V, "width": 6, "hidden": 4, "decoder_hidden": 8}
     with pytest.raises(ValueError, match=message):
-        Translator(**sizes | dials)
+        make_translator(**sizes | dials)
+
+
+class Distance(scores.Score):
+    """A reader's own score: minus the distance of W q and k."""
+
+    def __init__(self, query_dim, key_dim):
+        super().__init__()
+        self.query_dim, self.key_dim = query_dim, key_dim
+        self.W = torch.nn.Linear(query_dim, key_dim, bias=False)
+
+    def _compare(self, queries, prepared):
+        return -torch.cdist(self.W(queries), prepared)
+
+
+class Ends(windows.Window):
+    """A reader's own window: the first key and the last."""
+
+    def forward(self, queries, mask, keys, start=0):
+        s = torch.arange(keys)
+        return (s == 0) | (s == keys - 1), None
+
+
+@torch.no_grad()
+def test_a_score_and_a_window_of_ones_own_are_handed_in():
+    torch.manual_seed(0)
+    attention = Attention(Distance(8, 8), Ends())
+    model = Translator(V, 6, hidden=4, decoder_hidden=8, attention=attention).double().eval()
+    source, lengths, given = torch.tensor([[5, 6, 7, 2]]), torch.tensor([4]), torch.tensor([[1]])
+    memory = model.encode(source, lengths)
+    _, weights = model(source, lengths, given)
+    query = attention.score.W(model.start(memory).hidden[0])
+    far = [(query - memory.annotations[0, s]).norm() for s in (0, 3)]
+    want = torch.zeros(4).double()
+    want[[0, 3]] = (-torch.stack(far)).softmax(0)
+    torch.testing.assert_close(weights[0, 0], want, **EXACT)
+
+
+UNFIT = {
+    "queries": (
+        scores.GeneralScore(5, 8),
+        None,
+        "the score compares queries that are 5 wide, but this decoder's state is 6 wide",
+    ),
+    "keys": (
+        scores.AdditiveScore(6, 9, 3),
+        None,
+        "the score compares keys that are 9 wide, but this model's annotations are 8 wide",
+    ),
+    "location": (scores.LocationScore(3, 20), None, "queries that are 3 wide, .* state is 6 wide"),
+    "window": (
+        scores.GeneralScore(6, 8),
+        windows.Predictive(query_dim=8, hidden_dim=3),
+        "the window reads queries that are 8 wide, but this decoder's state is 6 wide",
+    ),
+    "dot": (
+        scores.DotScore(),
+        None,
+        "DotScore needs queries and keys of equal width, but this decoder's state is 6 wide and "
+        "the annotations are 8",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_an_attention_that_does_not_fit_is_refused(case):
+    """When the model is made, not at its first batch; the captioner alike."""
+    score, window, message = UNFIT[case]
+    attention = Attention(score, window)
+    with pytest.raises(ValueError, match=message):
+        Translator(V, 7, hidden=4, decoder_hidden=6, attention=attention)
+    with pytest.raises(ValueError, match=message):
+        encoder = ImageEncoder(annotation_dim=8)
+        Captioner(V, 7, hidden=6, encoder=encoder, attention=attention)
+
+
+def test_names_that_could_have_no_effect_are_refused():
+    for dials, name in (
+        ({"window": "predictive"}, "window 'predictive'"),
+        ({"selection": "hard"}, "selection 'hard'"),
+    ):
+        with pytest.raises(ValueError, match=f"without a score .* {name} has no effect"):
+            translator(score=None, **dials)
+    for dial in ("window", "selection"):
+        with pytest.raises(ValueError, match=f"unknown {dial} 'nonsense'"):
+            translator(score=None, **{dial: "nonsense"})
 
 
 def test_the_location_score_refuses_a_longer_source():

@@ -18,7 +18,7 @@ from attnlib import selection, training
 from attnlib.data import corpora, toy
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import EOS, PAD, Tokenizer
-from attnlib.seq2seq import Translator
+from attnlib.settings import make_selection, make_translator
 from attnlib.training import Objective, Run, RunConfig
 
 TINY = RunConfig(
@@ -42,7 +42,7 @@ def weights(run):
 
 def test_objective_is_the_smoothed_cross_entropy_of_real_tokens():
     torch.manual_seed(0)
-    model = Translator(12, width=6, hidden=4, score="dot", decoder_hidden=8).double()
+    model = make_translator(12, width=6, hidden=4, score="dot", decoder_hidden=8).double()
     batch = collate([([5, 6], [7, 8, 9]), ([4], [10])])
     got = Objective(model, 0.1)(
         batch.source, batch.source_lengths, batch.target_in, batch.target_out
@@ -205,10 +205,10 @@ def test_the_settings_of_a_choice_reach_the_parts_they_set(tmp_path):
 
 def test_the_defaults_of_a_run_are_those_of_the_parts():
     """A card without a setting and a run without it mean the same model."""
-    config, parts = RunConfig("any"), inspect.signature(Translator).parameters
+    config, parts = RunConfig("any"), inspect.signature(make_translator).parameters
     for name in NEW[:3]:
         assert getattr(config, name) == parts[name].default
-    hard, gumbel = selection.make("hard"), selection.make("gumbel")
+    hard, gumbel = make_selection("hard"), make_selection("gumbel")
     assert hard.expectation == config.expectation == selection.Hard().expectation
     assert (gumbel.first, gumbel.final) == (config.temperature, config.final_temperature)
     assert Objective(None).baseline_decay == config.baseline_decay
@@ -258,7 +258,7 @@ def test_the_queue_builds_and_respects_the_size_limit():
         model = config.build(config.vocab_size)
         assert sum(p.numel() for p in model.parameters()) <= 4_500_000, config.name
     attentive, fixed = (
-        sum(p.numel() for p in Translator(**config.model(8000)).parameters())
+        sum(p.numel() for p in make_translator(**config.model(8000)).parameters())
         for config in (training.ATTENTIVE, training.FIXED_CONTEXT)
     )
     assert abs(fixed / attentive - 1) < 0.01

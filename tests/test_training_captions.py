@@ -1,11 +1,11 @@
 """Training on pictures: the same batches whoever makes them, and what a shipped model says."""
 
 import dataclasses
-import inspect
 import json
 import math
 import subprocess
 import sys
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from attnlib import evaluation, pretrained, training, vision
+from attnlib import evaluation, pretrained, settings, training, vision
 from attnlib.captioning import Captioner
 from attnlib.data import images
 from attnlib.data.batches import Batch
 from attnlib.data.files import DataError
 from attnlib.data.tokenizer import EOS, PAD, SPECIALS
+from attnlib.settings import make_captioner
 from attnlib.training import Objective, Run, RunConfig
 
 TINY = RunConfig(
@@ -295,7 +296,9 @@ TERMS = {
 def test_a_term_of_the_objective_is_in_its_gradient_alone(term):
     settings, by_definition = TERMS[term]
     torch.manual_seed(0)
-    model = Captioner(len(DATA.tokenizer), 8, 8, 8, detector=True).double()
+    model = make_captioner(
+        len(DATA.tokenizer), 8, hidden=8, annotation_dim=8, detector=True
+    ).double()
     batch = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
     assert len(set(batch.target_lengths.tolist())) > 1  # there is padding
     plain, loss = loss_of(Objective(model), batch), loss_of(Objective(model, **settings), batch)
@@ -314,7 +317,7 @@ def test_the_weight_of_a_term_does_not_depend_on_the_batch_size(selection):
     """The same captions twice: the same gradient."""
     torch.manual_seed(0)
     dials = {"selection": selection, "expectation": 1.0, "detector": True}
-    model = Captioner(len(DATA.tokenizer), 8, 8, 8, **dials).double()
+    model = make_captioner(len(DATA.tokenizer), 8, hidden=8, annotation_dim=8, **dials).double()
     once = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
     twice = [torch.cat([getattr(once, f.name)] * 2) for f in dataclasses.fields(once)]
     twice = images.ImageBatch(*twice)
@@ -335,15 +338,15 @@ def test_a_run_passes_its_settings_on(tmp_path):
     assert run.model.detector is not None and Run(TINY, tmp_path / "2", DATA).model.detector is None
     assert (run.objective.doubly, run.objective.doubly_target) == (0.25, "steps/cells")
     assert run.model.decoder.f_beta is None and run.model.encoder.P is None
-    assert run.model.encoder.receptive_field > Captioner(9).encoder.receptive_field
+    assert run.model.encoder.receptive_field > make_captioner(9).encoder.receptive_field
     assert DATA.grid == (8, 8)
 
 
 def test_the_defaults_of_a_run_are_those_of_the_captioner():
-    parts = inspect.signature(Captioner).parameters
+    parts = {**signature(Captioner).parameters, **signature(make_captioner).parameters}
     for name in ("annotation_dim", "field", "positions", "gate", "reach", "word_dropout"):
         assert getattr(RunConfig("any"), name) == parts[name].default, name
-    parts = inspect.signature(training.doubly_stochastic_loss).parameters
+    parts = signature(training.doubly_stochastic_loss).parameters
     assert RunConfig("any").doubly_target == parts["target"].default
 
 
@@ -404,7 +407,7 @@ class Squares(vision.Grid, nn.Module):
 
 
 def test_photographs_are_trained_on_by_one_command(flickr8k, monkeypatch, capsys):
-    for module in (training.inputs, pretrained):
+    for module in (training.inputs, settings):
         monkeypatch.setattr(module, "Backbone", Squares)
     config = dataclasses.replace(
         training.FLICKR8K, width=8, hidden=8, images=3, updates=4, vocab_size=60, words=1.0

@@ -11,14 +11,15 @@ import torch
 from rivals import copy_block
 from torch import nn
 
-from attnlib import pretrained, reference, storage, training
+from attnlib import pretrained, reference, storage, training, windows
 from attnlib.data import toy
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS, Tokenizer
 from attnlib.decoding import Sampled, beam_search, greedy, select
 from attnlib.metrics import exact_match
-from attnlib.positions import POSITIONS, Rotary, Sinusoidal
+from attnlib.positions import Positions, Rotary, Sinusoidal
 from attnlib.seq2seq import Translator
+from attnlib.settings import POSITIONS, WINDOWS, make_transformer
 from attnlib.training import Objective, Run, RunConfig
 from attnlib.transformer import (
     NORMS,
@@ -26,7 +27,6 @@ from attnlib.transformer import (
     Stack,
     Transformer,
 )
-from attnlib.windows import WINDOWS
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11
@@ -45,12 +45,14 @@ def lively(model, seed):
 
 def transformer(seed=0, **settings):
     torch.manual_seed(seed)
-    return lively(Transformer(**SIZES | settings), seed)
+    return lively(make_transformer(**SIZES | settings), seed)
 
 
 def language_model(seed=0, **settings):
     torch.manual_seed(seed)
-    return lively(LanguageModel(**SIZES | settings), seed)
+    return lively(
+        make_transformer(**SIZES | {"window": "causal"} | settings, model=LanguageModel), seed
+    )
 
 
 def batch(*pairs):
@@ -353,7 +355,7 @@ def test_a_model_that_looks_both_ways_ignores_padding():
         model(words, lengths)[1:, :2], model(words[1:, :2], lengths[1:]), **EXACT
     )
     assert model.attention_maps(words, lengths).shape == (2, 2, 2, 4, 4)
-    with pytest.raises(ValueError, match="window is everywhere: only a causal model goes"):
+    with pytest.raises(ValueError, match=r"window is Everywhere\(\): only a causal model goes"):
         model.step(words[:, 0], model.start(2))
 
 
@@ -380,7 +382,7 @@ REFUSED = {
 def test_settings_that_make_no_sense_are_refused(make, case):
     settings, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
-        make(**SIZES | settings)
+        make_transformer(**SIZES | settings, model=make)
 
 
 def test_learned_positions_end():
@@ -506,10 +508,10 @@ def test_it_is_shipped_and_read_as_any_translator(tmp_path):
 
 def test_the_settings_of_a_run_are_the_models():
     arguments = COPY.model(V)
-    assert Transformer(**arguments).state_dict().keys() == COPY.build(V).state_dict().keys()
+    assert make_transformer(**arguments).state_dict().keys() == COPY.build(V).state_dict().keys()
     defaults = RunConfig("any", network="transformer", dropout=0.0).model(V)
     other = Transformer(V)
-    assert Transformer(**defaults).state_dict().keys() == other.state_dict().keys()
+    assert make_transformer(**defaults).state_dict().keys() == other.state_dict().keys()
     with pytest.raises(ValueError, match="a transformer has no score, got 'dot'"):
         dataclasses.replace(COPY, score="dot").model(V)
     with pytest.raises(ValueError, match="a translator has no heads, got 2"):
@@ -539,10 +541,8 @@ def test_parts_of_a_stack_are_counted():
         8,
         heads=2,
         hidden=12,
-        window="everywhere",
-        reach=10,
-        positions="none",
-        max_length=9,
+        window=windows.Everywhere,
+        positions=Positions(),
         norm="after",
         dropout=0.0,
     )

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from attnlib.attention import Attention
 from attnlib.captioning import Captioner
+from attnlib.scores import AdditiveScore
 from attnlib.vision import MEAN, STD, Backbone
 
 
@@ -119,7 +121,9 @@ def test_frozen_unless_asked(asked):
 
 
 def test_a_captioner_looks_through_it(asked):
-    model = Captioner(12, width=8, hidden=8, encoder=Backbone("resnet_like"))
+    encoder = Backbone("resnet_like")
+    attention = Attention(AdditiveScore(8, encoder.annotation_dim, 8))
+    model = Captioner(12, width=8, hidden=8, encoder=encoder, attention=attention)
     assert model.annotation_dim == 4
     images, words = torch.rand(2, 3, 64, 64), torch.tensor([[1, 5, 6], [1, 7, 0]])
     logits, weights = model(images, torch.tensor([4, 4]), words)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from attnlib import reference, scores, windows
 from attnlib.attention import Attention
+from attnlib.settings import SCORES, make_score, make_window
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 LOCAL = ("monotonic", "predictive")
@@ -16,8 +17,10 @@ WIDTH = 4
 
 def setting(window, score="general", reach=1, seed=0):
     torch.manual_seed(seed)
-    built = scores.make(score, WIDTH, WIDTH, hidden_dim=5, max_source=40).double()
-    return Attention(built, windows.make(window, WIDTH, 3, reach).double())
+    built = make_score(score, WIDTH, WIDTH, hidden_dim=5, max_source=40).double()
+    return Attention(
+        built, make_window(window, query_dim=WIDTH, hidden_dim=3, reach=reach).double()
+    )
 
 
 def inputs(B, T, S, seed=1):
@@ -73,7 +76,7 @@ def test_local_attention_matches_the_loops(window, T, S, reach, start, seed):
 
 
 @pytest.mark.parametrize("window", LOCAL)
-@pytest.mark.parametrize("score", scores.SCORES)
+@pytest.mark.parametrize("score", SCORES)
 def test_the_short_way_equals_the_mask_gradients_too(window, score):
     attention, lengths = setting(window, score), torch.tensor([12, 5, 1])
     queries, keys, values = (x.requires_grad_() for x in inputs(3, 4, 12))
@@ -173,7 +176,7 @@ def test_hidden_rows_stay_zero():
 @pytest.mark.parametrize("window", LOCAL)
 def test_a_reach_must_be_a_positive_whole_number(window, reach):
     with pytest.raises(ValueError, match=f"reach D must be a whole number.*got {reach}"):
-        windows.make(window, WIDTH, 3, reach)
+        make_window(window, query_dim=WIDTH, hidden_dim=3, reach=reach)
 
 
 def test_a_predictive_window_refuses_an_empty_sentence():
@@ -183,4 +186,4 @@ def test_a_predictive_window_refuses_an_empty_sentence():
     with pytest.raises(ValueError, match="a sentence is empty"):
         setting("predictive")(queries, keys, values, mask)
     with pytest.raises(ValueError, match="needs query_dim and hidden_dim"):
-        windows.make("predictive")
+        make_window("predictive")

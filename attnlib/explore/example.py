@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import one_hot
 
-from attnlib import scores, windows
 from attnlib.attention import Attention
 from attnlib.explore.example_numbers import NUMBERS
 from attnlib.selection import Soft, StraightThroughGumbel
 from attnlib.seq2seq import FEEDINGS, TIMINGS, RecurrentDecoder, RecurrentMemory
+from attnlib.settings import SCORES, make_score, make_window
 from attnlib.windows import Everywhere, Monotonic, Predictive
 
 SOURCE = ["a", "red", "shirt", "."]
@@ -108,13 +108,20 @@ class Example(nn.Module):
     ):
         super().__init__()
         self.name, self.timing, self.feeding, self.draws = score, timing, feeding, draws
-        self.score = scores.make(score, WIDTH, WIDTH, WIDTH, len(SOURCE))
+        self.score = make_score(score, WIDTH, WIDTH, hidden_dim=WIDTH, max_source=len(SOURCE))
         if isinstance(window, str):
-            window = windows.make(window, WIDTH, WIDTH, REACH)
+            window = make_window(window, query_dim=WIDTH, hidden_dim=WIDTH, reach=REACH)
         if isinstance(selection, GivenNoise):
             window.near = lambda *_: None  # noise for all keys: none may be left out
         attention = Attention(self.score, window, selection or Soft())
-        self.decoder = RecurrentDecoder(WIDTH, WIDTH, WIDTH, attention, timing, feeding)
+        self.decoder = RecurrentDecoder(
+            WIDTH,
+            WIDTH,
+            annotation_dim=WIDTH,
+            attention=attention,
+            timing=timing,
+            feeding=feeding,
+        )
 
     def forward(self, numbers: dict[str, Tensor]) -> Tensor:
         """Weights (T, S), with the example's numbers for parameters."""
@@ -183,7 +190,7 @@ def fit(steps: int = 1000, seed: int = 3) -> dict[str, list]:
     for value in numbers.values():
         value.requires_grad_()
     settings = itertools.product(
-        scores.SCORES,
+        SCORES,
         (Everywhere(), Monotonic(REACH), Uncut(WIDTH, WIDTH, REACH)),
         TIMINGS,
         FEEDINGS,

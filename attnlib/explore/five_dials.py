@@ -3,15 +3,15 @@
 import torch
 import traitlets as tr
 
-from attnlib import scores, windows
 from attnlib.explore import example
 from attnlib.explore.figure import Figure, FigureError, rounded
-from attnlib.selection import SELECTIONS, Hard
+from attnlib.selection import Hard
 from attnlib.seq2seq import FEEDINGS, TIMINGS
+from attnlib.settings import SCORES, SELECTIONS, WINDOWS
 
 SETTINGS = {
-    "score": tuple(scores.SCORES),
-    "window": tuple(windows.WINDOWS),
+    "score": tuple(SCORES),
+    "window": tuple(WINDOWS),
     "selection": tuple(SELECTIONS),
     "timing": TIMINGS,
     "feeding": FEEDINGS,
@@ -81,7 +81,7 @@ class FiveDials(Figure):
 
     Parameters
     ----------
-    score : a name of `attnlib.scores.SCORES`
+    score : a name of `attnlib.settings.SCORES`
     window : "everywhere", "causal", "monotonic" or "predictive"
     selection : "soft", "hard" or "gumbel"
         Straight-through Gumbel is an estimator alone (Jang et al. 2017; its softmax also Maddison

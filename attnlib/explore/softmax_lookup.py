@@ -5,7 +5,7 @@ import traitlets as tr
 
 from attnlib.explore.figure import Figure, FigureError, numbers
 from attnlib.masks import masked_softmax
-from attnlib.scores import make
+from attnlib.settings import make_score
 
 REACH = 3.0
 
@@ -114,7 +114,7 @@ class SoftmaxLookup(Figure):
     @property
     def scores(self) -> list[float]:
         """The score of every key (S,), before the temperature divides it."""
-        score = make(self.score, query_dim=2, key_dim=2)
+        score = make_score(self.score, query_dim=2, key_dim=2)
         return score(self._tensor("query")[None, None], self._tensor("key_vectors")[None])[
             0, 0
         ].tolist()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from attnlib import pretrained
+from attnlib import settings
 from attnlib.data import images
 
 NETWORKS = {"recurrent": "translator", "transformer": "transformer"}
@@ -95,7 +95,7 @@ class RunConfig:
 
     @property
     def architecture(self) -> str:
-        """Which of `pretrained.ARCHITECTURES` is trained: images need a captioner."""
+        """Which of `settings.ARCHITECTURES` is trained: images need a captioner."""
         if self.network not in NETWORKS:
             raise ValueError(f"unknown network {self.network!r}: one of {', '.join(NETWORKS)}")
         if self.data in images.COLLECTIONS:
@@ -155,7 +155,7 @@ class RunConfig:
     def build(self, vocab_size: int) -> nn.Module:
         """This run's model, not trained."""
         eye = (self.eye_weights, self.eye_learns)
-        return pretrained.build(self.architecture, self.model(vocab_size), *eye)
+        return settings.build(self.architecture, self.model(vocab_size), *eye)
 
     def differences(self, written: dict) -> list[str]:
         """How the settings in a checkpoint or a card differ from these, in words; none: the same.

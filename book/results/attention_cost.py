@@ -43,7 +43,7 @@ def layers() -> dict:
     torch.manual_seed(0)
     width, heads = CONFIG["width"], CONFIG["heads"]
     whole = MultiHeadAttention(width, heads)
-    near = MultiHeadAttention(width, heads, windows.make("monotonic", reach=CONFIG["reach"]))
+    near = MultiHeadAttention(width, heads, windows.Monotonic(CONFIG["reach"]))
     near.load_state_dict(whole.state_dict())
     gru = nn.GRU(width, width, batch_first=True)
     return {

@@ -23,11 +23,13 @@ from _record import record
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from attnlib.attention import Attention
 from attnlib.data import toy
 from attnlib.data.batches import by_tokens, collate, pad
 from attnlib.data.tokenizer import EOS
 from attnlib.decoding import greedy
 from attnlib.metrics import exact_match
+from attnlib.scores import AdditiveScore
 from attnlib.seq2seq import RecurrentDecoder, RecurrentMemory, Translator
 from attnlib.training import Objective
 
@@ -118,11 +120,14 @@ class FixedDecoder(RecurrentDecoder):
 
 def make_model(setting: Setting, budget: Budget) -> Translator:
     """A `Translator`; parts exchanged where the setting has a plainer or a faster one."""
+    attention = None
+    if setting.attention:
+        attention = Attention(AdditiveScore(setting.hidden, 2 * setting.hidden, setting.hidden))
     model = Translator(
         vocab_size=budget.symbols + 4,
         width=budget.width,
         hidden=setting.hidden,
-        score="additive" if setting.attention else None,
+        attention=attention,
         fixed=setting.fixed,
     )
     if setting.one_way:

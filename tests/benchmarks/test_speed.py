@@ -13,15 +13,13 @@ import plain
 import pytest
 import torch
 
-from attnlib import windows
 from attnlib.attention import Attention
 from attnlib.data import images, scenes
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS
 from attnlib.decoding import beam_search, greedy
 from attnlib.multihead import MultiHeadAttention
-from attnlib.scores import SCORES, make
-from attnlib.seq2seq import Translator
+from attnlib.settings import SCORES, make_score, make_translator, make_window
 from attnlib.training import QUEUE, Objective
 
 pytestmark = pytest.mark.benchmark
@@ -30,7 +28,7 @@ V, PAIRS = 8000, 64
 
 def translator():
     torch.manual_seed(0)
-    return Translator(V)
+    return make_translator(V)
 
 
 def sentences(count=PAIRS, seed=0):
@@ -156,7 +154,7 @@ def test_time_and_memory_of_a_score_beside_the_dot_product(table, name):
     torch.manual_seed(0)
     queries, keys = torch.randn(B, T, D), torch.randn(B, S, D)
     sizes = {"query_dim": D, "key_dim": D, "hidden_dim": D, "max_source": S}
-    score, dot = make(name, **sizes), make("dot", **sizes)
+    score, dot = make_score(name, **sizes), make_score("dot", **sizes)
 
     def run(module):
         def once():
@@ -199,9 +197,9 @@ def test_a_local_step_costs_the_same_however_long_the_source(table, window, S):
     B, D = 16, 256
     torch.manual_seed(0)
     query, keys = torch.randn(B, 1, D, requires_grad=True), torch.randn(B, S, D, requires_grad=True)
-    score = make("additive", D, D, D)
+    score = make_score("additive", D, D, hidden_dim=D)
     prepared = score.prepare(keys).detach()  # once a sentence, not once a step
-    local = Attention(score, windows.make(window, D, D))
+    local = Attention(score, make_window(window, query_dim=D, hidden_dim=D))
     everywhere = Attention(score)
 
     def step(attention):
@@ -259,8 +257,8 @@ def test_no_setting_costs_three_times_global_dot(table, dials):
 
     torch.manual_seed(0)
     common = {"vocab_size": V, "decoder_hidden": 512}  # dot needs equal widths
-    setting = Translator(**common, **dials)
-    plainest = Translator(**common, score="dot")
+    setting = make_translator(**common, **dials)
+    plainest = make_translator(**common, score="dot")
     ours, theirs = side_by_side(step(setting), step(plainest), rounds=3)
     table.append(
         {
@@ -283,7 +281,7 @@ def test_attention_by_length_naive_fused_and_windowed(table, T):
     torch.manual_seed(0)
     x = torch.randn(B, T, D, requires_grad=True)
     whole = MultiHeadAttention(D, H)
-    local = MultiHeadAttention(D, H, windows.make("monotonic", reach=10))
+    local = MultiHeadAttention(D, H, make_window("monotonic", reach=10))
     local.load_state_dict(whole.state_dict())
     kinds = {"naive": (whole, True), "fused": (whole, False), "windowed": (local, False)}
 

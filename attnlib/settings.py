@@ -1,0 +1,449 @@
+"""Settings: from the names in a run's configuration, or on a model's card, to objects.
+
+The models take objects: a score of your own is a class that you hand to `Attention`, and needs no
+name. Names are for what is written down: `training.RunConfig`, the cards of shipped models and the
+command line. This is the one place that knows them.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from torch import nn
+
+from attnlib.attention import Attention
+from attnlib.captioning import Captioner
+from attnlib.positions import Learned, Positions, Rotary, Sinusoidal
+from attnlib.scores import (
+    AdditiveScore,
+    ConcatScore,
+    CosineScore,
+    DotScore,
+    GeneralScore,
+    LocationScore,
+    ScaledDotScore,
+    Score,
+)
+from attnlib.selection import Hard, Soft, StraightThroughGumbel
+from attnlib.seq2seq import Translator
+from attnlib.transformer import Transformer
+from attnlib.vision import Backbone, ImageEncoder
+from attnlib.windows import Causal, Everywhere, Monotonic, Predictive, Window
+
+SCORES: dict[str, type[Score]] = {
+    "dot": DotScore,
+    "scaled_dot": ScaledDotScore,
+    "cosine": CosineScore,
+    "general": GeneralScore,
+    "additive": AdditiveScore,
+    "concat": ConcatScore,
+    "location": LocationScore,
+}
+WINDOWS: dict[str, type[Window]] = {
+    "everywhere": Everywhere,
+    "causal": Causal,
+    "monotonic": Monotonic,
+    "predictive": Predictive,
+}
+SELECTIONS: dict[str, type[nn.Module]] = {
+    "soft": Soft,
+    "hard": Hard,
+    "gumbel": StraightThroughGumbel,
+}
+POSITIONS: dict[str, type[Positions]] = {
+    "sinusoidal": Sinusoidal,
+    "learned": Learned,
+    "rotary": Rotary,
+    "none": Positions,
+}
+
+
+def _known(dial: str, name: str, names: Mapping[str, type]) -> type:
+    if name not in names:
+        raise ValueError(f"unknown {dial} {name!r}: one of {', '.join(names)}")
+    return names[name]
+
+
+def make_score(
+    name: str, query_dim: int, key_dim: int, *, hidden_dim: int = 0, max_source: int = 0
+) -> Score:
+    """A score by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `SCORES`.
+    query_dim, key_dim : int
+        Widths of queries and keys.
+    hidden_dim : int
+        A, needed by the additive and the concat score.
+    max_source : int
+        Longest source, needed by the location score.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, a width that the score needs was not given, or the widths do not
+        fit.
+
+    Examples
+    --------
+    >>> make_score("general", query_dim=2, key_dim=3).W.weight.shape
+    torch.Size([2, 3])
+    """
+    score = _known("score", name, SCORES)
+    if score in (AdditiveScore, ConcatScore):
+        if hidden_dim <= 0:
+            raise ValueError(f"the {name} score needs hidden_dim > 0, got {hidden_dim}")
+        return score(query_dim, key_dim, hidden_dim)
+    if score is LocationScore:
+        if max_source <= 0:
+            raise ValueError(f"the location score needs max_source > 0, got {max_source}")
+        return LocationScore(query_dim, max_source)
+    if score is GeneralScore:
+        return GeneralScore(query_dim, key_dim)
+    if query_dim != key_dim:
+        raise ValueError(f"the {name} score needs equal widths, got {query_dim} and {key_dim}")
+    return score()
+
+
+def make_window(
+    name: str, *, query_dim: int | None = None, hidden_dim: int | None = None, reach: int = 10
+) -> Window:
+    """A window by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `WINDOWS`.
+    query_dim, hidden_dim : int
+        Needed by the predictive window.
+    reach : int
+        D of the two local windows.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a width that the window needs was not given.
+
+    Examples
+    --------
+    >>> make_window("everywhere")
+    Everywhere()
+    >>> make_window("gaussian")
+    Traceback (most recent call last):
+    ValueError: unknown window 'gaussian': one of everywhere, causal, monotonic, predictive
+    """
+    window = _known("window", name, WINDOWS)
+    if window is Predictive:
+        if query_dim is None or hidden_dim is None:
+            raise ValueError("the predictive window needs query_dim and hidden_dim")
+        return Predictive(query_dim, hidden_dim, reach)
+    return Monotonic(reach) if window is Monotonic else window()
+
+
+def make_selection(
+    name: str,
+    *,
+    expectation: float = 0.5,
+    temperature: float = 1.0,
+    final_temperature: float = 0.5,
+) -> nn.Module:
+    """A selection by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `SELECTIONS`.
+    expectation : float
+        Of the hard selection.
+    temperature, final_temperature : float
+        Of the Gumbel selection.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a number makes no sense.
+
+    Examples
+    --------
+    >>> make_selection("soft")
+    Soft()
+    >>> make_selection("hard", expectation=0.25).expectation
+    0.25
+    """
+    selection = _known("selection", name, SELECTIONS)
+    if selection is Hard:
+        return Hard(expectation)
+    if selection is StraightThroughGumbel:
+        return StraightThroughGumbel(temperature, final_temperature)
+    return selection()
+
+
+def make_attention(
+    score: str | None,
+    window: str = "everywhere",
+    selection: str = "soft",
+    *,
+    query_dim: int,
+    key_dim: int,
+    hidden_dim: int,
+    max_source: int = 200,
+    reach: int = 10,
+    expectation: float = 0.5,
+    temperature: float = 1.0,
+    final_temperature: float = 0.5,
+) -> Attention | None:
+    """An `Attention` by the names of its dials; None, a fixed context, where there is no score.
+
+    Parameters
+    ----------
+    score, window, selection : str
+        As for `make_score`, `make_window` and `make_selection`, with the numbers that they need.
+
+    Raises
+    ------
+    ValueError
+        As these; without a score, if a window or a selection is named that could have no effect.
+
+    Examples
+    --------
+    >>> make_attention("dot", "monotonic", query_dim=2, key_dim=2, hidden_dim=2, reach=3)
+    Attention(
+      (score): DotScore()
+      (window): Monotonic()
+      (selection): Soft()
+    )
+    """
+    sizes = {"query_dim": query_dim, "hidden_dim": hidden_dim}
+    if score is None:
+        for dial, name, names in (
+            ("window", window, WINDOWS),
+            ("selection", selection, SELECTIONS),
+        ):
+            if _known(dial, name, names) not in (Everywhere, Soft):
+                raise ValueError(
+                    f"without a score there is no attention, so {dial} {name!r} has no effect"
+                )
+        return None
+    return Attention(
+        make_score(score, key_dim=key_dim, max_source=max_source, **sizes),
+        make_window(window, reach=reach, **sizes),
+        make_selection(
+            selection,
+            expectation=expectation,
+            temperature=temperature,
+            final_temperature=final_temperature,
+        ),
+    )
+
+
+def make_positions(name: str, width: int, heads: int, max_length: int) -> Positions:
+    """A position encoding by its name, for a model D = `width` wide with H = `heads`.
+
+    Examples
+    --------
+    >>> make_positions("rotary", width=8, heads=2, max_length=512).width
+    4
+    """
+    positions = _known("positions", name, POSITIONS)
+    if positions is Sinusoidal:
+        return Sinusoidal(width)
+    if positions is Learned:
+        return Learned(width, max_length)
+    return Rotary(width // heads) if positions is Rotary else Positions()
+
+
+def make_translator(
+    vocab_size: int,
+    width: int = 256,
+    *,
+    hidden: int = 256,
+    score: str | None = "additive",
+    window: str = "everywhere",
+    selection: str = "soft",
+    decoder_hidden: int | None = None,
+    score_hidden: int | None = None,
+    max_source: int = 200,
+    reach: int = 10,
+    expectation: float = 0.5,
+    temperature: float = 1.0,
+    final_temperature: float = 0.5,
+    **rest,
+) -> Translator:
+    """A `Translator` whose attention is made of names.
+
+    Parameters
+    ----------
+    score, window, selection, max_source, reach, expectation, temperature, final_temperature
+        As for `make_attention`.
+    score_hidden : int, optional
+        Width A of the score, and of a predictive window; `hidden` unless given.
+    vocab_size, width, hidden, decoder_hidden and the rest
+        As for `Translator`.
+    """
+    attention = make_attention(
+        score,
+        window,
+        selection,
+        query_dim=hidden if decoder_hidden is None else decoder_hidden,
+        key_dim=2 * hidden,
+        hidden_dim=score_hidden or hidden,
+        max_source=max_source,
+        reach=reach,
+        expectation=expectation,
+        temperature=temperature,
+        final_temperature=final_temperature,
+    )
+    return Translator(
+        vocab_size,
+        width,
+        hidden=hidden,
+        decoder_hidden=decoder_hidden,
+        attention=attention,
+        **rest,
+    )
+
+
+def make_captioner(
+    vocab_size: int,
+    width: int = 128,
+    *,
+    hidden: int = 192,
+    annotation_dim: int | None = None,
+    eye: str | None = None,
+    eye_weights: str | None = None,
+    eye_learns: bool = False,
+    size: int = 64,
+    field: str = "near",
+    positions: bool = True,
+    cell: int = 8,
+    normed: bool = False,
+    score: str | None = "additive",
+    window: str = "everywhere",
+    selection: str = "soft",
+    score_hidden: int | None = None,
+    max_source: int = 200,
+    reach: int = 10,
+    expectation: float = 0.5,
+    temperature: float = 1.0,
+    final_temperature: float = 0.5,
+    **rest,
+) -> Captioner:
+    """A `Captioner` whose image encoder and attention are made of names.
+
+    Parameters
+    ----------
+    eye : str, optional
+        A network for `vision.Backbone`, in place of an `ImageEncoder`.
+    eye_weights, eye_learns
+        Of that network: `weights` and `trainable`.
+    annotation_dim, size, field, positions, cell, normed
+        Of the `ImageEncoder`; of a `Backbone` only the size.
+    score, window, selection, max_source, reach, expectation, temperature, final_temperature
+        As for `make_attention`.
+    score_hidden : int, optional
+        Width A of the score, and of a predictive window; `hidden` unless given.
+    vocab_size, width, hidden and the rest
+        As for `Captioner`.
+    """
+    if eye is None:
+        encoder = ImageEncoder(
+            annotation_dim or 128,
+            size,
+            field=field,
+            positions=positions,
+            cell=cell,
+            normed=normed,
+        )
+    else:
+        encoder = Backbone(eye, size, weights=eye_weights, trainable=eye_learns)
+    attention = make_attention(
+        score,
+        window,
+        selection,
+        query_dim=hidden,
+        key_dim=encoder.annotation_dim,
+        hidden_dim=score_hidden or hidden,
+        max_source=max_source,
+        reach=reach,
+        expectation=expectation,
+        temperature=temperature,
+        final_temperature=final_temperature,
+    )
+    return Captioner(
+        vocab_size,
+        width,
+        hidden=hidden,
+        annotation_dim=annotation_dim,
+        encoder=encoder,
+        attention=attention,
+        **rest,
+    )
+
+
+def make_transformer(
+    vocab_size: int,
+    width: int = 256,
+    *,
+    heads: int = 4,
+    positions: str = "sinusoidal",
+    window: str = "everywhere",
+    reach: int = 10,
+    max_length: int = 512,
+    model: type[nn.Module] = Transformer,
+    **rest,
+) -> nn.Module:
+    """A `Transformer`, or another `model` of such blocks, with windows and positions by name.
+
+    Parameters
+    ----------
+    positions, max_length
+        As for `make_positions`.
+    window, reach
+        As for `make_window`.
+    vocab_size, width, heads and the rest
+        As for `Transformer`.
+    """
+    _known("positions", positions, POSITIONS)
+    _known("window", window, WINDOWS)
+    per_head = width // max(1, heads)
+    return model(
+        vocab_size,
+        width,
+        heads=heads,
+        positions=partial(make_positions, positions, width, heads, max_length),
+        window=partial(make_window, window, query_dim=per_head, hidden_dim=per_head, reach=reach),
+        **rest,
+    )
+
+
+ARCHITECTURES = {
+    "translator": make_translator,
+    "transformer": make_transformer,
+    "captioner": make_captioner,
+}
+
+
+def build(
+    architecture: str, arguments: dict, eye_weights: str | None = None, eye_learns: bool = False
+) -> nn.Module:
+    """The model that a card or a run's configuration describes, not trained.
+
+    Parameters
+    ----------
+    architecture : str
+        One of `ARCHITECTURES`.
+    arguments : dict
+        Of the function that makes it.
+    eye_weights, eye_learns
+        As for `make_captioner`.
+
+    Examples
+    --------
+    >>> build("translator", {"vocab_size": 9, "width": 4, "hidden": 5}).decoder.timing
+    'before'
+    """
+    make = _known("architecture", architecture, ARCHITECTURES)
+    if arguments.get("eye"):
+        arguments = {**arguments, "eye_weights": eye_weights, "eye_learns": eye_learns}
+    return make(**arguments)
