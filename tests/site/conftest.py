@@ -18,7 +18,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from site_map import DESKTOP, HTML, LOOKS, PAGES, ROOT
+from site_map import DESKTOP, HTML, LOOKS, PAGES, PHONE, ROOT
 
 FLAGS = [
     "--no-sandbox",
@@ -122,10 +122,14 @@ def open_page(browser, site, served):
 
 @pytest.fixture(scope="session")
 def from_all_sides():
-    """Turn an open page to each of `LOOKS`; yields the name and the (size, scheme) of each."""
+    """Turn an open page to each of `LOOKS`; yields the name and the (size, scheme) of each.
 
-    def turn(page):
+    `phone` is another size of a phone than theirs.
+    """
+
+    def turn(page, phone=PHONE):
         for name, (size, scheme) in LOOKS.items():
+            size = phone if size == PHONE else size
             page.set_viewport_size({"width": size[0], "height": size[1]})
             page.emulate_media(color_scheme=scheme)
             page.evaluate(STILL)
@@ -134,14 +138,17 @@ def from_all_sides():
     return turn
 
 
-# Two frames have been drawn, and no colour is on its way to another.
+# Two frames have been drawn, and no colour is on its way to another; two seconds at the longest,
+# for a browser may keep an animation that it never draws.
 STILL = """async () => {
     const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-    await frame();
-    await frame();
-    const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
-    const moving = document.getAnimations().filter(ends);
-    await Promise.allSettled(moving.map((each) => each.finished));
+    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const settle = async () => {
+        await frame();
+        await frame();
+        await Promise.allSettled(document.getAnimations().map((each) => each.finished));
+    };
+    await Promise.race([settle(), sleep(2000)]);
 }"""
 
 

@@ -7,15 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from figure_page import SHOWN, faults, in_a_notebook, module, number, number_at, rows, stored
 from site_map import CHAPTERS, DESKTOP, PHONE, ROOT
-from test_figures import SHOWN, number, number_at, rows
 
-from attnlib.explore import HeadsFigure, ModelsFigure, PositionsFigure, modules
+from attnlib.explore import HeadsFigure, ModelsFigure, PositionsFigure
 from attnlib.explore.positions import made_up
 
 SMALLEST = (320, 640)
-LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (SMALLEST, "light"), (SMALLEST, "dark")]
-IDS = ["wide", "wide-dark", "smallest", "smallest-dark"]
 L, H = 3, 2
 PAIRS = [
     ("▁a ▁man ▁in ▁a ▁red ▁shirt ▁ski ing ▁down . </s>", "▁un ▁homme ▁descend ▁à ▁ski ."),
@@ -88,30 +86,12 @@ def figures():
 # --- what all three promise
 
 
-@pytest.mark.parametrize("size, scheme", LOOKS, ids=IDS)
-def test_figures_are_sound(draw, serious, size, scheme):
+def test_figures_are_sound(draw, from_all_sides, serious):
     wide = PositionsFigure("rotary", width=64, base=1.0, longest=256, query=255, key=254)
     shown = heads(kind="decoder"), PositionsFigure(), wide, models(model="Bahdanau")
-    page = draw(*shown, size=size, scheme=scheme)
-    for fold in page.locator("summary:visible").all():
-        fold.click()
-    width, room = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert width <= room, f"{width} pixels of content in {room}"
-    assert serious(page) == []
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-    assert len(ids) == len(set(ids)) > 0
-    inside = page.locator(".picture").evaluate_all(
-        """all => all.map(picture => {
-            const box = picture.getBoundingClientRect();
-            return [...picture.querySelectorAll('text')].every(text => {
-                const { left, right, bottom } = text.getBoundingClientRect();
-                return left >= box.left - 1 && right <= box.right + 1 && bottom <= box.bottom;
-            });
-        })"""
-    )
-    assert inside == [True] * 2
+    page = draw(*shown, size=SMALLEST)
+    assert page.locator(".picture").count() == 2
+    assert faults(page, from_all_sides(page, SMALLEST), serious, "text") == []
 
 
 def test_figures_do_not_disturb_each_other(draw):
@@ -148,7 +128,7 @@ def test_words_are_text_and_never_markup(draw):
 
 
 @pytest.mark.parametrize(
-    "module, changes, shown, hand, sent",
+    "name, changes, shown, hand, sent",
     [
         (
             "heads",
@@ -174,45 +154,16 @@ def test_words_are_text_and_never_markup(draw):
         ),
     ],
 )
-def test_modules_speak_anywidgets_protocol(draw, module, changes, shown, hand, sent):
+def test_modules_speak_anywidgets_protocol(draw, name, changes, shown, hand, sent):
     """The kernel may change everything at once, and a view that goes leaves nothing."""
-    figure = {each.module: each for each in figures()}[module]
+    figure = {each.module: each for each in figures()}[name]
     page = draw(figure)
-    told, state, saved, left = page.evaluate(
-        """async ([source, state, changes, selector, hand]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const { default: widget } = await import(URL.createObjectURL(blob));
-            const handlers = {};
-            let saved = 0;
-            const fire = (name) => (handlers[`change:${name}`] ?? []).forEach((f) => f());
-            const model = {
-                get: (name) => state[name],
-                set: (name, value) => {
-                    state[name] = value;
-                    fire(name);
-                },
-                on: (event, handler) => (handlers[event] ??= []).push(handler),
-                off: (event, handler) => {
-                    handlers[event] = handlers[event].filter((f) => f !== handler);
-                },
-                save_changes: () => (saved += 1),
-            };
-            const el = document.createElement("div");
-            document.body.append(el);
-            const leave = await widget.render({ model, el });
-            Object.assign(state, changes);
-            Object.keys(changes).forEach(fire);
-            const shown = el.querySelector(selector).textContent;
-            new Function("el", `let e; ${hand}`)(el);
-            leave();
-            return [shown, state, saved, Object.values(handlers).flat().length];
-        }""",
-        [modules()[module], figure.state(), changes, shown[0], hand],
-    )
-    assert re.fullmatch(shown[1], told)
-    assert saved == 1 and left == 0
+    text = f"el.querySelector('{shown[0]}').textContent"
+    told = in_a_notebook(page, figure, changes, text, hand)
+    assert re.fullmatch(shown[1], told.shown)
+    assert told.saved == 1 and told.left == 0
     kept = {**changes, **sent}
-    assert {name: state[name] for name in kept} == kept
+    assert {name: told.state[name] for name in kept} == kept
     figure.set_state(changes)  # as a browser sends it
     figure.set_state(kept)
 
@@ -435,9 +386,7 @@ def test_the_browser_computes_what_attnlib_computes(draw):
         want.append([vectors, figure.score(), pairs, scores])
     page = draw(PositionsFigure())
     got, fixed = page.evaluate(
-        """async ([source, settings]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const { vector, score, shifted, madeUp } = await import(URL.createObjectURL(blob));
+        """([{ vector, score, shifted, madeUp }, settings]) => {
             const told = settings.map((each) => {
                 const pairs = shifted(each);
                 return [
@@ -449,7 +398,7 @@ def test_the_browser_computes_what_attnlib_computes(draw):
             });
             return [told, [madeUp("query", 64), madeUp("key", 64)]];
         }""",
-        [modules()["positions"], settings],
+        [module(page, "positions"), settings],
     )
     np.testing.assert_allclose(
         fixed, [made_up("query", 64), made_up("key", 64)], rtol=0, atol=1e-14
@@ -668,32 +617,25 @@ def test_one_sentence_is_no_choice(draw):
 
 
 @pytest.mark.parametrize(
-    "chapter, module",
+    "chapter, name",
     [
         ("book/08_self_attention", "positions"),
         ("book/09_transformer", "heads"),
         ("book/09_transformer", "models"),
     ],
 )
-def test_the_chapter_shows_it(open_page, chapter, module):
+def test_the_chapter_shows_it(open_page, from_all_sides, chapter, name):
     """What the notebook stored is what a reader of the page sees."""
     if chapter not in CHAPTERS:
         pytest.skip("the chapter is not written yet")
     notebook = json.loads((ROOT / f"{chapter}.ipynb").read_text("utf-8"))
-    stored = "".join(
-        "".join(output["data"].get("text/html", ""))
-        for cell in notebook["cells"]
-        for output in cell.get("outputs", [])
-        if "data" in output
-    )
-    pattern = rf'data-module="{module}"><script[^>]*>(.*?)</script>'
-    states = [json.loads(state) for state in re.findall(pattern, stored)]
-    for size, scheme in LOOKS:
-        page = open_page(f"{chapter}.html", size, scheme)
-        drawn = page.locator(f".attn-{module}").all()
+    states = [json.loads(state) for state in stored(notebook, name)]
+    page = open_page(f"{chapter}.html", PHONE)
+    for _ in from_all_sides(page):
+        drawn = page.locator(f".attn-{name}").all()
         assert len(drawn) == len(states) >= 1
         for figure, state in zip(drawn, states, strict=True):
-            if module == "positions":
+            if name == "positions":
                 want = PositionsFigure(**state).score()
                 shown = figure.locator("dd.product").text_content()
                 assert number(shown) == pytest.approx(want, abs=0.00051)
@@ -701,7 +643,7 @@ def test_the_chapter_shows_it(open_page, chapter, module):
             if len(state["sentences"]) > 1:
                 figure.get_by_label("Sentence", exact=True).select_option(index=1)
             shown = state["sentences"][min(1, len(state["sentences"]) - 1)]
-            if module == "heads":
+            if name == "heads":
                 figure.get_by_label(re.compile("on itself$")).check()
                 words = figure.locator(".heatmap .token").all_text_contents()
                 assert words == shown["source"]

@@ -10,14 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from figure_page import SHOWN, faults, in_a_notebook, module, number, number_at, rows
 from site_map import DESKTOP, PHONE
 
-from attnlib.explore import AlignmentFigure, FiveDials, SoftmaxLookup, modules
+from attnlib.explore import AlignmentFigure, FiveDials, SoftmaxLookup
 from attnlib.explore import example as tiny
 from attnlib.explore.five_dials import PAPERS, SETTINGS
-
-LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
-SHOWN = {"rtol": 0, "atol": 0.0005 + 1e-9}  # three decimals on the page
 
 SENTENCES = [
     ("a man in a red shirt .", "un homme en chemise rouge ."),
@@ -41,37 +39,12 @@ def pairs():
     ]
 
 
-def number(text: str) -> float:
-    return float(text.replace("−", "-"))
-
-
-def number_at(page, selector: str) -> float:
-    return number(page.locator(selector).text_content())
-
-
-def rows(page) -> np.ndarray:
-    """The numbers of the table that is folded away."""
-    texts = page.locator(".data tbody tr").evaluate_all(
-        "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"
-    )
-    return np.array([[number(text) for text in row] for row in texts])
-
-
 # --- how they look
 
 
-@pytest.mark.parametrize("size, scheme", LOOKS, ids=["wide", "wide-dark", "phone", "phone-dark"])
-def test_figures_are_sound(draw, serious, size, scheme):
-    page = draw(SoftmaxLookup(), FiveDials(), AlignmentFigure(pairs()), size=size, scheme=scheme)
-    for fold in page.locator("summary").all():
-        fold.click()
-    width, room = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert width <= room, f"{width} pixels of content in {room}"
-    assert serious(page) == []
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-    assert len(ids) == len(set(ids)) > 0
+def test_figures_are_sound(draw, from_all_sides, serious):
+    page = draw(SoftmaxLookup(), FiveDials(), AlignmentFigure(pairs()), size=PHONE)
+    assert faults(page, from_all_sides(page), serious) == []
 
 
 @pytest.mark.parametrize(
@@ -136,39 +109,15 @@ def test_tokens_are_text_and_never_markup(draw):
 def test_modules_speak_anywidgets_protocol(draw):
     """In a notebook the kernel may change the state too, and a view that goes leaves nothing."""
     page = draw(SoftmaxLookup())
-    told = page.evaluate(
-        """async ([source, state]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const { default: widget } = await import(URL.createObjectURL(blob));
-            const handlers = {};
-            let saved = 0;
-            const model = {
-                get: (name) => state[name],
-                set: (name, value) => {
-                    state[name] = value;
-                    handlers[`change:${name}`].forEach((f) => f());
-                },
-                on: (event, handler) => (handlers[event] ??= []).push(handler),
-                off: (event, handler) => {
-                    handlers[event] = handlers[event].filter((f) => f !== handler);
-                },
-                save_changes: () => (saved += 1),
-            };
-            const el = document.createElement("div");
-            document.body.append(el);
-            const leave = await widget.render({ model, el });
-            model.set("temperature", 2.5);
-            const shown = el.querySelector("output").textContent;
-            const slider = el.querySelector("input[type=range]");
-            slider.value = 0.7;
-            slider.dispatchEvent(new Event("input"));
-            const sent = [state.temperature, saved];
-            leave();
-            return [shown, ...sent, Object.values(handlers).flat().length];
-        }""",
-        [modules()["softmax_lookup"], SoftmaxLookup().state()],
+    told = in_a_notebook(
+        page,
+        SoftmaxLookup(),
+        {"temperature": 2.5},
+        "el.querySelector('output').textContent",
+        "e = el.querySelector('input[type=range]');"
+        "e.value = 0.7; e.dispatchEvent(new Event('input'))",
     )
-    assert told == ["2.5", 0.7, 1, 0]
+    assert (told.shown, told.state["temperature"], told.saved, told.left) == ("2.5", 0.7, 1, 0)
 
 
 # --- softmax lookup
@@ -295,16 +244,12 @@ def test_dials_compute_what_attnlib_computes(draw):
         wanted.append([dict(zip(SETTINGS, setting, strict=True)), weights, chosen])
     page = draw(figure)
     shown = page.evaluate(
-        """async ([source, numbers, settings]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const { decode } = await import(URL.createObjectURL(blob));
-            return settings.map((setting) => {
-                const steps = decode(numbers, setting, 5);
-                return [steps.map((s) => s.weights), steps.map((s) => s.chosen)];
-            });
-        }""",
+        """([{ decode }, numbers, settings]) => settings.map((setting) => {
+            const steps = decode(numbers, setting, 5);
+            return [steps.map((s) => s.weights), steps.map((s) => s.chosen)];
+        })""",
         [
-            modules()["five_dials"],
+            module(page, "five_dials"),
             figure.state()["example"]["numbers"],
             [setting for setting, _, _ in wanted],
         ],

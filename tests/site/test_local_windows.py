@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from figure_page import SHOWN, faults, in_a_notebook, module, number, number_at, rows
 from site_map import DESKTOP, PHONE
-from test_figures import LOOKS, SHOWN, number, number_at, rows
 
-from attnlib.explore import LocalWindows, modules
+from attnlib.explore import LocalWindows
 from attnlib.explore.local_windows import GOLD, SCORES, SOURCE, STEP
 
 S = len(SOURCE)
@@ -73,16 +73,12 @@ def test_the_browser_computes_what_attnlib_computes(draw):
         want.append([figure.position, figure.allowed, figure.weights, figure.pull])
     page = draw(LocalWindows())
     got = page.evaluate(
-        """async ([source, scores, gold, settings]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const { attend, pull } = await import(URL.createObjectURL(blob));
-            return settings.map((each) => {
-                const setting = { ...each, scores, gold };
-                const step = attend(setting);
-                return [step.position, step.allowed, step.weights, pull(step, setting)];
-            });
-        }""",
-        [modules()["local_windows"], SCORES, GOLD, settings],
+        """([{ attend, pull }, scores, gold, settings]) => settings.map((each) => {
+            const setting = { ...each, scores, gold };
+            const step = attend(setting);
+            return [step.position, step.allowed, step.weights, pull(step, setting)];
+        })""",
+        [module(page, "local_windows"), SCORES, GOLD, settings],
     )
     for setting, shown, wanted in zip(settings, got, want, strict=True):
         assert shown[:2] == wanted[:2], setting
@@ -263,30 +259,12 @@ def test_formulas_have_the_numbers(draw):
     assert formulas() == ["α_s = softmax_s(e_s), s = 0 … 9", "α_8 = 0.593"]
 
 
-@pytest.mark.parametrize("size, scheme", LOOKS, ids=["wide", "wide-dark", "phone", "phone-dark"])
-def test_windows_are_sound(draw, serious, size, scheme):
+def test_windows_are_sound(draw, from_all_sides, serious):
     figures = [LocalWindows(window=window) for window in NAMES] + [LocalWindows(**LONG)]
-    page = draw(*figures, size=size, scheme=scheme)
-    for fold in page.locator("summary").all():
-        fold.click()
-    width, room = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert width <= room, f"{width} pixels of content in {room}"
-    assert serious(page) == []
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-    assert len(ids) == len(set(ids)) > 0
-    inside = page.locator(".picture").evaluate_all(
-        """all => all.map(picture => {
-            const box = picture.getBoundingClientRect();
-            return [...picture.querySelectorAll('.word, .num, .small, .place, .push-text')].every(
-                text => {
-                    const { left, right, bottom } = text.getBoundingClientRect();
-                    return left >= box.left - 1 && right <= box.right + 1 && bottom <= box.bottom;
-                });
-        })"""
-    )
-    assert inside == [True] * len(figures)
+    page = draw(*figures, size=PHONE)
+    assert page.locator(".picture").count() == len(figures)
+    inside = ".word, .num, .small, .place, .push-text"
+    assert faults(page, from_all_sides(page), serious, inside) == []
 
 
 def test_the_picture_follows_the_width(draw):
@@ -305,39 +283,15 @@ def test_the_picture_follows_the_width(draw):
 def test_the_module_speaks_anywidgets_protocol(draw):
     """The kernel may change the state too, and a view that goes leaves nothing."""
     page = draw(LocalWindows())
-    told = page.evaluate(
-        """async ([source, state]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const { default: widget } = await import(URL.createObjectURL(blob));
-            const handlers = {};
-            let saved = 0;
-            const model = {
-                get: (name) => state[name],
-                set: (name, value) => {
-                    state[name] = value;
-                    handlers[`change:${name}`].forEach((f) => f());
-                },
-                on: (event, handler) => (handlers[event] ??= []).push(handler),
-                off: (event, handler) => {
-                    handlers[event] = handlers[event].filter((f) => f !== handler);
-                },
-                save_changes: () => (saved += 1),
-            };
-            const el = document.createElement("div");
-            document.body.append(el);
-            const leave = await widget.render({ model, el });
-            model.set("centre", 7.5);
-            const shown = el.querySelector("output").textContent;
-            const slider = el.querySelector("input[type=range]");
-            slider.value = 2.5;
-            slider.dispatchEvent(new Event("input"));
-            const sent = [state.centre, saved];
-            leave();
-            return [shown, ...sent, Object.values(handlers).flat().length];
-        }""",
-        [modules()["local_windows"], LocalWindows().state()],
+    told = in_a_notebook(
+        page,
+        LocalWindows(),
+        {"centre": 7.5},
+        "el.querySelector('output').textContent",
+        "e = el.querySelector('input[type=range]');"
+        "e.value = 2.5; e.dispatchEvent(new Event('input'))",
     )
-    assert told == ["7.5", 2.5, 1, 0]
+    assert (told.shown, told.state["centre"], told.saved, told.left) == ("7.5", 2.5, 1, 0)
 
 
 def test_words_are_text_and_never_markup(draw):

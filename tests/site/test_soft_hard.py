@@ -4,18 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from site_map import DESKTOP, PHONE
+from figure_page import CELLS, SHOWN, faults, in_a_notebook, module, number
+from site_map import PHONE
 
-from attnlib.explore import SoftHard, modules
+from attnlib.explore import SoftHard
 from attnlib.explore.soft_hard import CASES
 
-LOOKS = [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")]
-SHOWN = {"rtol": 0, "atol": 0.0005 + 1e-9}  # three decimals on the page
 OWN = {"scores": [0.2, -1.3, 2.0], "values": [1.5, -0.4, 3.0], "target": 0.7}
-
-
-def number(text: str) -> float:
-    return float(text.replace("−", "-"))
 
 
 def numbers(texts) -> list[float]:
@@ -58,9 +53,7 @@ def compare(page, figure):
     menu = page.get_by_label("The little problem")
     assert menu.evaluate("menu => menu.selectedOptions[0].textContent") == name
 
-    table = page.locator(".data tbody tr").evaluate_all(
-        "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"
-    )
+    table = page.locator(".data tbody tr").evaluate_all(CELLS)
     columns = [figure.scores, figure.weights, counts, figure.values, figure.rewards, figure.exact]
     columns += [figure.estimate(), errors] if n else [None, None]
     columns.append(figure.soft_gradient)
@@ -71,19 +64,10 @@ def compare(page, figure):
             np.testing.assert_allclose(numbers(shown), want, **SHOWN)
 
 
-@pytest.mark.parametrize("size, scheme", LOOKS, ids=["wide", "wide-dark", "phone", "phone-dark"])
-def test_figure_is_sound(draw, serious, size, scheme):
+def test_figure_is_sound(draw, from_all_sides, serious):
     figures = [SoftHard(samples=100, baseline=True), SoftHard("far"), SoftHard(**OWN, samples=1)]
-    page = draw(*figures, size=size, scheme=scheme)
-    for fold in page.locator("summary").all():
-        fold.click()
-    width, room = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert width <= room, f"{width} pixels of content in {room}"
-    assert serious(page) == []
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-    assert len(ids) == len(set(ids)) > 0
+    page = draw(*figures, size=PHONE)
+    assert faults(page, from_all_sides(page), serious) == []
 
 
 @pytest.mark.parametrize("seed", [0, 17])
@@ -93,9 +77,7 @@ def test_module_computes_what_attnlib_computes(draw, which, seed):
     S, stops = len(figure.scores), (1, 2, 3, 10, 100, 300)
     page = draw(figure)
     got = page.evaluate(
-        """async ([source, { scores, values, target, seed }, stops]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const m = await import(URL.createObjectURL(blob));
+        """([m, { scores, values, target, seed }, stops]) => {
             const given = m.problem(scores, values, target);
             const chosen = m.sample(given.weights, seed, stops.at(-1));
             const keys = scores.map((_, s) => s);
@@ -110,7 +92,7 @@ def test_module_computes_what_attnlib_computes(draw, which, seed):
                 })),
             };
         }""",
-        [modules()["soft_hard"], figure.state(), stops],
+        [module(page, "soft_hard"), figure.state(), stops],
     )
     close = {"rtol": 0, "atol": 1e-12}
     for theirs, ours in (
@@ -246,39 +228,15 @@ def test_chart_shows_estimates_in_their_band(draw, baseline):
 def test_kernel_may_change_everything_at_once(draw):
     """As a notebook does: all values are set before the first event, and a view leaves nothing."""
     page = draw(SoftHard())
-    told = page.evaluate(
-        """async ([source, state, next]) => {
-            const blob = new Blob([source], { type: "text/javascript" });
-            const { default: widget } = await import(URL.createObjectURL(blob));
-            const handlers = {};
-            let saved = 0;
-            const fire = (name) => (handlers[`change:${name}`] ?? []).forEach((f) => f());
-            const model = {
-                get: (name) => state[name],
-                set: (name, value) => {
-                    state[name] = value;
-                    fire(name);
-                },
-                on: (event, handler) => (handlers[event] ??= []).push(handler),
-                off: (event, handler) => {
-                    handlers[event] = handlers[event].filter((f) => f !== handler);
-                },
-                save_changes: () => (saved += 1),
-            };
-            const el = document.createElement("div");
-            document.body.append(el);
-            const leave = await widget.render({ model, el });
-            Object.assign(state, next);
-            Object.keys(next).forEach(fire);
-            const shown = [...el.querySelectorAll(".weight .number")].map((e) => e.textContent);
-            el.querySelector(".draws button").click();
-            const sent = [state.samples, saved];
-            leave();
-            return [shown, sent, Object.values(handlers).flat().length];
-        }""",
-        [modules()["soft_hard"], SoftHard().state(), SoftHard(**OWN, samples=4).state()],
+    told = in_a_notebook(
+        page,
+        SoftHard(),
+        SoftHard(**OWN, samples=4).state(),
+        "[...el.querySelectorAll('.weight .number')].map((each) => each.textContent)",
+        "el.querySelector('.draws button').click()",
     )
-    assert told == [[f"{a:.3f}" for a in SoftHard(**OWN).weights], [5, 1], 0]
+    assert told.shown == [f"{a:.3f}" for a in SoftHard(**OWN).weights]
+    assert (told.state["samples"], told.saved, told.left) == (5, 1, 0)
 
 
 def test_figures_do_not_disturb_each_other(draw):
