@@ -79,6 +79,16 @@ def test_nothing_in_the_package_imports_the_oracle():
     assert not [path.name for _, path in modules() if "reference" in imports(path)]
 
 
+def test_two_public_classes_never_bear_one_name():
+    """Who reads of a `Decoder` in an error or on a page of the API knows which."""
+    where = {}
+    for _, path in modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert not {name: paths for name, paths in where.items() if len(paths) > 1}
+
+
 def test_the_package_docstring_names_every_module():
     assert not [name for name in LAYERS if f"``{name}``" not in attnlib.__doc__]
 

@@ -88,12 +88,12 @@ def gumbel(seed: int, step: int) -> float:
     return -math.log(-math.log(uniform(seed, step) + 2**-33))
 
 
-class Example(nn.Module):
+class TinyModel(nn.Module):
     """The decoder at one setting of the dials, on the example's sentence pair.
 
     `draws`, where given, decide what is chosen: (T,) for a hard selection, (T, S) for `GivenNoise`.
 
-    >>> Example("additive").forward(tensors()).shape
+    >>> TinyModel("additive").forward(tensors()).shape
     torch.Size([4, 4])
     """
 
@@ -195,7 +195,7 @@ def fit(steps: int = 1000, seed: int = 3) -> dict[str, list]:
         TIMINGS,
         FEEDINGS,
     )
-    examples = [Example(score, window, None, *rest) for score, window, *rest in settings]
+    examples = [TinyModel(score, window, None, *rest) for score, window, *rest in settings]
     wanted = torch.full((len(TARGET), len(SOURCE)), 0.03)
     wanted[range(len(TARGET)), GOLD] = 0.91
     optimizer = torch.optim.Adam(numbers.values(), lr=0.03)

@@ -184,7 +184,7 @@ class FiveDials(Figure):
             draws = [[example.gumbel(self.seed, t * S + s) for s in range(S)] for t in range(T)]
         draws = draws and torch.tensor(draws, dtype=torch.float64)
         dials = self.score, self.window, chooser, self.timing, self.feeding
-        weights = example.Example(*dials, draws)(example.tensors())
+        weights = example.TinyModel(*dials, draws)(example.tensors())
         return weights.tolist(), chooser and chooser.choose(weights, draws).tolist()
 
     @property
