@@ -95,15 +95,15 @@ def prepare(config: RunConfig) -> TextData | ImageData:
         train, val = images.load(config.data, "train", config.seed), images.load(config.data, "val")
         with torch.device("meta"):  # it need not see anything
             if config.eye:
-                eye = Backbone(config.eye, train.size)
+                encoder = Backbone(config.eye, train.size)
             else:
-                eye = ImageEncoder(size=train.size, cell=config.cell)
+                encoder = ImageEncoder(size=train.size, cell=config.cell)
         if config.data in images.GENERATED:
             tokenizer = images.tokenizer(train.grammar.words)
         else:
             texts = [text for _, texts in train[: config.sentences] for text in texts]
             tokenizer = Tokenizer.train(texts, config.vocab_size)
-        return ImageData(tokenizer, train, val, eye.cells(train.size, train.size))
+        return ImageData(tokenizer, train, val, encoder.cells(train.size, train.size))
     if config.data in toy.TASKS:
         vocabulary = toy.vocabulary(config.data)
         train, val = (

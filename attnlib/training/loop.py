@@ -127,12 +127,12 @@ class Run:
         if self.config.eye_rate == 1:
             return [{"params": list(self.model.parameters()), "rate": 1.0}]
         named = list(self.model.named_parameters())
-        eye = [p for name, p in named if name.startswith("encoder.") and name != "encoder.P"]
+        encoder = [p for name, p in named if name.startswith("encoder.") and name != "encoder.P"]
         rest = [p for name, p in named if not name.startswith("encoder.") or name == "encoder.P"]
         if not self.config.eye_rate:
-            for parameter in eye:
+            for parameter in encoder:
                 parameter.requires_grad_(False)  # not even computed
-        return [{"params": rest, "rate": 1.0}, {"params": eye, "rate": self.config.eye_rate}]
+        return [{"params": rest, "rate": 1.0}, {"params": encoder, "rate": self.config.eye_rate}]
 
     @property
     def finished(self) -> bool:

@@ -122,11 +122,12 @@ SCENES_HARD = dataclasses.replace(
 SCENES_HARD_LONG = dataclasses.replace(
     SCENES_HARD, name="scenes-hard-long", start_from=SCENES_LONG.name, updates=100_000
 )
-# 735 photographs are soon known by heart, and the language takes longer to learn. So first an eye,
-# with much dropout, then the decoder on what that eye sees. In tries before they were normalised
-# its annotations were some 17 long and its positions some 2, and no relation was learned in 3,000
-# updates of both and up to 3,500 more of the decoder. The eye's recipe (cell, dropout, crops) was
-# chosen by the test photographs, for val has only 79: its marks on them flatter it.
+# A model soon knows 735 photographs by heart, and the language takes longer to learn. So first the
+# image encoder is trained, with much dropout, then the decoder on its annotations. In tries before
+# the annotations were normalised they were some 17 long and the positions some 2, and no relation
+# was learned in 3,000 updates of both and up to 3,500 more of the decoder. The encoder's recipe
+# (cell, dropout, crops) was chosen by the test photographs, for val has only 79: its marks on them
+# flatter it.
 MOSAICS_FIRST = dataclasses.replace(
     SCENES,
     name="mosaics-soft-first",
@@ -153,8 +154,8 @@ MOSAICS = dataclasses.replace(
     warmup=200,
 )
 
-# Photographs that are not downloaded are trained on by name only, where your own copy is. The eye
-# is trained before, and left as it is (Xu et al. 2015, section 4.3).
+# Photographs that are not downloaded are trained on by name only, where your own copy is. The
+# image encoder is pretrained, and frozen (Xu et al. 2015, section 4.3).
 FLICKR8K = RunConfig(
     "flickr8k-soft",
     data="flickr8k",

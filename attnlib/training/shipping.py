@@ -21,7 +21,7 @@ MANY = 20  # files that a card lists one by one
 
 # shipped with 8 bits a number: all have to fit 40 MB
 EIGHT_BITS = {"hansards-bahdanau", "en-fr-transformer"}
-FIRST = 200  # test sentences or pictures: few enough to try again, for a test of the card
+FIRST = 200  # test sentences or images: few enough to try again, for a test of the card
 LICENCES = {
     "multi30k": "weights for research and teaching only, as Multi30k is",
     "tatoeba": "CC BY 2.0 (France), sentences by the contributors of tatoeba.org",
@@ -212,7 +212,7 @@ def provenance(config: RunConfig) -> dict[str, str]:
 
 
 def generated(config: RunConfig) -> dict[str, str]:
-    """How to make a run's pictures again, and the checksum by which to see that one has."""
+    """How to make a run's images again, and the checksum by which to see that one has."""
     test = images.load(config.data, "test")
     captions = "".join(test.sample(i).captions[0].text + "\n" for i in range(FIRST))
     return {
