@@ -320,6 +320,17 @@ def test_a_window_of_ones_own_works_in_one_head_and_in_many(own, masked):
             torch.testing.assert_close(of_heads[b, h, t], want.detach(), **EXACT)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("own", [windows.Causal, Neighbours])
+def test_torch_compile_changes_nothing_in_many_heads(own, need_weights):
+    attention, tensors, mask = several(2, 5, 5, torch.float32, own())
+    compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
+    got, want = (each(*tensors, mask, need_weights=need_weights) for each in (compiled, attention))
+    torch.testing.assert_close(got[0], want[0], rtol=0, atol=1e-6)
+    assert (got[1] is None) == (want[1] is None) != need_weights
+
+
 def test_what_is_no_score_or_window_is_refused():
     with pytest.raises(TypeError, match="the window must be of a subclass of Window, got 'causal'"):
         Attention(scores.DotScore(), "causal")
