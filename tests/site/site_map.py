@@ -23,7 +23,7 @@ API = "book/appendix/api"
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(attnlib.__path__, "attnlib.")
-    if not module.name.startswith(("attnlib.explore.", "attnlib.__"))
+    if not module.name.startswith("attnlib.explore.") and "._" not in module.name
 )
 GENERATED = [f"{API}/{name}" for name in MODULES]
 
