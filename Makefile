@@ -58,6 +58,7 @@ $(READY): requirements.txt pyproject.toml | $(BIN)/python
 # --- the book ---
 
 book: $(READY) ## build the site, with warnings as errors
+	@rm -rf $(HTML) # a page whose source is gone would stay
 	@$(BIN)/jupyter-book build --all -W --keep-going . \
 	  || { echo "The book was not built: see the warnings above." >&2; exit 1; }
 	@echo
