@@ -310,9 +310,9 @@ def make_captioner(
     *,
     hidden: int = 192,
     annotation_dim: int | None = None,
-    eye: str | None = None,
-    eye_weights: str | None = None,
-    eye_learns: bool = False,
+    encoder: str | None = None,
+    encoder_weights: str | None = None,
+    train_encoder: bool = False,
     size: int = 64,
     field: str = "near",
     positions: bool = True,
@@ -333,9 +333,9 @@ def make_captioner(
 
     Parameters
     ----------
-    eye : str, optional
+    encoder : str, optional
         A network for `vision.Backbone`, in place of an `ImageEncoder`.
-    eye_weights, eye_learns
+    encoder_weights, train_encoder
         Of that network: `weights` and `trainable`.
     annotation_dim, size, field, positions, cell, normed
         Of the `ImageEncoder`; of a `Backbone` only the size.
@@ -346,8 +346,8 @@ def make_captioner(
     vocab_size, width, hidden and the rest
         As for `Captioner`.
     """
-    if eye is None:
-        encoder = ImageEncoder(
+    if encoder is None:
+        image_encoder: nn.Module = ImageEncoder(
             annotation_dim or 128,
             size,
             field=field,
@@ -356,13 +356,13 @@ def make_captioner(
             normed=normed,
         )
     else:
-        encoder = Backbone(eye, size, weights=eye_weights, trainable=eye_learns)
+        image_encoder = Backbone(encoder, size, weights=encoder_weights, trainable=train_encoder)
     attention = make_attention(
         score,
         window,
         selection,
         query_dim=hidden,
-        key_dim=encoder.annotation_dim,
+        key_dim=image_encoder.annotation_dim,
         hidden_dim=score_hidden or hidden,
         max_source=max_source,
         reach=reach,
@@ -375,7 +375,7 @@ def make_captioner(
         width,
         hidden=hidden,
         annotation_dim=annotation_dim,
-        encoder=encoder,
+        encoder=image_encoder,
         attention=attention,
         **rest,
     )
@@ -425,7 +425,10 @@ ARCHITECTURES = {
 
 
 def build(
-    architecture: str, arguments: dict, eye_weights: str | None = None, eye_learns: bool = False
+    architecture: str,
+    arguments: dict,
+    encoder_weights: str | None = None,
+    train_encoder: bool = False,
 ) -> nn.Module:
     """The model that a card or a run's configuration describes, not trained.
 
@@ -435,7 +438,7 @@ def build(
         One of `ARCHITECTURES`.
     arguments : dict
         Of the function that makes it.
-    eye_weights, eye_learns
+    encoder_weights, train_encoder
         As for `make_captioner`.
 
     Examples
@@ -444,6 +447,11 @@ def build(
     'before'
     """
     make = _known("architecture", architecture, ARCHITECTURES)
-    if arguments.get("eye"):
-        arguments = {**arguments, "eye_weights": eye_weights, "eye_learns": eye_learns}
+    arguments = {"encoder" if name == "eye" else name: x for name, x in arguments.items()}
+    if arguments.get("encoder"):
+        arguments = {
+            **arguments,
+            "encoder_weights": encoder_weights,
+            "train_encoder": train_encoder,
+        }
     return make(**arguments)

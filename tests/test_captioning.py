@@ -381,7 +381,7 @@ def test_the_detector_teaches_the_encoder_without_changing_the_loss():
     losses, gradients = [], []
     for weight in (0.0, 1.0):
         model.zero_grad()
-        loss = Objective(model, words=weight)(looked, cells(3), given, wanted)
+        loss = Objective(model, word_detection=weight)(looked, cells(3), given, wanted)
         loss.backward()
         losses.append(loss.item())
         gradients.append(model.encoder.layers[0].weight.grad.clone())

@@ -12,11 +12,11 @@ from attnlib.data import images
 from attnlib.data.batches import collate
 from attnlib.decoding import beam_search, greedy
 from attnlib.settings import SCORES
-from attnlib.training import Run, RunConfig
+from attnlib.training import CaptionerConfig, DataConfig, Run, RunConfig, TransformerConfig
 
-TEXT = RunConfig(
+TEXT = RunConfig.of(
     "text",
-    data="copy",
+    corpus="copy",
     sentences=12,
     max_length=5,
     width=8,
@@ -28,10 +28,13 @@ TEXT = RunConfig(
     average=2,
 )
 TRANSFORMER = dataclasses.replace(
-    TEXT, network="transformer", hidden=256, output_dropout=0.5, layers=1, heads=2, feed_forward=8
+    TEXT, model=TransformerConfig(width=8, layers=1, heads=2, feed_forward=8)
 )
 SCENES = dataclasses.replace(
-    TEXT, data="scenes", annotation_dim=8, images=3, tokens=1600, max_length=20, sentences=6
+    TEXT,
+    data=DataConfig("scenes", sentences=6),
+    model=CaptionerConfig(width=8, hidden=8, annotation_dim=8),
+    optimisation=dataclasses.replace(TEXT.optimisation, images=3),
 )
 BOTH = {"hidden": 4, "decoder_hidden": 8}  # as wide as the annotations, which dot asks for
 DIALS = {
@@ -45,28 +48,33 @@ DIALS = {
     "first state": {"score": None, "fixed": "first_state"},
 }
 CONFIGS = {
-    **{f"translator, {name}": dataclasses.replace(TEXT, **dials) for name, dials in DIALS.items()},
+    **{f"translator, {name}": TEXT.replace(**dials) for name, dials in DIALS.items()},
     **{
-        f"transformer, {name}": dataclasses.replace(TRANSFORMER, **dials)
+        f"transformer, {name}": TRANSFORMER.replace(**dials)
         for name, dials in {
             "plain": {},
             "after": {"norm": "after"},
             "monotonic": {"window": "monotonic", "reach": 2},
-            "learned": {"word_positions": "learned"},
-            "rotary": {"word_positions": "rotary"},
+            "learned": {"positions": "learned"},
+            "rotary": {"positions": "rotary"},
         }.items()
     },
     **{
-        f"captioner, {name}": dataclasses.replace(SCENES, **dials)
+        f"captioner, {name}": SCENES.replace(**dials)
         for name, dials in {
             "plain": {},
             "hard": {"selection": "hard"},
             "gumbel": {"selection": "gumbel"},
             "after": {"timing": "after"},
             "no attention": {"score": None},
-            "all losses": {"doubly": 0.1, "words": 0.5, "told": 0.5, "normed": True},
-            "slow encoder": {"eye_rate": 0.1},
-            "frozen encoder": {"eye_rate": 0.0},
+            "all losses": {
+                "doubly_stochastic": 0.1,
+                "word_detection": 0.5,
+                "supervised_attention": 0.5,
+                "normed": True,
+            },
+            "slow encoder": {"encoder_lr_scale": 0.1},
+            "frozen encoder": {"encoder_lr_scale": 0.0},
         }.items()
     },
 }
@@ -74,11 +82,11 @@ DATA = {}
 
 
 def data(config):
-    if config.data not in DATA:
-        DATA[config.data] = training.prepare(config)
-        if config.data == "scenes":
+    if config.data.corpus not in DATA:
+        DATA[config.data.corpus] = training.prepare(config)
+        if config.data.corpus == "scenes":
             DATA["scenes"] = dataclasses.replace(DATA["scenes"], validated=3)
-    return DATA[config.data]
+    return DATA[config.data.corpus]
 
 
 def elsewhere(value):

@@ -18,14 +18,14 @@ WIDTH, HIDDEN, BLOCKS = 8, 6, 2
 WORDS, OUTPUT = 0.25, 0.5  # two shares, so that one in the place of the other is seen
 SETTINGS = {"width": WIDTH, "hidden": HIDDEN, "dropout": WORDS, "output_dropout": OUTPUT}
 RECURRENT = {
-    f"{timing}-{feeding}": RunConfig("recurrent", timing=timing, feeding=feeding, **SETTINGS)
+    f"{timing}-{feeding}": RunConfig.of("recurrent", timing=timing, feeding=feeding, **SETTINGS)
     for timing in ("before", "after")
     for feeding in ("context", "input", "none")
-} | {"fixed": RunConfig("fixed", score=None, **SETTINGS)}
+} | {"fixed": RunConfig.of("fixed", score=None, **SETTINGS)}
 TRANSFORMERS = {
-    f"transformer-{norm}": RunConfig(
+    f"transformer-{norm}": RunConfig.of(
         f"transformer-{norm}",
-        network="transformer",
+        architecture="transformer",
         norm=norm,
         width=WIDTH,
         layers=BLOCKS,
@@ -36,8 +36,13 @@ TRANSFORMERS = {
     for norm in ("before", "after")
 }
 CAPTIONERS = {
-    timing: RunConfig(
-        "captioner", data="scenes", timing=timing, annotation_dim=10, word_dropout=0.125, **SETTINGS
+    timing: RunConfig.of(
+        "captioner",
+        corpus="scenes",
+        timing=timing,
+        annotation_dim=10,
+        word_dropout=0.125,
+        **SETTINGS,
     )
     for timing in ("before", "after")
 }

@@ -15,10 +15,11 @@ from torch.nn.functional import cross_entropy
 
 from attnlib import training
 from attnlib.data.tokenizer import PAD
-from attnlib.training import Run, RunConfig
+from attnlib.training import AttentionConfig, DataConfig, Loss, Optimisation, Run, RunConfig
+from attnlib.training.config import MODELS
 
 TEXT = {
-    "data": "copy",
+    "corpus": "copy",
     "sentences": 60,
     "max_length": 5,
     "width": 8,
@@ -32,15 +33,14 @@ TEXT = {
     "validate_every": 4,
 }
 TRANSFORMER = {k: v for k, v in TEXT.items() if k not in ("hidden", "output_dropout")}
-TRANSFORMER |= {"network": "transformer", "layers": 1, "heads": 2, "feed_forward": 8}
-SCENES = TEXT | {"data": "scenes", "images": 2, "updates": 2, "validate_every": 2, "warmup": 1}
+TRANSFORMER |= {"architecture": "transformer", "layers": 1, "heads": 2, "feed_forward": 8}
+SCENES = TEXT | {"corpus": "scenes", "images": 2, "updates": 2, "validate_every": 2, "warmup": 1}
 # One change a setting: what it is called, its new value, and the run that it is changed in.
 CHANGES = [
-    ("data", "reverse", TEXT),
+    ("corpus", "reverse", TEXT),
     ("sentences", 30, TEXT),
     ("min_length", 4, TEXT),
     ("max_length", 3, TEXT),
-    ("network", "transformer", {k: v for k, v in TRANSFORMER.items() if k in TEXT}),
     ("width", 6, TEXT),
     ("hidden", 6, TEXT),
     ("decoder_hidden", 6, TEXT),
@@ -59,7 +59,7 @@ CHANGES = [
     ("heads", 4, TRANSFORMER),
     ("feed_forward", 12, TRANSFORMER),
     ("norm", "after", TRANSFORMER),
-    ("word_positions", "learned", TRANSFORMER),
+    ("positions", "learned", TRANSFORMER),
     ("annotation_dim", 9, SCENES),
     ("field", "far", SCENES),
     ("positions", False, SCENES),
@@ -80,18 +80,18 @@ CHANGES = [
     ("lr", 1e-2, TEXT),
     ("schedule", "inverse_sqrt", TEXT),
     ("beta2", 0.9, TEXT),
-    ("eye_rate", 0.0, SCENES),
-    ("eye_rate", 0.5, SCENES),
+    ("encoder_lr_scale", 0.0, SCENES),
+    ("encoder_lr_scale", 0.5, SCENES),
     ("warmup", 3, TEXT),
     ("weight_decay", 0.5, TEXT),
     ("label_smoothing", 0.3, TEXT),
     ("reward", 0.0, TEXT | {"selection": "hard"}),
     ("entropy", 1.0, TEXT | {"selection": "hard"}),
     ("baseline_decay", 0.0, TEXT | {"selection": "hard"}),
-    ("doubly", 1.0, SCENES),
-    ("words", 1.0, SCENES),
-    ("told", 1.0, SCENES),
-    ("fast_eye", True, SCENES),
+    ("doubly_stochastic", 1.0, SCENES),
+    ("word_detection", 1.0, SCENES),
+    ("supervised_attention", 1.0, SCENES),
+    ("encoder_bf16", True, SCENES),
     ("clip", 1e-3, TEXT),
     ("average", 2, TEXT | {"updates": 10, "validate_every": 10}),
     ("seed", 2, TEXT),
@@ -106,17 +106,17 @@ ELSEWHERE = {
     "bpe_dropout": "test_training.py: words are cut anew each epoch",
     "validate_every": "below: the rows of the log",
     "start_from": "test_training.py: a run that starts from another",
-    "eye": "test_vision.py: encoders trained on ImageNet, which are not at hand here",
-    "eye_weights": "test_vision.py",
-    "eye_learns": "test_vision.py",
-    "doubly_target": "test_training_captions.py: provably no difference to the gradient",
+    "encoder": "test_vision.py: encoders trained on ImageNet, which are not at hand here",
+    "encoder_weights": "test_vision.py",
+    "train_encoder": "test_vision.py",
+    "coverage_target": "test_training_captions.py: provably no difference to the gradient",
 }
 
 
 def trained(settings, folder) -> Run:
-    config = RunConfig("tiny", **settings)
+    config = RunConfig.of("tiny", **settings)
     data = training.prepare(config)
-    if settings["data"] == "scenes":
+    if settings["corpus"] == "scenes":
         data = dataclasses.replace(data, validated=2)
     run = Run(config, folder, data, device="cpu", quiet=True)
     assert run.run()
@@ -128,8 +128,10 @@ def weights(run) -> torch.Tensor:
 
 
 def test_no_setting_is_left_out():
+    parts = (RunConfig, DataConfig, AttentionConfig, *MODELS.values(), Optimisation, Loss)
+    settings = {field.name for part in parts for field in dataclasses.fields(part)}
     named = {name for name, *_ in CHANGES} | ELSEWHERE.keys()
-    assert named == {field.name for field in dataclasses.fields(RunConfig)}
+    assert named == settings - {"data", "model", "attention", "optimisation", "loss"}
 
 
 @pytest.fixture(scope="module")
@@ -174,35 +176,35 @@ def rate(update, config):
 
 def trained_plainly(settings):
     """The mean of the last snapshots' weights, with AdamW written out (Loshchilov, Hutter 2019)."""
-    config = RunConfig("tiny", **settings)
+    config = RunConfig.of("tiny", **settings)
     data = training.prepare(config)
     torch.manual_seed(config.seed)
     model = config.build(len(data.tokenizer)).train()
     parameters = list(model.parameters())
     mean, square = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
     batches = (batch for epoch in range(99) for batch in data.epoch(config, epoch))
-    kept = []
-    for update in range(1, config.updates + 1):
+    how, smoothing, kept = config.optimisation, config.loss.label_smoothing, []
+    for update in range(1, how.updates + 1):
         batch = next(batches)
         logits, _ = model(batch.source, batch.source_lengths, batch.target_in)
         wanted = batch.target_out.flatten()
         loss = cross_entropy(
-            logits.flatten(0, 1), wanted, ignore_index=PAD, label_smoothing=config.label_smoothing
+            logits.flatten(0, 1), wanted, ignore_index=PAD, label_smoothing=smoothing
         )  # the mean over all tokens of the batch
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         gradients = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients)]
         norm = math.sqrt(sum(float(g.double().pow(2).sum()) for g in gradients))
-        scale = min(1.0, config.clip / norm)
+        scale = min(1.0, how.clip / norm)
         lr = rate(update, settings)
         with torch.no_grad():
             for p, g, m, v in zip(parameters, gradients, mean, square, strict=True):
                 g = g * scale
                 m.mul_(0.9).add_(0.1 * g)
-                v.mul_(config.beta2).add_((1 - config.beta2) * g * g)
-                m_hat, v_hat = m / (1 - 0.9**update), v / (1 - config.beta2**update)
-                p.mul_(1 - lr * config.weight_decay).sub_(lr * m_hat / (v_hat.sqrt() + 1e-8))
+                v.mul_(how.beta2).add_((1 - how.beta2) * g * g)
+                m_hat, v_hat = m / (1 - 0.9**update), v / (1 - how.beta2**update)
+                p.mul_(1 - lr * how.weight_decay).sub_(lr * m_hat / (v_hat.sqrt() + 1e-8))
         kept.append(torch.cat([p.detach().flatten() for p in parameters]))
-    return torch.stack(kept[-config.average :]).mean(0)
+    return torch.stack(kept[-how.average :]).mean(0)
 
 
 @pytest.mark.parametrize("network", [TEXT, TRANSFORMER], ids=["recurrent", "transformer"])

@@ -5,7 +5,6 @@ is drawn at random has to differ where it should, from epoch to epoch and from s
 repeat where it should.
 """
 
-import dataclasses
 import itertools
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from attnlib import training
 from attnlib.data import corpora, files, hansards, images, toy
 from attnlib.data.tokenizer import SPECIALS
-from attnlib.training import RunConfig
+from attnlib.training import DataConfig, RunConfig
 
 TEXTS = {
     "multi30k": {"sentences": 300, "vocab_size": 8000},
@@ -25,7 +24,7 @@ TOYS = {name: {"sentences": 400, "min_length": 3, "max_length": 8} for name in t
 
 def prepared(data, **settings):
     try:
-        return training.prepare(RunConfig("any", data=data, **settings))
+        return training.prepare(RunConfig.of("any", corpus=data, **settings))
     except files.DataError as error:
         pytest.skip(f"neither mirrored nor downloadable: {error}")
 
@@ -42,7 +41,7 @@ def rows(batches):
 @pytest.mark.parametrize("data, settings", TEXTS.items(), ids=TEXTS)
 def test_the_vocabulary_is_that_of_the_training_sentences(data, settings):
     found = prepared(data, **settings)
-    corpus = training.load_corpus(RunConfig("any", data=data, **settings), "train")[:300]
+    corpus = training.load_corpus(DataConfig(data), "train")[:300]
     texts = " " + " ".join(" ".join(pair) for pair in corpus) + " "
     tokens = found.tokenizer.tokens(range(len(SPECIALS), len(found.tokenizer)))
     strange = [token for token in tokens if token.replace("▁", " ") not in texts]
@@ -53,8 +52,8 @@ def test_the_vocabulary_is_that_of_the_training_sentences(data, settings):
 @pytest.mark.parametrize("data, settings", TEXTS.items(), ids=TEXTS)
 def test_validation_sentences_are_held_out(data, settings):
     found = prepared(data, **settings)
-    train = training.load_corpus(RunConfig("any", data=data), "train")
-    val = training.load_corpus(RunConfig("any", data=data), "val")
+    train = training.load_corpus(DataConfig(data), "train")
+    val = training.load_corpus(DataConfig(data), "val")
     assert found.val == [(found.tokenizer.encode(x), found.tokenizer.encode(y)) for x, y in val]
     both = set(train) & set(val)
     assert len(both) <= 1, f"in training and in validation: {sorted(both)[:5]}"
@@ -102,20 +101,20 @@ def test_pictures_of_two_splits_differ(data):
 
 def test_epochs_hold_the_same_pairs_in_another_order():
     found = prepared("copy", sentences=200, min_length=2, max_length=6)
-    config = RunConfig("any", data="copy", tokens=60)
+    config = RunConfig.of("any", corpus="copy", tokens=60)
     first, second, again = (rows(found.epoch(config, n)) for n in (0, 1, 0))
     assert sorted(first) == sorted(second) and first != second and first == again
-    assert first != rows(found.epoch(dataclasses.replace(config, seed=2), 0))
+    assert first != rows(found.epoch(config.replace(seed=2), 0))
     late = rows(found.epoch(config, 0, first=3))
     assert late == first[-len(late) :] and len(late) < len(first)
 
 
 def test_pictures_are_new_in_each_epoch():
-    config = RunConfig("any", data="scenes", images=3)
+    config = RunConfig.of("any", corpus="scenes", images=3)
     found = prepared("scenes")
 
     def pixels(number, **changes):
-        changed = dataclasses.replace(config, **changes)
+        changed = config.replace(**changes)
         return next(iter(found.epoch(changed, number))).source
 
     assert not pixels(0).equal(pixels(1))

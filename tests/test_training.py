@@ -1,6 +1,5 @@
 """The loop: what it minimises, that it learns, and that stopping it changes nothing."""
 
-import dataclasses
 import inspect
 import json
 import os
@@ -18,12 +17,23 @@ from attnlib import selection, training
 from attnlib.data import corpora, toy
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import EOS, PAD, Tokenizer
-from attnlib.settings import make_selection, make_translator
-from attnlib.training import Objective, Run, RunConfig
+from attnlib.settings import make_selection, make_transformer, make_translator
+from attnlib.training import (
+    AttentionConfig,
+    CaptionerConfig,
+    DataConfig,
+    Loss,
+    Objective,
+    Optimisation,
+    Run,
+    RunConfig,
+    TransformerConfig,
+    TranslatorConfig,
+)
 
-TINY = RunConfig(
+TINY = RunConfig.of(
     "tiny",
-    data="copy",
+    corpus="copy",
     sentences=200,
     max_length=5,
     width=8,
@@ -76,8 +86,8 @@ def test_the_loss_and_its_gradient_are_pytorchs(smoothing):
 
 
 def test_learning_rate_rises_then_falls_to_nothing():
-    config = RunConfig("any", lr=1.0, warmup=10, updates=110)
-    rates = [training.learning_rate(u, config) for u in range(110)]
+    how = Optimisation(lr=1.0, warmup=10, updates=110)
+    rates = [training.learning_rate(u, how) for u in range(110)]
     assert rates[0] == pytest.approx(0.1) and rates[10] == pytest.approx(1.0)
     assert rates[60] == pytest.approx(0.5)  # half way down the cosine
     assert all(a > b for a, b in pairwise(rates[10:]))
@@ -85,8 +95,8 @@ def test_learning_rate_rises_then_falls_to_nothing():
 
 
 def test_snapshots_are_the_last_fifth_and_end_with_the_last():
-    config = RunConfig("any", updates=1000, average=10)
-    assert sorted(training.snapshots(config)) == list(range(820, 1001, 20))
+    how = Optimisation(updates=1000, average=10)
+    assert sorted(training.snapshots(how)) == list(range(820, 1001, 20))
 
 
 def test_averaged_weights_are_the_mean_of_the_snapshots(tmp_path):
@@ -111,7 +121,7 @@ def test_a_stopped_run_ends_at_the_same_weights(tmp_path):
         part = Run(TINY, tmp_path / "part", device="cpu", quiet=True)
         if part.run(minutes=0):
             break
-    assert part.finished and part.progress.update == TINY.updates
+    assert part.finished and part.progress.update == TINY.optimisation.updates
     assert torch.equal(weights(part), weights(whole))
     logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "part")]
     assert [line.split(",")[0] for line in logs[1]] == [line.split(",")[0] for line in logs[0]]
@@ -143,8 +153,10 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
 
 def test_a_folder_of_another_run_or_a_damaged_checkpoint_is_refused(tmp_path):
     Run(TINY, tmp_path, device="cpu", quiet=True).run(minutes=0)
-    other = dataclasses.replace(TINY, lr=0.5)
-    with pytest.raises(ValueError, match=r"belongs to another run \(lr was 0.001, is 0.5\)"):
+    other = TINY.replace(lr=0.5)
+    with pytest.raises(
+        ValueError, match=r"belongs to another run \(optimisation.lr was 0.001, is 0.5\)"
+    ):
         Run(other, tmp_path, device="cpu", quiet=True)
     (tmp_path / training.CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="is damaged: delete it to start again"):
@@ -155,11 +167,17 @@ def forget(path, *settings):
     """Make a checkpoint look as if it were written before these settings existed."""
     checkpoint = torch.load(path, weights_only=True)
     for name in settings:
-        del checkpoint["config"][name]
+        *parts, last = name.split(".")
+        part = checkpoint["config"]
+        for each in parts:
+            part = part[each]
+        del part[last]
     torch.save(checkpoint, path)
 
 
-NEW = ("expectation", "temperature", "final_temperature", "baseline_decay")
+DIALS = "model.attention."
+NEW = {DIALS + "expectation": 0.5, DIALS + "temperature": 1.0, DIALS + "final_temperature": 0.5}
+NEW |= {"loss.baseline_decay": 0.9}
 
 
 def test_a_checkpoint_from_before_a_setting_existed_was_made_with_its_default(tmp_path):
@@ -167,9 +185,8 @@ def test_a_checkpoint_from_before_a_setting_existed_was_made_with_its_default(tm
     whole.run()
     Run(TINY, tmp_path / "old", device="cpu", quiet=True).run(minutes=0)
     forget(tmp_path / "old" / training.CHECKPOINT, *NEW)
-    for name in NEW:
-        other = dataclasses.replace(TINY, **{name: 0.25})
-        default = getattr(TINY, name)
+    for name, default in NEW.items():
+        other = TINY.replace(**{name.rpartition(".")[2]: 0.25})
         with pytest.raises(ValueError, match=rf"another run \({name} was {default}, is 0.25\)"):
             Run(other, tmp_path / "old", device="cpu", quiet=True)
     again = Run(TINY, tmp_path / "old", device="cpu", quiet=True)
@@ -181,37 +198,41 @@ def test_a_checkpoint_from_before_a_setting_existed_was_made_with_its_default(tm
 def test_a_checkpoint_with_settings_of_a_later_version_is_refused(tmp_path):
     Run(TINY, tmp_path, device="cpu", quiet=True).run(minutes=0)
     checkpoint = torch.load(tmp_path / training.CHECKPOINT, weights_only=True)
-    checkpoint["config"]["colours"] = 6
+    checkpoint["config"]["data"]["colours"] = 6
     torch.save(checkpoint, tmp_path / training.CHECKPOINT)
-    with pytest.raises(ValueError, match=r"another run \(colours is unknown here\)"):
+    with pytest.raises(ValueError, match=r"another run \(colours: unknown in a DataConfig\)"):
         Run(TINY, tmp_path, device="cpu", quiet=True)
 
 
 def test_the_settings_of_a_choice_reach_the_parts_they_set(tmp_path):
-    config = dataclasses.replace(
-        TINY, expectation=0.25, temperature=2.0, final_temperature=0.25, baseline_decay=0.5
+    config = TINY.replace(
+        expectation=0.25, temperature=2.0, final_temperature=0.25, baseline_decay=0.5
     )
-    hard = Run(dataclasses.replace(config, selection="hard"), tmp_path / "h", device="cpu")
+    hard = Run(config.replace(selection="hard"), tmp_path / "h", device="cpu")
     assert hard.model.decoder.attention.selection.expectation == 0.25
     assert hard.objective.baseline_decay == 0.5
-    run = Run(dataclasses.replace(config, selection="gumbel"), tmp_path / "g", device="cpu")
+    run = Run(config.replace(selection="gumbel"), tmp_path / "g", device="cpu")
     gumbel, seen = run.model.decoder.attention.selection, []
     update = run._update
     run._update = lambda batch: (update(batch), seen.append(gumbel.temperature.item()))[0]
     run.run()
-    want = [2.0 * (0.25 / 2.0) ** (u / TINY.updates) for u in range(TINY.updates)]
+    updates = TINY.optimisation.updates
+    want = [2.0 * (0.25 / 2.0) ** (u / updates) for u in range(updates)]
     assert seen == pytest.approx(want, rel=1e-6)  # geometric, from the one towards the other
 
 
 def test_the_defaults_of_a_run_are_those_of_the_parts():
     """A card without a setting and a run without it mean the same model."""
-    config, parts = RunConfig("any"), inspect.signature(make_translator).parameters
-    for name in NEW[:3]:
-        assert getattr(config, name) == parts[name].default
+    for kind, make in (("translator", make_translator), ("transformer", make_transformer)):
+        parts = inspect.signature(make).parameters
+        ours = RunConfig.of("any", architecture=kind).arguments(9)
+        for name in ours.keys() & parts.keys() - {"vocab_size"}:
+            assert ours[name] == parts[name].default, (kind, name)
+    dials = AttentionConfig()
     hard, gumbel = make_selection("hard"), make_selection("gumbel")
-    assert hard.expectation == config.expectation == selection.Hard().expectation
-    assert (gumbel.first, gumbel.final) == (config.temperature, config.final_temperature)
-    assert Objective(None).baseline_decay == config.baseline_decay
+    assert hard.expectation == dials.expectation == selection.Hard().expectation
+    assert (gumbel.first, gumbel.final) == (dials.temperature, dials.final_temperature)
+    assert Objective(None).baseline_decay == Loss().baseline_decay
 
 
 def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path):
@@ -227,7 +248,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path):
 
 def test_a_run_may_start_from_the_weights_of_another(tmp_path):
     first = Run(TINY, tmp_path / "tiny", device="cpu", quiet=True)
-    second = dataclasses.replace(TINY, name="more", start_from="tiny", dropout=0.5)
+    second = TINY.replace(name="more", start_from="tiny", dropout=0.5)
     with pytest.raises(ValueError, match=r"more starts from .*: train that run first"):
         Run(second, tmp_path / "more", device="cpu", quiet=True)
     first.run()
@@ -242,30 +263,33 @@ def test_unknown_data_lists_what_there_is():
     with pytest.raises(
         ValueError, match="unknown data 'wmt': one of multi30k, tatoeba, hansards, copy"
     ):
-        training.prepare(dataclasses.replace(TINY, data="wmt"))
+        training.prepare(TINY.replace(corpus="wmt"))
 
 
 def test_the_old_tricks_rearrange_the_source_only():
     plain = training.prepare(TINY).train
-    backwards = training.prepare(dataclasses.replace(TINY, reverse_source=True)).train
-    double = training.prepare(dataclasses.replace(TINY, double_source=True)).train
+    backwards = training.prepare(TINY.replace(reverse_source=True)).train
+    double = training.prepare(TINY.replace(double_source=True)).train
     for (x, y), (r, yr), (d, yd) in zip(plain, backwards, double, strict=True):
         assert r == x[::-1] and d == x + x and y == yr == yd
 
 
 def test_the_queue_builds_and_respects_the_size_limit():
     for config in training.QUEUE.values():
-        model = config.build(config.vocab_size)
+        model = config.build(config.data.vocab_size)
         assert sum(p.numel() for p in model.parameters()) <= 4_500_000, config.name
     attentive, fixed = (
-        sum(p.numel() for p in make_translator(**config.model(8000)).parameters())
+        sum(p.numel() for p in make_translator(**config.arguments(8000)).parameters())
         for config in (training.ATTENTIVE, training.FIXED_CONTEXT)
     )
     assert abs(fixed / attentive - 1) < 0.01
 
 
 UNFIT = {
-    "data": ("copy", r"tiny cannot be shipped: its data, 'copy', is not one of multi30k, tatoeba"),
+    "corpus": (
+        "copy",
+        "tiny cannot be shipped: its data, 'copy', is not one of multi30k, ",
+    ),
     "reverse_source": (True, "tiny cannot be shipped: it was trained with reverse_source"),
     "double_source": (True, "tiny cannot be shipped: it was trained with double_source"),
 }
@@ -274,7 +298,7 @@ UNFIT = {
 @pytest.mark.parametrize("setting", UNFIT)
 def test_a_model_that_could_not_be_used_is_not_shipped(setting, tmp_path, monkeypatch, capsys):
     value, message = UNFIT[setting]
-    config = dataclasses.replace(TINY, **{"data": "multi30k", setting: value})
+    config = TINY.replace(**{"corpus": "multi30k", setting: value})
     run = Run(config, tmp_path / "run", training.prepare(TINY), device="cpu", quiet=True)
     with pytest.raises(ValueError, match=message):
         training.ship(run, tmp_path / "model")
@@ -293,7 +317,7 @@ def test_all_of_the_queue_can_be_shipped():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["data='copy', sentences=200, max_length=5, tokens=100", "data='scenes', images=7"]
+    "kind", ["corpus='copy', sentences=200, max_length=5, tokens=100", "corpus='scenes', images=7"]
 )
 def test_two_processes_learn_what_one_does(tmp_path, kind):
     """Gradients of two gloo processes add up to those of one, so losses and weights agree."""
@@ -301,10 +325,10 @@ def test_two_processes_learn_what_one_does(tmp_path, kind):
     script.write_text(
         textwrap.dedent(
             """
-            import dataclasses, json, sys, torch
+            import json, sys, torch
             from attnlib.training import Run, RunConfig
             torch.set_num_threads(1)
-            config = RunConfig("two", KIND, width=8, hidden=8,
+            config = RunConfig.of("two", KIND, width=8, hidden=8,
                                updates=6, average=1, validate_every=3,
                                dropout=0.0, output_dropout=0.0)
             run = Run(config, sys.argv[1], device="cpu", quiet=True)
@@ -349,7 +373,7 @@ def test_bpe_dropout_cuts_words_anew_each_epoch_and_never_for_validation():
     data = training.TextData(tokenizer, pairs, pairs[:4], corpus)
 
     def epoch(number, **changes):
-        config = dataclasses.replace(TINY, **changes)
+        config = TINY.replace(**changes)
         batches = data.epoch(config, number)
         return [row for b in batches for row in b.source.tolist() + b.target_out.tolist()]
 
@@ -363,6 +387,77 @@ def test_bpe_dropout_cuts_words_anew_each_epoch_and_never_for_validation():
 
 
 def test_bpe_dropout_is_refused_where_there_are_no_subwords(tmp_path):
-    config = dataclasses.replace(TINY, bpe_dropout=0.1)
+    config = TINY.replace(bpe_dropout=0.1)
     with pytest.raises(ValueError, match="BPE-dropout needs text that is cut into subwords"):
         Run(config, tmp_path, device="cpu", quiet=True).run()
+
+
+FLAT = {  # as a card had it when all settings stood in one row
+    "name": "old",
+    "data": "multi30k",
+    "target": "de",
+    "network": "transformer",
+    "width": 128,
+    "hidden": 256,
+    "score": "additive",
+    "reach": 10,
+    "word_positions": "rotary",
+    "positions": True,
+    "eye_rate": 1.0,
+    "output_dropout": 0.5,
+    "dropout": 0.2,
+    "updates": 12000,
+    "beta2": 0.98,
+    "label_smoothing": 0.0,
+    "told": 0.0,
+    "seed": 3,
+}
+
+
+def test_a_configuration_from_before_the_parts_is_read():
+    config = RunConfig.from_dict(FLAT)
+    assert config == RunConfig(
+        "old",
+        data=DataConfig(target="de"),
+        model=TransformerConfig(width=128, positions="rotary", dropout=0.2),
+        optimisation=Optimisation(updates=12000, beta2=0.98),
+        loss=Loss(label_smoothing=0.0),
+        seed=3,
+    )
+    fixed = RunConfig.from_dict({"name": "f", "score": None, "window": "everywhere", "hidden": 9})
+    assert fixed == RunConfig("f", model=TranslatorConfig(hidden=9, attention=None))
+    eyes = {"data": "mosaics", "eye_rate": 0.0, "fast_eye": True, "words": 0.5, "cell": 16}
+    seen = RunConfig.from_dict({"name": "m", **eyes, "word_positions": "sinusoidal"})
+    assert seen == RunConfig(
+        "m",
+        data=DataConfig("mosaics"),
+        model=CaptionerConfig(cell=16),
+        optimisation=Optimisation(encoder_lr_scale=0.0, encoder_bf16=True),
+        loss=Loss(word_detection=0.5),
+    )
+    with pytest.raises(ValueError, match="old: a transformer has no colours"):
+        RunConfig.from_dict(FLAT | {"colours": 6})
+
+
+def test_every_run_of_the_book_survives_being_written():
+    for config in [*training.QUEUE.values(), *training.PHOTOGRAPHS.values()]:
+        written = json.loads(json.dumps(config.as_dict()))
+        assert RunConfig.from_dict(written) == config and not config.differences(written)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"corpus": "scenes", "architecture": "translator"}, "a translator cannot read scenes"),
+        ({"architecture": "captioner"}, "a captioner cannot read multi30k, which is text"),
+        ({"word_detection": 1.0}, "word_detection is for a captioner, got 1.0"),
+        ({"encoder_bf16": True}, "encoder_bf16 is for a captioner, got True"),
+        ({"fixed": "first_state"}, "fixed is for a model without attention"),
+        ({"score": None, "window": "monotonic"}, "without attention .* has no window"),
+        ({"updates": 0}, "updates must be at least 1, got 0"),
+        ({"architecture": "rnn"}, "unknown architecture 'rnn': one of translator, transformer"),
+    ],
+)
+def test_a_setting_that_could_do_nothing_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RunConfig.of("any", **settings)

@@ -20,11 +20,11 @@ from attnlib.data.batches import Batch
 from attnlib.data.files import DataError
 from attnlib.data.tokenizer import EOS, PAD, SPECIALS
 from attnlib.settings import make_captioner
-from attnlib.training import Objective, Run, RunConfig
+from attnlib.training import AttentionConfig, CaptionerConfig, Loss, Objective, Run, RunConfig
 
-TINY = RunConfig(
+TINY = RunConfig.of(
     "tiny",
-    data="scenes",
+    corpus="scenes",
     width=8,
     hidden=8,
     annotation_dim=8,
@@ -152,7 +152,7 @@ def test_grey_and_transparent_pictures_are_converted():
 def test_a_batch_has_the_places_of_its_words_where_they_are_asked_for():
     batch = next(DATA.epoch(TINY, 0))
     assert batch.places is None and batch.to("cpu").places is None
-    batch = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
+    batch = next(DATA.epoch(TINY.replace(supervised_attention=1.0), 0))
     assert batch.places.shape == (*batch.target_out.shape, 64)
     assert torch.equal(batch.to("cpu").places, batch.places)
     for i, places in enumerate(batch.places.tolist()):
@@ -164,7 +164,9 @@ def test_a_batch_has_the_places_of_its_words_where_they_are_asked_for():
 
 
 def test_photographs_have_no_masks_for_supervised_attention():
-    config = RunConfig("photographs", data="flickr8k", eye="resnet18", told=1.0)
+    config = RunConfig.of(
+        "photographs", corpus="flickr8k", encoder="resnet18", supervised_attention=1.0
+    )
     with pytest.raises(ValueError, match="flickr8k has no masks of the things in it"):
         training.prepare(config)
 
@@ -176,14 +178,14 @@ def test_photographs_have_no_masks_for_supervised_attention():
 @pytest.mark.parametrize("sentences", [None, 7])
 def test_a_stopped_run_ends_at_the_same_weights(selection, sentences, tmp_path, monkeypatch):
     monkeypatch.setattr(images, "EPOCH", 2)  # several epochs; with 7 pictures the third is short
-    config = dataclasses.replace(TINY, selection=selection, sentences=sentences, doubly=0.1)
+    config = TINY.replace(selection=selection, sentences=sentences, doubly_stochastic=0.1)
     whole = Run(config, tmp_path / "whole", DATA, "cpu", quiet=True, workers=1)
     whole.run()
     for calls in range(1, 50):  # a budget of nothing: one update a call, in turn with and without
         part = Run(config, tmp_path / "part", DATA, "cpu", quiet=True, workers=calls % 2)
         if part.run(minutes=0):
             break
-    assert part.finished and calls == TINY.updates
+    assert part.finished and calls == TINY.optimisation.updates
     assert torch.equal(weights(part), weights(whole))
     assert part.progress.epoch == whole.progress.epoch == (2 if sentences is None else 1)
 
@@ -191,16 +193,17 @@ def test_a_stopped_run_ends_at_the_same_weights(selection, sentences, tmp_path, 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 1.0])
 def test_an_image_encoder_learns_at_its_own_rate(rate, tmp_path):
     """The first step of Adam is as long as the rate, whatever the gradient."""
-    config = dataclasses.replace(TINY, eye_rate=rate, updates=1, warmup=1, words=1.0)
+    config = TINY.replace(encoder_lr_scale=rate, updates=1, warmup=1, word_detection=1.0)
     run = Run(config, tmp_path, DATA, "cpu", quiet=True)
     before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
     run.run()
     moved = {
         name: (p.detach() - before[name]).abs().max() for name, p in run.model.named_parameters()
     }
-    assert float(moved["encoder.layers.0.weight"]) == pytest.approx(rate * config.lr, rel=1e-2)
+    lr = config.optimisation.lr
+    assert float(moved["encoder.layers.0.weight"]) == pytest.approx(rate * lr, rel=1e-2)
     for name in ("encoder.P", "decoder.cell.weight_hh"):
-        assert float(moved[name]) == pytest.approx(config.lr, rel=1e-2)
+        assert float(moved[name]) == pytest.approx(lr, rel=1e-2)
     again = Run(config, tmp_path, DATA, "cpu", quiet=True)
     assert again.finished and torch.equal(weights(again), weights(run))
 
@@ -208,15 +211,14 @@ def test_an_image_encoder_learns_at_its_own_rate(rate, tmp_path):
 @pytest.mark.slow
 def test_a_run_learns_what_pictures_show(tmp_path):
     """Four scenes by heart, to a loss far below the words' own: which of four captions is it?"""
-    config = dataclasses.replace(TINY, sentences=4, images=4, updates=250, lr=4e-3, width=32)
-    config = dataclasses.replace(
-        config,
+    config = TINY.replace(sentences=4, images=4, updates=250, lr=4e-3, width=32)
+    config = config.replace(
         hidden=32,
         annotation_dim=32,
         dropout=0.0,
         output_dropout=0.0,
         label_smoothing=0.0,
-        words=1.0,
+        word_detection=1.0,
         validate_every=250,
         warmup=20,
     )
@@ -282,13 +284,13 @@ def far_off(model, batch):
 
 
 TERMS = {
-    "one": ({"doubly": 0.5}, lambda *known: looked_at(*known, "one")),
+    "one": ({"doubly_stochastic": 0.5}, lambda *known: looked_at(*known, "one")),
     "steps/cells": (
-        {"doubly": 0.5, "doubly_target": "steps/cells"},
+        {"doubly_stochastic": 0.5, "coverage_target": "steps/cells"},
         lambda *known: looked_at(*known, "steps/cells"),
     ),
-    "words": ({"words": 0.5}, missed),
-    "told": ({"told": 0.5}, far_off),
+    "word_detection": ({"word_detection": 0.5}, missed),
+    "supervised_attention": ({"supervised_attention": 0.5}, far_off),
 }
 
 
@@ -299,7 +301,7 @@ def test_a_term_of_the_objective_is_in_its_gradient_alone(term):
     model = make_captioner(
         len(DATA.tokenizer), 8, hidden=8, annotation_dim=8, detector=True
     ).double()
-    batch = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
+    batch = next(DATA.epoch(TINY.replace(supervised_attention=1.0), 0))
     assert len(set(batch.target_lengths.tolist())) > 1  # there is padding
     plain, loss = loss_of(Objective(model), batch), loss_of(Objective(model, **settings), batch)
     assert loss.item() == plain.item()
@@ -318,25 +320,35 @@ def test_the_weight_of_a_term_does_not_depend_on_the_batch_size(selection):
     torch.manual_seed(0)
     dials = {"selection": selection, "expectation": 1.0, "detector": True}
     model = make_captioner(len(DATA.tokenizer), 8, hidden=8, annotation_dim=8, **dials).double()
-    once = next(DATA.epoch(dataclasses.replace(TINY, told=1.0), 0))
+    once = next(DATA.epoch(TINY.replace(supervised_attention=1.0), 0))
     twice = [torch.cat([getattr(once, f.name)] * 2) for f in dataclasses.fields(once)]
     twice = images.ImageBatch(*twice)
-    objective = Objective(model, doubly=1.0, words=1.0, told=1.0)
+    objective = Objective(
+        model, doubly_stochastic=1.0, word_detection=1.0, supervised_attention=1.0
+    )
     ours, theirs = (gradients(model, loss_of(objective, batch)) for batch in (once, twice))
     for name in ours:
         torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-9)
 
 
 def test_a_run_passes_its_settings_on(tmp_path):
-    config = dataclasses.replace(
-        TINY, doubly=0.25, doubly_target="steps/cells", gate=False, field="far", positions=False
+    config = TINY.replace(
+        doubly_stochastic=0.25,
+        coverage_target="steps/cells",
+        gate=False,
+        field="far",
+        positions=False,
     )
-    config = dataclasses.replace(config, words=0.75, fast_eye=True, told=0.5, word_dropout=0.25)
+    config = config.replace(
+        word_detection=0.75, encoder_bf16=True, supervised_attention=0.5, word_dropout=0.25
+    )
     run = Run(config, tmp_path, DATA, "cpu", quiet=True)
-    assert run.objective.words == 0.75 and run.objective.told == 0.5 and run.model.encoder_bf16
+    objective = run.objective
+    assert objective.word_detection == 0.75 and objective.supervised_attention == 0.5
+    assert run.model.encoder_bf16
     assert run.model.dropout[0].p == 0.25
     assert run.model.detector is not None and Run(TINY, tmp_path / "2", DATA).model.detector is None
-    assert (run.objective.doubly, run.objective.doubly_target) == (0.25, "steps/cells")
+    assert (objective.doubly_stochastic, objective.coverage_target) == (0.25, "steps/cells")
     assert run.model.decoder.f_beta is None and run.model.encoder.P is None
     assert run.model.encoder.receptive_field > make_captioner(9).encoder.receptive_field
     assert DATA.grid == (8, 8)
@@ -344,20 +356,22 @@ def test_a_run_passes_its_settings_on(tmp_path):
 
 def test_the_defaults_of_a_run_are_those_of_the_captioner():
     parts = {**signature(Captioner).parameters, **signature(make_captioner).parameters}
-    for name in ("annotation_dim", "field", "positions", "gate", "reach", "word_dropout"):
-        assert getattr(RunConfig("any"), name) == parts[name].default, name
+    for name in ("annotation_dim", "field", "positions", "gate", "word_dropout"):
+        assert getattr(CaptionerConfig(), name) == parts[name].default, name
+    assert AttentionConfig().reach == parts["reach"].default
     parts = signature(training.doubly_stochastic_loss).parameters
-    assert RunConfig("any").doubly_target == parts["target"].default
+    assert Loss().coverage_target == parts["target"].default
 
 
 def test_a_setting_of_the_other_kind_of_model_is_refused():
-    with pytest.raises(ValueError, match="a captioner has no fixed, got 'first_state'"):
-        dataclasses.replace(TINY, fixed="first_state").model(9)
-    settings = {"gate": False, "words": 1.0, "told": 1.0, "word_dropout": 0.1, "fast_eye": True}
-    settings["eye_rate"] = 0.0
-    for name, value in settings.items():
-        with pytest.raises(ValueError, match=f"a translator has no {name}, got {value}"):
-            RunConfig("any", **{name: value}).model(9)
+    with pytest.raises(ValueError, match="tiny: a captioner has no fixed"):
+        TINY.replace(fixed="first_state")
+    for name, value in {"gate": False, "word_dropout": 0.1, "cell": 16}.items():
+        with pytest.raises(ValueError, match=f"any: a translator has no {name}"):
+            RunConfig.of("any", **{name: value})
+    for name, value in {"word_detection": 1.0, "supervised_attention": 1.0}.items():
+        with pytest.raises(ValueError, match=f"any: {name} is for a captioner, got 1.0"):
+            RunConfig.of("any", **{name: value})
 
 
 @pytest.mark.slow
@@ -409,8 +423,8 @@ class Squares(vision.Grid, nn.Module):
 def test_photographs_are_trained_on_by_one_command(flickr8k, monkeypatch, capsys):
     for module in (training.inputs, settings):
         monkeypatch.setattr(module, "Backbone", Squares)
-    config = dataclasses.replace(
-        training.FLICKR8K, width=8, hidden=8, images=3, updates=4, vocab_size=60, words=1.0
+    config = training.FLICKR8K.replace(
+        width=8, hidden=8, images=3, updates=4, vocab_size=60, word_detection=1.0
     )
     monkeypatch.setitem(training.PHOTOGRAPHS, config.name, config)
     folder = flickr8k / "runs"
@@ -422,7 +436,7 @@ def test_photographs_are_trained_on_by_one_command(flickr8k, monkeypatch, capsys
     assert Squares.asked[-1] == ("resnet18", 224, None, False)  # nothing is downloaded again
     card = loaded.card
     assert card["pictures"] == "flickr8k" and "generated" not in card
-    assert card["model"]["eye"] == "resnet18" and card["metrics"].keys() == {"val.loss", "bleu"}
+    assert card["model"]["encoder"] == "resnet18" and card["metrics"].keys() == {"val.loss", "bleu"}
     assert "nrefs:2" in card["signatures"]["bleu"]
     assert card["model"]["vocab_size"] == len(loaded.tokenizer) <= 60
     (caption,) = loaded.caption([np.zeros((224, 224, 3), np.uint8)])
@@ -525,7 +539,7 @@ def test_the_card_says_how_its_pictures_were_made(shipped):
         signature = card["signatures"][name]
         assert signature.startswith("beam 5, true captions|")
         assert signature.endswith(f"|on:scenes {split} 0-4")
-    assert card["config"] == dataclasses.asdict(TINY)
+    assert card["config"] == TINY.as_dict()
 
 
 def test_what_does_not_fit_a_model_is_refused(shipped):

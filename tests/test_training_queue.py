@@ -129,13 +129,13 @@ def test_a_gpu_bears_as_many_runs_as_its_memory_and_the_cores_do(monkeypatch, fr
 
 ABSENT = ("pooch", "sacremoses", "anywidget", "ipywidgets", "sklearn", "torchvision", "sacrebleu")
 BARE = f"""
-import dataclasses, json, sys
+import json, sys
 sys.modules.update(dict.fromkeys({(*ABSENT, "matplotlib")!r}))
 import torch
 from attnlib import training
 torch.set_num_threads(1)
-config = dataclasses.replace(training.FIRST_PART, name="tiny", width=8, hidden=8, updates=2,
-                             sentences=200, vocab_size=300, validate_every=2)
+config = training.FIRST_PART.replace(name="tiny", width=8, hidden=8, updates=2,
+                                     sentences=200, vocab_size=300, validate_every=2)
 run = training.Run(config, sys.argv[1] + "/tiny", device="cpu", quiet=True)
 assert run.run()
 training.ship(run, sys.argv[1] + "/tiny/model")

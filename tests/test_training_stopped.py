@@ -20,9 +20,9 @@ import torch
 from attnlib import cli, training
 from attnlib.training import Run, RunConfig, Stopped, StopSignals, loop, recipes
 
-SMALL = RunConfig(
+SMALL = RunConfig.of(
     "small",
-    data="copy",
+    corpus="copy",
     sentences=60,
     max_length=6,
     width=8,
@@ -269,7 +269,7 @@ def test_a_number_that_is_not_finite_leaves_the_last_good_checkpoint(whole, tmp_
 
 @pytest.mark.parametrize("command", [training.main, lambda given: cli.main(["train", *given])])
 def test_the_command_explains_in_one_line_what_is_wrong(command, tmp_path, monkeypatch, capsys):
-    config = RunConfig("tiny", data="scenes", width=8, hidden=8, annotation_dim=8, images=3)
+    config = RunConfig.of("tiny", corpus="scenes", width=8, hidden=8, annotation_dim=8, images=3)
     monkeypatch.setattr(recipes, "QUEUE", {"tiny": config})
     monkeypatch.setattr(
         training.Objective, "forward", lambda self, *_: self.model.bias[0] * math.nan
@@ -306,7 +306,7 @@ def test_an_impossible_number_is_refused(given, message, capsys):
 def test_a_run_has_an_update_at_least():
     for updates in (0, -5):
         with pytest.raises(ValueError, match=f"updates must be at least 1, got {updates}"):
-            dataclasses.replace(SMALL, updates=updates)
+            SMALL.replace(updates=updates)
 
 
 def test_a_run_without_a_batch_is_refused(tmp_path):
@@ -438,14 +438,13 @@ def test_a_checkpoint_of_the_first_version_goes_on(whole, tmp_path):
         {"score_hidden": 7},
         {"expectation": 0.1},
         {"temperature": 2.0},
-        {"doubly": 1.0},
+        {"doubly_stochastic": 1.0},
     ],
 )
 def test_without_attention_its_dials_are_refused(setting):
     (name,) = setting
-    config = dataclasses.replace(SMALL, score=None, **setting)
-    with pytest.raises(ValueError, match=rf"without attention \(score=None\) there is no {name}, "):
-        config.model(9)
-    dataclasses.replace(SMALL, score=None, fixed="first_state").model(9)
+    with pytest.raises(ValueError, match=f"{name} is for attention|without .* has no {name}"):
+        SMALL.replace(score=None, **setting)
+    SMALL.replace(score=None, fixed="first_state").build(9)
     with pytest.raises(ValueError, match="fixed is for a model without attention"):
-        dataclasses.replace(SMALL, fixed="first_state").model(9)
+        SMALL.replace(fixed="first_state").arguments(9)

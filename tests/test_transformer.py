@@ -1,6 +1,5 @@
 """The transformer against the loops, PyTorch's own, and what each of its parts promises."""
 
-import dataclasses
 import random
 import re
 from functools import partial
@@ -440,10 +439,10 @@ def test_bfloat16_autocast_stays_close():
 
 # With training, pretrained and the queue ------------------------------------------------------
 
-COPY = RunConfig(
+COPY = RunConfig.of(
     "copy",
-    data="copy",
-    network="transformer",
+    corpus="copy",
+    architecture="transformer",
     sentences=2000,
     max_length=6,
     width=32,
@@ -466,7 +465,7 @@ COPY = RunConfig(
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_transformer_learns_to_copy(norm, tmp_path):
     torch.set_num_threads(1)
-    run = Run(dataclasses.replace(COPY, norm=norm), tmp_path, device="cpu", quiet=True)
+    run = Run(COPY.replace(norm=norm), tmp_path, device="cpu", quiet=True)
     run.run()
     model, vocabulary = run.averaged_model(), run.data.tokenizer
     test = toy.copy(random.Random(0), 100, shortest=3, longest=6, split="test")
@@ -477,7 +476,7 @@ def test_a_transformer_learns_to_copy(norm, tmp_path):
 
 
 def test_a_run_trains_it_and_resumes(tmp_path):
-    config = dataclasses.replace(COPY, sentences=200, updates=8, tokens=100, warmup=2)
+    config = COPY.replace(sentences=200, updates=8, tokens=100, warmup=2)
     whole = Run(config, tmp_path / "whole", device="cpu", quiet=True)
     assert whole.run()
     for _ in range(20):
@@ -491,8 +490,8 @@ def test_a_run_trains_it_and_resumes(tmp_path):
 def test_it_is_shipped_and_read_as_any_translator(tmp_path):
     text = ["a red shirt", "a white horse", "two red horses"]
     tokenizer = Tokenizer.train(text, 40)
-    config = dataclasses.replace(COPY, data="multi30k")
-    arguments = config.model(len(tokenizer))
+    config = COPY.replace(corpus="multi30k")
+    arguments = config.arguments(len(tokenizer))
     torch.manual_seed(0)
     model = config.build(len(tokenizer)).eval()
     card = {"name": "tiny", "languages": ["en", "fr"], "model": arguments}
@@ -507,32 +506,33 @@ def test_it_is_shipped_and_read_as_any_translator(tmp_path):
 
 
 def test_the_settings_of_a_run_are_the_models():
-    arguments = COPY.model(V)
+    arguments = COPY.arguments(V)
     assert make_transformer(**arguments).state_dict().keys() == COPY.build(V).state_dict().keys()
-    defaults = RunConfig("any", network="transformer", dropout=0.0).model(V)
+    defaults = RunConfig.of("any", architecture="transformer", dropout=0.0).arguments(V)
     other = Transformer(V)
     assert make_transformer(**defaults).state_dict().keys() == other.state_dict().keys()
-    with pytest.raises(ValueError, match="a transformer has no score, got 'dot'"):
-        dataclasses.replace(COPY, score="dot").model(V)
-    with pytest.raises(ValueError, match="a translator has no heads, got 2"):
-        RunConfig("any", heads=2).model(V)
-    with pytest.raises(ValueError, match="a captioner has no network, got 'transformer'"):
-        RunConfig("any", data="scenes", network="transformer").model(V)
-    with pytest.raises(ValueError, match="unknown network 'rnn': one of recurrent, transformer"):
-        RunConfig("any", network="rnn").model(V)
+    with pytest.raises(ValueError, match="a transformer has no score"):
+        COPY.replace(score="dot")
+    with pytest.raises(ValueError, match="a translator has no heads"):
+        RunConfig.of("any", heads=2)
+    with pytest.raises(ValueError, match="a transformer cannot read scenes, which is images"):
+        RunConfig.of("any", corpus="scenes", architecture="transformer")
+    with pytest.raises(ValueError, match="unknown architecture 'rnn': one of translator, "):
+        RunConfig.of("any", architecture="rnn")
     with pytest.raises(ValueError, match="unknown schedule 'flat': one of cosine, inverse_sqrt"):
-        training.learning_rate(0, dataclasses.replace(COPY, schedule="flat"))
+        training.learning_rate(0, COPY.replace(schedule="flat").optimisation)
     assert isinstance(RunConfig("any").build(V), Translator)
 
 
 def test_the_queue_has_the_recipe():
     full = training.QUEUE["en-fr-transformer-full-seed2"]
-    assert (full.layers, full.width, full.feed_forward, full.heads) == (4, 128, 256, 4)
-    assert (full.dropout, full.label_smoothing, full.lr, full.warmup) == (0.3, 0.1, 5e-3, 2000)
-    assert (full.updates, full.tokens, full.average, full.seed) == (8000, 8192, 10, 2)
-    assert full.schedule == "inverse_sqrt"
+    model, how = full.model, full.optimisation
+    assert (model.layers, model.width, model.feed_forward, model.heads) == (4, 128, 256, 4)
+    assert (model.dropout, full.loss.label_smoothing, how.lr, how.warmup) == (0.3, 0.1, 5e-3, 2000)
+    assert (how.updates, how.tokens, how.average, full.seed) == (8000, 8192, 10, 2)
+    assert how.schedule == "inverse_sqrt"
     small = training.QUEUE["en-fr-transformer"]
-    assert small.model(8000)["layers"] == full.model(8000)["layers"]
+    assert small.model.layers == full.model.layers
 
 
 def test_parts_of_a_stack_are_counted():

@@ -22,7 +22,16 @@ its last checkpoint to the very weights it would have reached. Under ``torchrun 
 
 from attnlib.training.checkpoint import CHECKPOINT, LOG, Progress
 from attnlib.training.command import main
-from attnlib.training.config import RunConfig
+from attnlib.training.config import (
+    AttentionConfig,
+    CaptionerConfig,
+    DataConfig,
+    Loss,
+    Optimisation,
+    RunConfig,
+    TransformerConfig,
+    TranslatorConfig,
+)
 from attnlib.training.environment import Processes, Stopped, StopSignals, commit, hardware
 from attnlib.training.inputs import ImageData, TextData, load_corpus, prepare, toy_examples
 from attnlib.training.loop import Run
@@ -92,8 +101,13 @@ __all__ = [
     "SCENES",
     "SCENES_HARD",
     "TRANSFORMER",
+    "AttentionConfig",
+    "CaptionerConfig",
+    "DataConfig",
     "ImageData",
+    "Loss",
     "Objective",
+    "Optimisation",
     "Processes",
     "Progress",
     "Run",
@@ -102,6 +116,8 @@ __all__ = [
     "StopSignals",
     "Stopped",
     "TextData",
+    "TransformerConfig",
+    "TranslatorConfig",
     "check_shippable",
     "commit",
     "doubly_stochastic_loss",

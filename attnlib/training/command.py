@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 import difflib
 import json
 import math
@@ -34,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if options.list:
         for config in recipes.QUEUE.values():
-            print(f"{config.name:32} {config.updates:6} updates")
+            print(f"{config.name:32} {config.optimisation.updates:6} updates")
         for config in recipes.PHOTOGRAPHS.values():
-            print(f"{config.name:32} {config.updates:6} updates, by --run: needs your own copy")
+            updates = config.optimisation.updates
+            print(f"{config.name:32} {updates:6} updates, by --run: needs your own copy")
         return 0
     threads, precise = torch.get_num_threads(), torch.get_float32_matmul_precision()
     try:
@@ -151,7 +151,7 @@ def _train(options: argparse.Namespace) -> None:
         else list(recipes.QUEUE.values())
     )
     if options.updates:
-        configs = [dataclasses.replace(config, updates=options.updates) for config in configs]
+        configs = [config.replace(updates=options.updates) for config in configs]
     for config in configs:
         shipping.check_shippable(config)  # now, not after hours of training
     torch.set_num_threads(options.threads)

@@ -17,8 +17,8 @@ from attnlib.data import corpora, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.metrics import pointing
-from attnlib.training.config import RunConfig
-from attnlib.vision import Backbone, ImageEncoder
+from attnlib.training.config import CaptionerConfig, DataConfig, RunConfig
+from attnlib.vision import Backbone, Grid, ImageEncoder
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ class TextData:
         self, config: RunConfig, number: int, first: int = 0, workers: int = 0
     ) -> Iterator[Batch]:
         """The batches of an epoch, from the `first` on; no worker is needed."""
-        train = self._sampled(config, number) if config.bpe_dropout else self.train
-        order = by_tokens(train, config.tokens, random.Random(f"{config.seed} {number}"))
+        train = self._sampled(config, number) if config.data.bpe_dropout else self.train
+        order = by_tokens(
+            train, config.optimisation.tokens, random.Random(f"{config.seed} {number}")
+        )
         for rows in itertools.islice(order, first, None):
             yield collate([train[i] for i in rows])
 
@@ -46,9 +48,9 @@ class TextData:
         rng = random.Random(f"subwords {config.seed} {number}")
 
         def sample(text: str) -> list[int]:
-            return self.tokenizer.sample(text, config.bpe_dropout, rng)
+            return self.tokenizer.sample(text, config.data.bpe_dropout, rng)
 
-        return _arranged([(sample(x), sample(y)) for x, y in self.text], config)
+        return _arranged([(sample(x), sample(y)) for x, y in self.text], config.data)
 
     def validation(self, tokens: int = 4000) -> Iterator[Batch]:
         """All of the validation set, in batches."""
@@ -70,8 +72,10 @@ class ImageData:
         self, config: RunConfig, number: int, first: int = 0, workers: int = 0
     ) -> Iterator[Batch]:
         """The batches of an epoch, from the `first` on, made by `workers` processes."""
-        how = (config.images, config.seed, number, first, config.sentences, workers)
-        places = partial(pointing.named_cells, grid=self.grid) if config.told else None
+        size, limit = config.optimisation.images, config.data.sentences
+        told = config.loss.supervised_attention
+        places = partial(pointing.named_cells, grid=self.grid) if told else None
+        how = (size, config.seed, number, first, limit, workers)
         return images.epoch(self.train, self.tokenizer, math.prod(self.grid), *how, places)
 
     def validation(self) -> Iterator[Batch]:
@@ -86,65 +90,67 @@ class ImageData:
 
 def prepare(config: RunConfig) -> TextData | ImageData:
     """Load a run's data and turn it into ids; the vocabulary sees the training split only."""
-    if config.data in images.COLLECTIONS:
-        if config.told and config.data not in images.GENERATED:
+    data = config.data
+    if isinstance(config.model, CaptionerConfig):
+        if config.loss.supervised_attention and data.corpus not in images.GENERATED:
             raise ValueError(
-                f"{config.data} has no masks of the things in it, which supervised attention "
-                f"(told={config.told}) needs"
+                f"{data.corpus} has no masks of the things in it, which supervised attention "
+                f"(supervised_attention={config.loss.supervised_attention}) needs"
             )
-        train, val = images.load(config.data, "train", config.seed), images.load(config.data, "val")
+        train, val = images.load(data.corpus, "train", config.seed), images.load(data.corpus, "val")
         with torch.device("meta"):  # it need not see anything
-            if config.eye:
-                encoder = Backbone(config.eye, train.size)
+            if config.model.encoder:
+                encoder: Grid = Backbone(config.model.encoder, train.size)
             else:
-                encoder = ImageEncoder(size=train.size, cell=config.cell)
-        if config.data in images.GENERATED:
+                encoder = ImageEncoder(size=train.size, cell=config.model.cell)
+        if data.corpus in images.GENERATED:
             tokenizer = images.tokenizer(train.grammar.words)
         else:
-            texts = [text for _, texts in train[: config.sentences] for text in texts]
-            tokenizer = Tokenizer.train(texts, config.vocab_size)
+            texts = [text for _, texts in train[: data.sentences] for text in texts]
+            tokenizer = Tokenizer.train(texts, data.vocab_size)
         return ImageData(tokenizer, train, val, encoder.cells(train.size, train.size))
-    if config.data in toy.TASKS:
-        vocabulary = toy.vocabulary(config.data)
-        train, val = (
-            vocabulary.pairs(toy_examples(config, split, number))
-            for split, number in (("train", config.sentences or 10000), ("val", 200))
+    if data.corpus in toy.TASKS:
+        vocabulary = toy.vocabulary(data.corpus)
+        examples = (
+            vocabulary.pairs(toy_examples(data, split, number, config.seed))
+            for split, number in (("train", data.sentences or 10000), ("val", 200))
         )
-        return TextData(vocabulary, *(_arranged(pairs, config) for pairs in (train, val)))
-    train, val = (load_corpus(config, split) for split in ("train", "val"))
-    train = train[: config.sentences]
-    tokenizer = Tokenizer.train(train.source + train.target, config.vocab_size)
+        return TextData(vocabulary, *(_arranged(pairs, data) for pairs in examples))
+    text, held_out = load_corpus(data, "train")[: data.sentences], load_corpus(data, "val")
+    tokenizer = Tokenizer.train(text.source + text.target, data.vocab_size)
     encoded = (
-        [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus] for corpus in (train, val)
+        [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
+        for corpus in (text, held_out)
     )
-    return TextData(tokenizer, *(_arranged(pairs, config) for pairs in encoded), train)
+    return TextData(tokenizer, *(_arranged(pairs, data) for pairs in encoded), text)
 
 
-def load_corpus(config: RunConfig, split: str) -> corpora.Corpus:
+def load_corpus(data: DataConfig, split: str) -> corpora.Corpus:
     """The sentences of a run that reads text."""
-    if config.data == "multi30k":
-        return corpora.multi30k(split, config.source, config.target)
-    if config.data == "tatoeba":
+    if data.corpus == "multi30k":
+        return corpora.multi30k(split, data.source, data.target)
+    if data.corpus == "tatoeba":
         return corpora.tatoeba(split)
-    if config.data == "hansards":
+    if data.corpus == "hansards":
         return hansards.corpus(split)
     known = ", ".join(("multi30k", "tatoeba", "hansards", *toy.TASKS, *images.COLLECTIONS))
-    raise ValueError(f"unknown data {config.data!r}: one of {known}")
+    raise ValueError(f"unknown data {data.corpus!r}: one of {known}")
 
 
-def toy_examples(config: RunConfig, split: str, number: int) -> list[toy.Example]:
+def toy_examples(data: DataConfig, split: str, number: int, seed: int) -> list[toy.Example]:
     """Examples of a run's toy task, drawn with its seed."""
-    rng = random.Random(f"{split} {config.seed}")
-    if config.data in ("copy", "reverse"):
-        make = getattr(toy, config.data)
-        return make(rng, number, shortest=config.min_length, longest=config.max_length, split=split)
-    return getattr(toy, config.data)(rng, number, split=split)
+    rng = random.Random(f"{split} {seed}")
+    if data.corpus in ("copy", "reverse"):
+        make = getattr(toy, data.corpus)
+        shortest, longest = data.min_length, data.max_length
+        return make(rng, number, shortest=shortest, longest=longest, split=split)
+    return getattr(toy, data.corpus)(rng, number, split=split)
 
 
-def _arranged(pairs: list[Pair], config: RunConfig) -> list[Pair]:
+def _arranged(pairs: list[Pair], data: DataConfig) -> list[Pair]:
     """Apply the old tricks on the source: reversed, or fed twice."""
-    if config.reverse_source:
+    if data.reverse_source:
         pairs = [(x[::-1], y) for x, y in pairs]
-    if config.double_source:
+    if data.double_source:
         pairs = [([*x, *x], y) for x, y in pairs]
     return pairs

@@ -85,26 +85,16 @@ class Run:
         self.data = prepare(config) if data is None else data
         torch.manual_seed(config.seed)
         self.model = config.build(len(self.data.tokenizer)).to(self.device)
-        self.model.encoder_bf16 = config.fast_eye
+        self.model.encoder_bf16 = config.optimisation.encoder_bf16
         self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
         self.optimizer = torch.optim.AdamW(
             self._groups(),
-            lr=config.lr,
-            betas=(0.9, config.beta2),
-            weight_decay=config.weight_decay,
+            lr=config.optimisation.lr,
+            betas=(0.9, config.optimisation.beta2),
+            weight_decay=config.optimisation.weight_decay,
             fused=True,
         )
-        self.objective = Objective(
-            self.model,
-            config.label_smoothing,
-            config.reward,
-            config.entropy,
-            config.baseline_decay,
-            config.doubly,
-            config.doubly_target,
-            config.words,
-            config.told,
-        )
+        self.objective: nn.Module = Objective(self.model, **dataclasses.asdict(config.loss))
         if self.world > 1:  # after `_groups`, which freezes what does not learn
             self.objective = DistributedDataParallel(self.objective)
         self.progress = Progress()
@@ -124,20 +114,21 @@ class Run:
 
         The learned positions of its cells are for the attention, and learn with the rest.
         """
-        if self.config.eye_rate == 1:
+        scale = self.config.optimisation.encoder_lr_scale
+        if scale == 1:
             return [{"params": list(self.model.parameters()), "rate": 1.0}]
         named = list(self.model.named_parameters())
         encoder = [p for name, p in named if name.startswith("encoder.") and name != "encoder.P"]
         rest = [p for name, p in named if not name.startswith("encoder.") or name == "encoder.P"]
-        if not self.config.eye_rate:
+        if not scale:
             for parameter in encoder:
                 parameter.requires_grad_(False)  # not even computed
-        return [{"params": rest, "rate": 1.0}, {"params": encoder, "rate": self.config.eye_rate}]
+        return [{"params": rest, "rate": 1.0}, {"params": encoder, "rate": scale}]
 
     @property
     def finished(self) -> bool:
         """Whether all updates are done."""
-        return self.progress.update >= self.config.updates
+        return self.progress.update >= self.config.optimisation.updates
 
     def run(self, minutes: float | None = None, checkpoint_seconds: float = 60.0) -> bool:
         """Train until finished, or for `minutes`; return whether finished.
@@ -169,7 +160,7 @@ class Run:
         if self.rank == 0:
             self.log.forget_after(state.update)
         state.device, state.hardware = self.device.type, hardware(self.device)
-        averaged = snapshots(config)
+        averaged = snapshots(config.optimisation)
         set_random_state(self._random, self.device)
         self.model.train()
         self._whole = False
@@ -190,7 +181,7 @@ class Run:
                 if state.update in averaged:
                     self._average()
                 bar.update()
-                if state.update % config.validate_every == 0 or self.finished:
+                if state.update % config.optimisation.validate_every == 0 or self.finished:
                     bar.set_postfix(self._validate(lr))
                 # the first process has the clock, any of them may get a signal
                 now = time.monotonic() if self.rank == 0 else -math.inf
@@ -210,13 +201,14 @@ class Run:
             raise Stopped(
                 number,
                 f"{config.name} was stopped by {signal.Signals(number).name} after update "
-                f"{state.update} of {config.updates}; the same command goes on from there",
+                f"{state.update} of {config.optimisation.updates}; the same command goes on from "
+                "there",
             )
         return self.finished
 
     def _bar(self) -> tqdm:
         return tqdm(
-            total=self.config.updates,
+            total=self.config.optimisation.updates,
             initial=self.progress.update,
             desc=self.config.name,
             disable=self.quiet or self.rank > 0,
@@ -254,13 +246,13 @@ class Run:
 
     def _update(self, batch: Batch) -> tuple[float, float]:
         """One update on this process's share of the batch; the summed loss, and the rate used."""
-        state = self.progress
-        lr = learning_rate(state.update, self.config)
+        state, how = self.progress, self.config.optimisation
+        lr = learning_rate(state.update, how)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["rate"]
         for module in self.model.modules():
             if isinstance(module, StraightThroughGumbel):
-                module.anneal(state.update / self.config.updates)
+                module.anneal(state.update / how.updates)
         # without a row of its own a process computes the first, to count nothing: the gradients of
         # all processes are waited for
         idle = self.rank >= len(batch.source)
@@ -269,7 +261,8 @@ class Run:
             x[rows].to(self.device) for x in (batch.source, batch.target_in, batch.target_out)
         )
         lengths = batch.source_lengths[rows]  # on the CPU, where packing reads them
-        places = batch.places[rows].to(self.device) if self.config.told else None
+        told = self.config.loss.supervised_attention
+        places = batch.places[rows].to(self.device) if told else None
         with precision(self.device):
             loss = self.objective(source, lengths, given, wanted, places)
         if idle:
@@ -277,7 +270,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         # DistributedDataParallel averages gradients over processes; the loss is a sum over tokens
         (loss * self.world / batch.target_tokens).backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), how.clip)
         total = loss.detach()
         if self.world > 1:
             dist.all_reduce(total)
@@ -303,7 +296,7 @@ class Run:
         if self.rank:
             return
         content = {
-            "config": dataclasses.asdict(self.config),
+            "config": self.config.as_dict(),
             "vocabulary": checkpoint.vocabulary(self.data.tokenizer),
             "progress": dataclasses.asdict(self.progress),
             "model": self.model.state_dict(),

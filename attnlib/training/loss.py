@@ -75,19 +75,19 @@ class Objective(nn.Module):
     Parameters
     ----------
     model : Translator, Transformer or Captioner
-    smoothing : float
-        Label smoothing, the share of the target that is spread over the vocabulary.
+    label_smoothing : float
+        The share of the target that is spread over the vocabulary.
     reward, entropy : float
         :math:`\lambda_r` and :math:`\lambda_e`.
     baseline_decay : float
         How much of itself b keeps at each batch: the paper has 0.9 (section 4.1).
-    doubly : float
+    doubly_stochastic : float
         Weight of `doubly_stochastic_loss`; the paper's :math:`\lambda`.
-    doubly_target : str
+    coverage_target : str
         ``one`` or ``steps/cells``.
-    words : float
+    word_detection : float
         Weight of `word_detection_loss`; it needs a captioner with a detector.
-    told : float
+    supervised_attention : float
         Weight of `supervised_attention_loss`; it needs batches with `places`.
 
     Raises
@@ -99,22 +99,22 @@ class Objective(nn.Module):
     def __init__(
         self,
         model: nn.Module,
-        smoothing: float = 0.0,
+        label_smoothing: float = 0.0,
         reward: float = 1.0,
         entropy: float = 0.0,
         baseline_decay: float = 0.9,
-        doubly: float = 0.0,
-        doubly_target: str = "one",
-        words: float = 0.0,
-        told: float = 0.0,
+        doubly_stochastic: float = 0.0,
+        coverage_target: str = "one",
+        word_detection: float = 0.0,
+        supervised_attention: float = 0.0,
     ):
         super().__init__()
         if not 0 <= baseline_decay < 1:
             raise ValueError(f"baseline_decay must be at least 0, below 1, got {baseline_decay}")
-        self.model, self.smoothing = model, smoothing
+        self.model, self.label_smoothing = model, label_smoothing
         self.reward, self.entropy, self.baseline_decay = reward, entropy, baseline_decay
-        self.doubly, self.doubly_target = doubly, doubly_target
-        self.words, self.told = words, told
+        self.doubly_stochastic, self.coverage_target = doubly_stochastic, coverage_target
+        self.word_detection, self.supervised_attention = word_detection, supervised_attention
 
     def forward(
         self,
@@ -131,23 +131,29 @@ class Objective(nn.Module):
         if self.model.training and chooses:
             draws = attention.selection.draw(self.model.bias.new_empty(len(given)), given.shape[1])
         memory = self.model.encode(source, lengths, draws)
-        need_weights = draws is not None or bool(self.doubly or self.told)
+        need_weights = draws is not None or bool(
+            self.doubly_stochastic or self.supervised_attention
+        )
         vectors, weights = self.model.decode(memory, given, need_weights)
         real = wanted != PAD
         table, bias = self.model.embedding.weight, self.model.bias
-        loss = SmoothedCrossEntropy.apply(vectors[real], table, bias, wanted[real], self.smoothing)
+        loss = SmoothedCrossEntropy.apply(
+            vectors[real], table, bias, wanted[real], self.label_smoothing
+        )
         if not self.model.training:
             return loss
         extra = []
         if draws is not None:
             extra += [self._score_function(attention.selection, vectors, weights, draws, wanted)]
-        if self.doubly:
-            extra += [self.doubly * doubly_stochastic_loss(weights, real, self.doubly_target)]
-        if self.words:
+        if self.doubly_stochastic:
+            extra += [
+                self.doubly_stochastic * doubly_stochastic_loss(weights, real, self.coverage_target)
+            ]
+        if self.word_detection:
             logits = self.model.detect(memory.annotations)
-            extra += [self.words * word_detection_loss(logits, wanted, PAD)]
-        if self.told:
-            extra += [self.told * supervised_attention_loss(weights, places)]
+            extra += [self.word_detection * word_detection_loss(logits, wanted, PAD)]
+        if self.supervised_attention:
+            extra += [self.supervised_attention * supervised_attention_loss(weights, places)]
         for term in extra:  # a gradient, and no value
             loss = loss + (term - term.detach())
         return loss

@@ -62,17 +62,17 @@ def check_shippable(config: RunConfig) -> None:
 
     Examples
     --------
-    >>> check_shippable(RunConfig("letters", data="copy"))
+    >>> check_shippable(RunConfig.of("letters", corpus="copy"))
     Traceback (most recent call last):
     ValueError: letters cannot be shipped: its data, 'copy', is not one of multi30k, ...
     """
-    if config.data not in LICENCES:
+    if config.data.corpus not in LICENCES:
         raise ValueError(
-            f"{config.name} cannot be shipped: its data, {config.data!r}, is not one of "
+            f"{config.name} cannot be shipped: its data, {config.data.corpus!r}, is not one of "
             f"{', '.join(LICENCES)}"
         )
     for trick in ("reverse_source", "double_source"):
-        if getattr(config, trick):
+        if getattr(config.data, trick):
             raise ValueError(
                 f"{config.name} cannot be shipped: it was trained with {trick}, and a model that "
                 "is loaded gets its source as it was written"
@@ -90,25 +90,25 @@ def ship(run: Run, folder: Path | str) -> dict:
     check_shippable(run.config)
     config, state = run.config, run.progress
     model, tokenizer = trimmed(run)
-    pictures = config.data in images.COLLECTIONS
+    pictures = config.data.corpus in images.COLLECTIONS
     card = {
         "name": config.name,
         "architecture": config.architecture,
-        "languages": ["en"] if pictures else [config.source, config.target],
-        **({"pictures": config.data} if pictures else {"signs": signs(config)}),
-        "model": config.model(len(tokenizer)),
+        "languages": ["en"] if pictures else [config.data.source, config.data.target],
+        **({"pictures": config.data.corpus} if pictures else {"signs": signs(config)}),
+        "model": config.arguments(len(tokenizer)),
         **({"bits": 8} if config.name in EIGHT_BITS else {}),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "config": dataclasses.asdict(config),
+        "config": config.as_dict(),
         "command": " && ".join(
             f"python -m attnlib.training --run {name}"
             for name in (config.start_from, config.name)
             if name
         ),
         "data": provenance(config),
-        **({"generated": generated(config)} if config.data in images.GENERATED else {}),
-        "licence": LICENCES[config.data],
-        "limits": LIMITS[config.data],
+        **({"generated": generated(config)} if config.data.corpus in images.GENERATED else {}),
+        "licence": LICENCES[config.data.corpus],
+        "limits": LIMITS[config.data.corpus],
         "seed": config.seed,
         "device": state.device or run.device.type,
         "hardware": state.hardware or hardware(run.device),
@@ -135,8 +135,8 @@ def measure(folder: Path | str, data: ImageData | None = None) -> dict:
         Of the run of a captioner; made from the card unless given.
     """
     shipped = pretrained.read(folder)
-    config = RunConfig(**shipped.card["config"])
-    if data is None and config.data in images.COLLECTIONS:
+    config = RunConfig.from_dict(shipped.card["config"])
+    if data is None and config.data.corpus in images.COLLECTIONS:
         data = prepare(config)
     values, signatures, unmeasured = measured(shipped, data)
     card = {**shipped.card, "metrics": values, "signatures": signatures, "unmeasured": unmeasured}
@@ -146,8 +146,8 @@ def measure(folder: Path | str, data: ImageData | None = None) -> dict:
 
 def signs(config: RunConfig) -> dict[str, str]:
     """What each side of a translator's training text is punctuated with, by language."""
-    corpus = load_corpus(config, "train")
-    sides = {config.source: corpus.source, config.target: corpus.target}
+    corpus = load_corpus(config.data, "train")
+    sides = {config.data.source: corpus.source, config.data.target: corpus.target}
     return {language: cleaning.signs_of(side) for language, side in sides.items()}
 
 
@@ -161,9 +161,9 @@ def measured(
     In full float32, whatever the training allowed itself: beam search turns a rounding of bf16 into
     another word, and the card would hold on one kind of processor only.
     """
-    config, tokenizer = RunConfig(**shipped.card["config"]), shipped.tokenizer
+    config, tokenizer = RunConfig.from_dict(shipped.card["config"]), shipped.tokenizer
     if data is None:
-        corpus = load_corpus(config, "val")
+        corpus = load_corpus(config.data, "val")
         pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
         val = TextData(tokenizer, [], pairs).validation()
     else:
@@ -181,7 +181,7 @@ def measured(
         unmeasured = [f"all but val.loss is left out: {error}"]
     finally:
         torch.set_float32_matmul_precision(allowed)
-    unit = "word" if config.data in images.GENERATED else "subword"
+    unit = "word" if config.data.corpus in images.GENERATED else "subword"
     values = {"val.loss": round(loss, 4)}
     signatures = {"val.loss": f"cross-entropy on gold prefixes, nats a {unit}"}
     scores = found.scores if found else {}
@@ -198,11 +198,11 @@ def measured(
 
 def provenance(config: RunConfig) -> dict[str, str]:
     """The checksums of the files that a run read; of many, that of their list."""
-    sides = {config.source, config.target}
+    sides = {config.data.source, config.data.target}
     read = {
         name: files.REGISTRY[name].sha256
-        for name in files.names(f"{FOLDERS.get(config.data, config.data)}/")
-        if config.data != "multi30k" or Path(name).stem.rpartition(".")[2] in sides
+        for name in files.names(f"{FOLDERS.get(config.data.corpus, config.data.corpus)}/")
+        if config.data.corpus != "multi30k" or Path(name).stem.rpartition(".")[2] in sides
     }
     if len(read) > MANY:
         lines = "".join(f"{checksum}  {name}\n" for name, checksum in sorted(read.items()))
@@ -213,10 +213,10 @@ def provenance(config: RunConfig) -> dict[str, str]:
 
 def generated(config: RunConfig) -> dict[str, str]:
     """How to make a run's images again, and the checksum by which to see that one has."""
-    test = images.load(config.data, "test")
+    test = images.load(config.data.corpus, "test")
     captions = "".join(test.sample(i).captions[0].text + "\n" for i in range(FIRST))
     return {
-        "by": f"attnlib.data.images.load({config.data!r}), attnlib {__version__}",
+        "by": f"attnlib.data.images.load({config.data.corpus!r}), attnlib {__version__}",
         "seeds": f"train {config.seed}, val, test and held_out 0",
         f"captions of test 0 to {FIRST - 1}": hashlib.sha256(captions.encode("utf-8")).hexdigest(),
     }
@@ -225,13 +225,13 @@ def generated(config: RunConfig) -> dict[str, str]:
 def trimmed(run: Run) -> tuple[nn.Module, Tokenizer]:
     """A run's averaged model and its tokenizer, without the subwords that training never saw."""
     model = run.averaged_model()
-    if run.config.data in images.GENERATED or run.config.bpe_dropout:
+    if run.config.data.corpus in images.GENERATED or run.config.data.bpe_dropout:
         return model, run.data.tokenizer  # it has no others
-    if run.config.data in images.PHOTOGRAPHS:
-        train = run.data.train[: run.config.sentences]
+    if run.config.data.corpus in images.PHOTOGRAPHS:
+        train = run.data.train[: run.config.data.sentences]
         texts = [text for _, texts in train for text in texts]
     else:
-        train = load_corpus(run.config, "train")
+        train = load_corpus(run.config.data, "train")
         texts = [*train.source, *train.target]
     tokenizer, kept = run.data.tokenizer.trimmed(texts)
     small = run.config.build(len(tokenizer))

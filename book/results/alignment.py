@@ -34,9 +34,9 @@ KINDS = {name: set(words.split()) for name, words in KINDS.items()} | {"noun": N
 
 def config(score: str | None, seed: int) -> RunConfig:
     """The chapter's small model, with an additive score or a fixed context."""
-    return RunConfig(
-        name=f"phrases-{score or 'fixed'}-{seed}",
-        data="phrases",
+    return RunConfig.of(
+        f"phrases-{score or 'fixed'}-{seed}",
+        corpus="phrases",
         width=32,
         hidden=32,
         decoder_hidden=64,

@@ -12,7 +12,6 @@ stopped run goes on.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import tempfile
@@ -27,23 +26,21 @@ from attnlib.training import QUEUE, Run, RunConfig
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/captioning.py"
-BASE = dataclasses.replace(
-    QUEUE["scenes-soft"], timing="before", updates=3000, warmup=300, average=5
-)
+BASE = QUEUE["scenes-soft"].replace(timing="before", updates=3000, warmup=300, average=5)
 VARIANTS = {
     "soft": {},
     "no attention": {"score": None},
     "no gate": {"gate": False},
     "asked after": {"timing": "after"},
     "nothing fed": {"feeding": "none"},
-    "doubly stochastic": {"doubly": 1.0},
+    "doubly stochastic": {"doubly_stochastic": 1.0},
     "hard": {"selection": "hard"},
     "gumbel": {"selection": "gumbel"},
     "wide field": {"field": "far"},
     "narrow field": {"field": "narrow"},
-    "no detector": {"words": 0.0},
+    "no detector": {"word_detection": 0.0},
     "asked after, words hidden": {"timing": "after", "word_dropout": 0.3},
-    "asked after, told where": {"timing": "after", "told": 1.0},
+    "asked after, told where": {"timing": "after", "supervised_attention": 1.0},
 }
 TESTED = 1000  # scenes
 REFERENCE = 300  # of them for the captions of the data
@@ -56,15 +53,15 @@ def measure(name: str, config: RunConfig) -> dict:
         torch.set_float32_matmul_precision("medium")  # for the training; it is marked in float32
         run.run(checkpoint_seconds=math.inf)
         torch.set_float32_matmul_precision("highest")
-    arguments = config.model(len(run.data.tokenizer))
-    card = {"architecture": "captioner", "pictures": config.data, "model": arguments}
+    arguments = config.arguments(len(run.data.tokenizer))
+    card = {"architecture": "captioner", "pictures": config.data.corpus, "model": arguments}
     model = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, card)
     scores = evaluation.caption_scores(model, number=TESTED).scores
     found = {
         key: [round(score.value, 4), *(round(float(x), 4) for x in score.interval or ())]
         for key, score in scores.items()
     }
-    if config.score is not None:
+    if config.model.attention is not None:
         given = forced(model, run.data.val, REFERENCE)
         found["given_pointing_game"] = round(pointing.pointing_game(given).value, 4)
         found["given_attention_inside"] = round(pointing.mass_inside(given).value, 4)
@@ -101,7 +98,7 @@ def main() -> None:
     for name in options.only:
         if name in {run["name"] for run in content["runs"]}:
             continue
-        found = measure(name, dataclasses.replace(BASE, name=name, **VARIANTS[name]))
+        found = measure(name, BASE.replace(name=name, **VARIANTS[name]))
         content["runs"].append(found)
         print(found, flush=True)
         record(RESULTS, COMMAND, content, "cuda" if torch.cuda.is_available() else "cpu")

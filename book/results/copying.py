@@ -25,7 +25,7 @@ COMMAND = "OMP_NUM_THREADS=1 python book/results/copying.py"
 SEEDS, LENGTHS = (1, 2, 3, 4, 5), (2, 3, 4, 5, 6, 7, 8)
 SYMBOLS, LONGEST, TESTED = 10, 6, 100
 SHARED = {
-    "data": "copy",
+    "corpus": "copy",
     "dropout": 0.0,
     "label_smoothing": 0.0,
     "average": 1,
@@ -44,7 +44,8 @@ OWN = {
 
 def copier(network: str, seed: int):
     """A small model, trained to repeat 1 to 6 letters."""
-    config = RunConfig("copy", network=network, seed=seed, **SHARED, **OWN[network])
+    kind = {"recurrent": "translator"}.get(network, network)
+    config = RunConfig.of("copy", architecture=kind, seed=seed, **SHARED, **OWN[network])
     letters = toy.vocabulary("copy", symbols=SYMBOLS)
     rng = random.Random(f"chapter 09 {seed}")
     pairs = letters.pairs(toy.copy(rng, 4000, symbols=SYMBOLS, longest=LONGEST))

@@ -9,7 +9,6 @@ reorder and whose links are known, all with the size and the budget of ``alignme
 ``dials.json`` already is not trained again, so a stopped run goes on. An hour of one core.
 """
 
-import dataclasses
 import itertools
 import json
 import math
@@ -56,7 +55,7 @@ def settings() -> list[dict]:
 def trained(setting: dict, seed: int) -> Run:
     """Train one setting with the size and the budget of ``alignment.py``."""
     base = alignment.config(setting["score"], seed)
-    config = dataclasses.replace(base, name="-".join(map(str, setting.values())), **setting)
+    config = base.replace(name="-".join(map(str, setting.values())), **setting)
     return alignment.trained(config)
 
 
@@ -98,7 +97,7 @@ def main() -> None:
         print(runs[-1], flush=True)
         content = {
             "seeds": SEEDS,
-            "updates": alignment.config(None, 1).updates,
+            "updates": alignment.config(None, 1).optimisation.updates,
             "sentences": alignment.SENTENCES,
             "tested": alignment.TESTED,
             "runs": runs,

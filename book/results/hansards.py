@@ -18,7 +18,6 @@ Intervals: 95 % by bootstrap over sentences. It needs the Hansards, and writes `
 beside this file.
 """
 
-import dataclasses
 import itertools
 import math
 from pathlib import Path
@@ -37,17 +36,17 @@ MODEL = "hansards-bahdanau"
 RESAMPLES, ROUNDS = 1000, 4
 EDGES = (1, 11, 16, 21, 31)  # words of the English sentence
 LONGEST, A_LENGTH, STEP = 40, 150, 10  # words, sentences a length, words between two lengths
-SMALL = dataclasses.replace(
-    HANSARDS, vocab_size=4000, width=160, hidden=160, updates=2000, tokens=2000, lr=2e-3,
+SMALL = HANSARDS.replace(
+    vocab_size=4000, width=160, hidden=160, updates=2000, tokens=2000, lr=2e-3,
     warmup=150, dropout=0.1, output_dropout=0.1, average=5, validate_every=500,
 )  # fmt: skip
-LUONG = dataclasses.replace(SMALL, score="general", timing="after", feeding="input")
+LUONG = SMALL.replace(score="general", timing="after", feeding="input")
 SMALL_MODELS = {  # the same size to 8 %
     "Bahdanau": SMALL,
-    "no attention": dataclasses.replace(SMALL, score=None, hidden=172),
+    "no attention": SMALL.replace(score=None, hidden=172),
     "Luong, global": LUONG,
-    "Luong, local-m": dataclasses.replace(LUONG, window="monotonic"),
-    "Luong, local-p": dataclasses.replace(LUONG, window="predictive"),
+    "Luong, local-m": LUONG.replace(window="monotonic"),
+    "Luong, local-p": LUONG.replace(window="predictive"),
 }
 LARGE = {"large: Luong, local-m": QUEUE["hansards-luong-monotonic"]}
 
@@ -55,7 +54,7 @@ LARGE = {"large: Luong, local-m": QUEUE["hansards-luong-monotonic"]}
 def small(name: str, data: TextData | None = None) -> Run:
     """A small model's run, trained if it has not been."""
     slug = "small-hansards-" + name.lower().replace(", ", "-").replace(" ", "-")
-    return trained(dataclasses.replace(SMALL_MODELS[name], name=slug), data)
+    return trained(SMALL_MODELS[name].replace(name=slug), data)
 
 
 def trained(config: RunConfig, data: TextData | None = None) -> Run:

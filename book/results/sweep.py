@@ -49,7 +49,7 @@ TIMED, REPEATS = 4, 5  # updates timed at a stretch, and how often
 def configs(full: bool) -> list[RunConfig]:
     """The sweep of the queue, one seed after the other."""
     runs = [config for name, config in QUEUE.items() if name.startswith("sweep-")]
-    changed = runs if full else [dataclasses.replace(config, **REDUCED) for config in runs]
+    changed = runs if full else [config.replace(**REDUCED) for config in runs]
     return sorted(changed, key=lambda config: config.seed)
 
 
@@ -98,7 +98,7 @@ def speeds(data: TextData, chosen: list[RunConfig]) -> list[dict]:
     with tempfile.TemporaryDirectory() as scratch:
         for _ in range(REPEATS):
             for config in chosen:
-                timed = dataclasses.replace(config, updates=TIMED, seed=1)
+                timed = config.replace(updates=TIMED, seed=1)
                 folder = tempfile.mkdtemp(dir=scratch)
                 run = Run(timed, folder, small, quiet=True)
                 start = time.perf_counter()

@@ -39,8 +39,8 @@ from attnlib.training import (
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/transformer.py"
 SEEDS = (1, 2)
-BASE = dataclasses.replace(
-    TRANSFORMER, name="base", vocab_size=4000, layers=2, dropout=0.1, updates=1600, lr=3e-3,
+BASE = TRANSFORMER.replace(
+    name="base", vocab_size=4000, layers=2, dropout=0.1, updates=1600, lr=3e-3,
     warmup=300, validate_every=100,
 )  # fmt: skip
 LEFT_OFF = {
@@ -103,7 +103,7 @@ def main() -> None:
         for name, changes in LEFT_OFF.items():
             if str(seed) in found.get(name, {}):
                 continue
-            run, curve = trained(dataclasses.replace(BASE, seed=seed, **changes), data)
+            run, curve = trained(BASE.replace(seed=seed, **changes), data)
             row = measure(run.averaged_model(), data)
             found.setdefault(name, {})[str(seed)] = row | {"curve": curve}
             if name == BASE.name:

@@ -14,7 +14,6 @@ by Student's t over the three seeds.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 from functools import partial
@@ -34,13 +33,13 @@ EDGES = (0, 9, 12, 15, 18, math.inf)  # words of a single source sentence
 RESAMPLES = 300
 SEEDS = (1, 2, 3)
 
-SMALL = dataclasses.replace(
-    FIRST_PART, vocab_size=4000, width=128, hidden=128, updates=500, tokens=2400, lr=3e-3,
+SMALL = FIRST_PART.replace(
+    vocab_size=4000, width=128, hidden=128, updates=500, tokens=2400, lr=3e-3,
     warmup=100, dropout=0.1, output_dropout=0.1, validate_every=250,
 )  # fmt: skip
 SMALL_MODELS = {  # the same size to 1 %: 1.06 million parameters
     "small-attention": SMALL,
-    "small-fixed": dataclasses.replace(SMALL, score=None, hidden=136),
+    "small-fixed": SMALL.replace(score=None, hidden=136),
 }
 
 
@@ -56,9 +55,7 @@ def joined(count: int) -> tuple[list[str], list[str]]:
 
 def small(name: str, seed: int, data: TextData) -> pretrained.Pretrained:
     """A small model, trained if it has not been."""
-    config: RunConfig = dataclasses.replace(
-        SMALL_MODELS[name], name=f"{name}-seed{seed}", seed=seed
-    )
+    config: RunConfig = SMALL_MODELS[name].replace(name=f"{name}-seed{seed}", seed=seed)
     run = Run(config, Path("runs") / config.name, data, device="cpu")
     torch.set_float32_matmul_precision("medium")  # for the training; nothing is measured in bf16
     run.run()

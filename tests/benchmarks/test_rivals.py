@@ -56,18 +56,18 @@ def test_training_is_faster_than_a_rivals(table, rival):
     V, pairs = encoded()
     torch.manual_seed(0)
     model = CONFIG.build(V)
-    chosen = by_tokens(pairs, CONFIG.tokens, random.Random(0))
+    chosen = by_tokens(pairs, CONFIG.optimisation.tokens, random.Random(0))
     batches = [collate([pairs[i] for i in next(chosen)]) for _ in range(BATCHES)]
     tokens = sum(batch.target_tokens for batch in batches)
-    objective = Objective(model, CONFIG.label_smoothing)
+    objective = Objective(model, CONFIG.loss.label_smoothing)
 
     def our_loss(batch):
         return objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
 
     if rival == "nn.Transformer":
-        other = rivals.Ordinary(model, CONFIG.dropout)
+        other = rivals.Ordinary(model, CONFIG.model.dropout)
         criterion = nn.CrossEntropyLoss(
-            ignore_index=PAD, label_smoothing=CONFIG.label_smoothing, reduction="sum"
+            ignore_index=PAD, label_smoothing=CONFIG.loss.label_smoothing, reduction="sum"
         )
 
         def logits(batch):
@@ -77,7 +77,7 @@ def test_training_is_faster_than_a_rivals(table, rival):
             return criterion(logits(batch).flatten(0, 1), batch.target_out.flatten())
 
     else:
-        other = rivals.joey(model, CONFIG.dropout, CONFIG.label_smoothing)
+        other = rivals.joey(model, CONFIG.model.dropout, CONFIG.loss.label_smoothing)
 
         def inputs(batch):
             its = rivals.joey_batch(batch.source, batch.source_lengths, written(batch))
@@ -95,7 +95,7 @@ def test_training_is_faster_than_a_rivals(table, rival):
         want = model.eval()(batch.source, batch.source_lengths, batch.target_in)[0]
         other.eval()
         torch.testing.assert_close(logits(batch)[real], want[real], rtol=1e-3, atol=1e-3)
-    settings = {"lr": CONFIG.lr, "betas": (0.9, CONFIG.beta2)}
+    settings = {"lr": CONFIG.optimisation.lr, "betas": (0.9, CONFIG.optimisation.beta2)}
     ours = torch.optim.AdamW(model.parameters(), weight_decay=0, fused=True, **settings)
     theirs = torch.optim.Adam(other.parameters(), **settings)
 
@@ -105,7 +105,7 @@ def test_training_is_faster_than_a_rivals(table, rival):
             for batch in batches:
                 optimizer.zero_grad()
                 (loss(batch) / batch.target_tokens).backward()
-                nn.utils.clip_grad_norm_(model.parameters(), CONFIG.clip)
+                nn.utils.clip_grad_norm_(model.parameters(), CONFIG.optimisation.clip)
                 optimizer.step()
 
         return once

@@ -363,12 +363,12 @@ def test_scenes_are_drawn_faster_than_they_are_learnt(table):
     model, config = captioner()
     pictures = scenes.Scenes("train")
     tokenizer = images.tokenizer(pictures.grammar.words)
-    batch = next(images.epoch(pictures, tokenizer, 64, config.images))
-    objective = Objective(model.train(), words=config.words)
+    batch = next(images.epoch(pictures, tokenizer, 64, config.optimisation.images))
+    objective = Objective(model.train(), word_detection=config.loss.word_detection)
     numbers = iter(range(10**6))
 
     def draw():
-        for _ in range(config.images):
+        for _ in range(config.optimisation.images):
             pictures.sample(next(numbers))
 
     def learn(fast):
@@ -384,8 +384,8 @@ def test_scenes_are_drawn_faster_than_they_are_learnt(table):
     table.append(
         {
             "what": "scenes drawn against learnt, images/s",
-            "ours": round(config.images / drawing),
-            "plain": round(config.images / learning),
+            "ours": round(config.optimisation.images / drawing),
+            "plain": round(config.optimisation.images / learning),
             "ratio": round(learning / drawing, 2),
         }
     )
@@ -394,8 +394,8 @@ def test_scenes_are_drawn_faster_than_they_are_learnt(table):
     table.append(
         {
             "what": "training step of a captioner, its eye in bf16, images/s",
-            "ours": round(config.images / fast),
-            "plain": round(config.images / slow),
+            "ours": round(config.optimisation.images / fast),
+            "plain": round(config.optimisation.images / slow),
             "ratio": round(slow / fast, 2),
         }
     )

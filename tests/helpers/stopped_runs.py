@@ -26,9 +26,9 @@ import torch
 from attnlib import storage, training
 from attnlib.training import Run, RunConfig, environment, loop, recipes, shipping
 
-SMALL = RunConfig(
+SMALL = RunConfig.of(
     "small",
-    data="copy",
+    corpus="copy",
     sentences=60,
     max_length=6,
     width=8,
@@ -41,10 +41,10 @@ SMALL = RunConfig(
     validate_every=7,
     average=4,
 )
-PLAIN = dataclasses.replace(SMALL, dropout=0.0, output_dropout=0.0)
-SCENES = RunConfig(
+PLAIN = SMALL.replace(dropout=0.0, output_dropout=0.0)
+SCENES = RunConfig.of(
     "scenes-tiny",
-    data="scenes",
+    corpus="scenes",
     width=8,
     hidden=8,
     annotation_dim=8,
@@ -318,7 +318,7 @@ def whole_queue(rank, folder) -> int:
     """`--queue all`: the first process ships for a while, and its clock alone counts."""
     environment.PROCESSES_WAIT = datetime.timedelta(seconds=20)
     names = ("one", "two")
-    recipes.QUEUE = {name: dataclasses.replace(SCENES, name=name) for name in names}
+    recipes.QUEUE = {name: SCENES.replace(name=name) for name in names}
 
     def ship(run, to):
         time.sleep(1)
@@ -364,12 +364,12 @@ def run_together(folder: Path) -> dict:
     for name in ("again 1", "again 2"):  # with dropout: other numbers, the same each time
         codes = together(one_is_late, folder / name, 0)
         tell(name, [*codes, alone(train, folder / name)])
-    one_row = dataclasses.replace(PLAIN, tokens=2)
+    one_row = PLAIN.replace(tokens=2)
     tell("one row alone", [alone(train, folder / "one row alone", one_row)])
     tell("one row", together(shared, folder / "one row", one_row))
     tell("pictures alone", [alone(train, folder / "pictures alone", SCENES, PICTURES)])
     tell("pictures", together(shared, folder / "pictures", SCENES, PICTURES))
-    frozen = dataclasses.replace(SCENES, eye_rate=0.0)
+    frozen = SCENES.replace(encoder_lr_scale=0.0)
     tell("frozen alone", [alone(train, folder / "frozen alone", frozen, PICTURES)])
     tell("frozen", together(shared, folder / "frozen", frozen, PICTURES))
     codes = together(whole_queue, folder / "queue")

@@ -7,9 +7,9 @@ import sys
 from attnlib import evaluation
 from attnlib.training import RunConfig, inputs, loop, main, queue, recipes, shipping
 
-ONE = RunConfig(
+ONE = RunConfig.of(
     "one",
-    data="scenes",
+    corpus="scenes",
     width=8,
     hidden=8,
     annotation_dim=8,
@@ -21,10 +21,10 @@ ONE = RunConfig(
 )
 RUNS = [
     ONE,
-    dataclasses.replace(ONE, name="bad", lr=1e30),  # its loss is not finite
-    dataclasses.replace(ONE, name="after-one", start_from="one", lr=1e-4),
-    dataclasses.replace(ONE, name="after-bad", start_from="bad"),
-    dataclasses.replace(ONE, name="last", seed=2),
+    ONE.replace(name="bad", lr=1e30),  # its loss is not finite
+    ONE.replace(name="after-one", start_from="one", lr=1e-4),
+    ONE.replace(name="after-bad", start_from="bad"),
+    ONE.replace(name="last", seed=2),
 ]
 recipes.QUEUE = {config.name: config for config in RUNS}
 recipes.QUEUES = dict.fromkeys(("gpu", "cpu"), tuple(recipes.QUEUE))

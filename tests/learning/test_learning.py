@@ -1,6 +1,5 @@
 """Every timing and feeding must learn to reverse; a fixed context of the same size must not."""
 
-import dataclasses
 import random
 
 import pytest
@@ -13,9 +12,9 @@ from attnlib.decoding import greedy
 from attnlib.metrics import alignment_from_weights, exact_match
 from attnlib.training import Run, RunConfig
 
-REVERSE = RunConfig(
+REVERSE = RunConfig.of(
     "reverse",
-    data="reverse",
+    corpus="reverse",
     sentences=6000,
     max_length=10,
     width=32,
@@ -51,7 +50,7 @@ def learn(config, folder):
 )
 def test_attention_learns_to_reverse(timing, feeding, seed, tmp_path):
     torch.set_num_threads(1)
-    config = dataclasses.replace(REVERSE, timing=timing, feeding=feeding, seed=seed)
+    config = REVERSE.replace(timing=timing, feeding=feeding, seed=seed)
     right, pairs = learn(config, tmp_path)
     assert right >= 0.8
     if timing == "after":  # the state that has read a word asks for the next: it must look there
@@ -66,5 +65,5 @@ def test_attention_learns_to_reverse(timing, feeding, seed, tmp_path):
 @pytest.mark.slow
 def test_a_fixed_context_of_the_same_size_falls_short(tmp_path):
     torch.set_num_threads(1)
-    right, _ = learn(dataclasses.replace(REVERSE, score=None, hidden=34), tmp_path)
+    right, _ = learn(REVERSE.replace(score=None, hidden=34), tmp_path)
     assert right <= 0.5
