@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import colab
+import colab_tex
 import compare
 import nbformat
 import notebooks
@@ -248,13 +249,13 @@ def test_macros_are_written_out(formula, plain):
         "key": [r"\class{attn-key}{#1}", 1],
         "both": [r"(#1, #2)", 2],
     }
-    assert colab.expand(formula, macros) == plain
+    assert colab_tex.expand(formula, macros) == plain
 
 
 @pytest.mark.parametrize("formula", [r"\key{k", r"\key", r"\class{none}{x}"])
 def test_a_macro_used_wrongly_is_an_error(formula):
-    with pytest.raises(colab.MarkupError):
-        colab.expand(formula, {"key": [r"\class{attn-key}{#1}", 1]})
+    with pytest.raises(colab_tex.MarkupError):
+        colab_tex.expand(formula, {"key": [r"\class{attn-key}{#1}", 1]})
 
 
 # --- the chapters ---
