@@ -7,6 +7,8 @@ import pytest
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.backend_bases import MouseEvent
+from matplotlib.colors import to_rgb
 
 from attnlib import plotting
 
@@ -31,6 +33,41 @@ def test_alignment_shows_target_down_source_across_on_a_fixed_scale():
     (square,) = ax.patches
     middle = np.add(square.get_xy(), (square.get_width() / 2, square.get_height() / 2))
     np.testing.assert_allclose(middle, (2, 1))  # across, down
+
+
+def test_a_square_matrix_is_not_turned_over():
+    """As many source as target words, and no symmetry: what stands where, by the drawn pixels."""
+    weights = np.array([[0.6, 0.3, 0.1], [0.0, 0.2, 0.8], [0.0, 1.0, 0.0]])
+    source, target = ["a", "red", "shirt"], ["une", "chemise", "rouge"]
+    ax = plotting.alignment(weights, source, target, links=[(0, 0), (1, 2)])
+    ax.figure.canvas.draw()
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), weights)
+    across = dict(zip(ax.get_xticks(), (label.get_text() for label in ax.get_xticklabels())))
+    down = dict(zip(ax.get_yticks(), (label.get_text() for label in ax.get_yticklabels())))
+    assert across == dict(enumerate(source)) and down == dict(enumerate(target))
+    for t, row in enumerate(weights):
+        for s, weight in enumerate(row):  # the cell of which the middle is (s, t)
+            at = ax.transData.transform((s, t))
+            event = MouseEvent("motion_notify_event", ax.figure.canvas, *at)
+            assert image.get_cursor_data(event) == weight, (target[t], source[s])
+    assert ax.yaxis_inverted() and not ax.xaxis_inverted()  # the first target word on top
+    corners = {tuple(np.add(square.get_xy(), 0.42).round(6)) for square in ax.patches}
+    assert corners == {(0, 0), (2, 1)}
+
+
+def test_a_square_grid_of_cells_lies_on_its_image():
+    image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    ax = plotting.word_map(image, [0.1, 0.6, 0.3, 0.0], (2, 2))
+    below, tint = ax.images
+    np.testing.assert_array_equal(tint.get_array(), [[0.1, 0.6], [0.3, 0.0]])
+    np.testing.assert_allclose(below.get_array(), 0.4 + 0.6 * (image / 255) @ [0.299, 0.587, 0.114])
+    assert frame(ax) == (2, 0, 2, 2)  # the upper right cell
+    mask = np.zeros((4, 4), dtype=bool)
+    mask[3, 0:2] = True
+    ax = plotting.word_map(image, [0.1, 0.6, 0.3, 0.0], (2, 2), outline=mask)
+    vertices = ax.collections[0].get_paths()[0].vertices
+    np.testing.assert_allclose([*vertices.min(0), *vertices.max(0)], [0, 3, 2, 4])
 
 
 def test_alignment_draws_where_it_is_told():
@@ -144,9 +181,15 @@ def test_curves_show_their_bands():
     lines = {"with": ([3, 2], [2, 1], [4, 3]), "without": ([1, 0], [1, 0], [1, 0])}
     ax = plotting.curves([10, 20], lines, "words", "BLEU")
     assert [line.get_ydata().tolist() for line in ax.lines] == [[3, 2], [1, 0]]
+    assert [line.get_xdata().tolist() for line in ax.lines] == [[10, 20], [10, 20]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("words", "BLEU")
+    handles = ax.get_legend().legend_handles
+    for line, handle, area in zip(ax.lines, handles, ax.collections, strict=True):
+        assert line.get_color() == handle.get_color()
+        np.testing.assert_allclose(area.get_facecolor()[0, :3], to_rgb(line.get_color()))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["with", "without"]
     band = ax.collections[0].get_paths()[0].vertices
-    assert band[:, 1].min() == 1 and band[:, 1].max() == 4
+    assert {tuple(corner) for corner in band} == {(10, 2), (20, 1), (20, 3), (10, 4)}
     with pytest.raises(ValueError, match="'bad': shapes"):
         plotting.curves([1, 2], {"bad": ([1], [1], [1])}, "x", "y")
 

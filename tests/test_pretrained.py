@@ -380,6 +380,86 @@ def test_evaluate_scores_the_translations_of_the_test_set(shipped, monkeypatch):
         evaluation.evaluate(loaded)
 
 
+@pytest.mark.parametrize(
+    "languages, data, read, scored",
+    [
+        (
+            ("en", "fr"),
+            (),
+            [("multi30k", "test_2016_flickr", "en", "fr"), ("tokenised", "fr"), ("papers", "fr")],
+            "test_2016_flickr",
+        ),
+        (
+            ("de", "en"),
+            ("multi30k/train.de",),
+            [("multi30k", "test_2016_flickr", "de", "en"), ("tokenised", "en"), ("papers", "en")],
+            "test_2016_flickr",
+        ),
+        (("en", "mr"), ("tatoeba/marathi",), [("tatoeba", "test")], "tatoeba_test"),
+        (
+            ("fr", "en"),
+            ("hansards/debates",),
+            [("hansards", "val"), ("gold", "test")],
+            "hansards_val",
+        ),
+    ],
+)
+def test_each_model_is_marked_on_what_it_has_not_seen(
+    languages, data, read, scored, shipped, monkeypatch
+):
+    """Which split of which corpus is read, in which languages; and what is held against it."""
+    calls = []
+
+    def reads(name, given):
+        def read(*arguments):
+            calls.append((name, *arguments))
+            return given
+
+        return read
+
+    references = ["un homme court .", "deux chiens courent ."]
+    corpus = corpora.Corpus(SENTENCES[:2], references, languages)
+    gold = hansards.Gold((("a",),), (("b",),), (frozenset({(0, 0)}),), (frozenset({(0, 0)}),))
+    for module, name, kind, given in (
+        (corpora, "multi30k", "multi30k", corpus),
+        (corpora, "multi30k_tokenised", "tokenised", references),
+        (corpora, "tatoeba", "tatoeba", corpus),
+        (hansards, "corpus", "hansards", corpus),
+        (hansards, "gold", "gold", gold),
+    ):
+        monkeypatch.setattr(module, name, reads(kind, given))
+
+    def papers(hypotheses, tokenised, language):
+        calls.append(("papers", language))
+        return metrics.Estimate(0.0, "papers")
+
+    def translate(self, sentences, beam):
+        assert sentences == SENTENCES[:2] and beam == 3
+        return [
+            pretrained.Translation(s, reference, [], [], None, 0.0)
+            for s, reference in zip(sentences, references, strict=True)
+        ]
+
+    monkeypatch.setattr(metrics, "bleu_papers", papers)
+    monkeypatch.setattr(pretrained.Pretrained, "translate", translate)
+    monkeypatch.setattr(
+        evaluation, "alignment_error", lambda _, links: metrics.Estimate(float(links is gold), "")
+    )
+    loaded = pretrained.load("en-fr-tiny")
+    loaded.card.update(languages=list(languages), data=list(data))
+    found = evaluation.evaluate(loaded, beam=3)
+    assert calls == read and found.test_set == scored
+    assert found.source == SENTENCES[:2] and found.references == references
+    names = {f"{scored}.{name}" for name in ("bleu", "bleu_lc", "chrf")}
+    if ("papers", languages[1]) in read:
+        names.add(f"{scored}.bleu_lc_tok")
+    if scored == "hansards_val":
+        names.add("hansards_test.aer")
+        assert found.scores["hansards_test.aer"].value == 1
+    assert found.scores.keys() == names
+    assert float(found.scores[f"{scored}.bleu"]) == pytest.approx(100)
+
+
 @pytest.mark.parametrize("name", pretrained.names())
 def test_a_shipped_model_loads_and_its_card_is_whole(name):
     loaded = pretrained.load(name)

@@ -14,9 +14,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from attnlib import training
+from attnlib.data.batches import collate
 from attnlib.data.tokenizer import PAD
-from attnlib.training import AttentionConfig, DataConfig, Loss, Optimisation, Run, RunConfig
+from attnlib.training import AttentionConfig, DataConfig, Loss, Optimisation, Run, RunConfig, loop
 from attnlib.training.config import MODELS
+from attnlib.training.environment import Processes
 
 TEXT = {
     "corpus": "copy",
@@ -159,6 +161,60 @@ def test_the_log_has_a_row_each_so_many_updates(tmp_path):
     trained(TEXT | {"validate_every": 2}, tmp_path)
     with (tmp_path / "log.csv").open() as file:
         assert [int(row["update"]) for row in csv.DictReader(file)] == [2, 4]
+
+
+def test_the_log_says_what_was_learned(tmp_path, monkeypatch):
+    """Of each row: the mean loss of a token since the row before, that of validation, the rate."""
+    done, update = [], Run._update
+
+    def spied(self, batch):
+        with torch.no_grad():
+            logits, _ = self.model(batch.source, batch.source_lengths, batch.target_in)
+        wanted = batch.target_out.flatten()
+        loss = cross_entropy(
+            logits.flatten(0, 1), wanted, ignore_index=PAD, reduction="sum", label_smoothing=0.2
+        )
+        done.append((float(loss), int((wanted != PAD).sum()), self.progress.epoch))
+        return update(self, batch)
+
+    monkeypatch.setattr(Run, "_update", spied)
+    settings = TEXT | {"sentences": 20, "tokens": 20, "validate_every": 2, "label_smoothing": 0.2}
+    run = trained(settings | {"lr": 0.1, "schedule": "cosine"}, tmp_path)
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, two in zip(rows, (done[:2], done[2:]), strict=True):
+        loss = sum(loss for loss, *_ in two) / sum(tokens for _, tokens, _ in two)
+        assert float(row["train_loss"]) == pytest.approx(loss, abs=1e-4)
+        lr = rate(int(row["update"]), dataclasses.asdict(run.config.optimisation))
+        assert int(row["epoch"]) == two[-1][2] and float(row["tokens_per_s"]) > 0
+        assert float(row["lr"]) == pytest.approx(lr, abs=1e-6)
+    model, total, count = run.averaged_model(), 0.0, 0
+    for source, target in run.data.val:
+        batch = collate([(source, target)])
+        logits, _ = model(batch.source, batch.source_lengths, batch.target_in)
+        total += cross_entropy(logits[0], batch.target_out[0], reduction="sum").item()
+        count += len(target) + 1
+    assert float(rows[-1]["val_loss"]) == pytest.approx(total / count, abs=1e-4)
+    assert run.progress.tokens == sum(tokens for _, tokens, _ in done)
+
+
+def test_each_process_drops_out_its_own(tmp_path, monkeypatch):
+    """They begin with the same weights, and draw other random numbers."""
+
+    def begun(rank, world):
+        alone = Processes(rank, rank, world)
+        monkeypatch.setattr(Processes, "join", classmethod(lambda cls: alone))
+        monkeypatch.setattr(loop, "DistributedDataParallel", lambda objective: objective)
+        run = Run(RunConfig.of("tiny", **TEXT), tmp_path / f"{rank}", device="cpu", quiet=True)
+        return weights_now(run), run._random["cpu"]
+
+    (first, drawn), (second, other), (again, same) = begun(0, 3), begun(1, 3), begun(0, 3)
+    assert first.equal(second) and first.equal(again)
+    assert not drawn.equal(other) and drawn.equal(same)
+
+
+def weights_now(run) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])
 
 
 # --- an update, from the formulas ---
