@@ -1,0 +1,197 @@
+"""What the scripts of book/results compute, in small: held against loops, one sentence at a time.
+
+The scripts themselves run for minutes to hours. Here their parts are given a model that is not
+trained, or one whose answers are known.
+"""
+
+import math
+import random
+from types import SimpleNamespace
+
+import alignment
+import copying
+import dials
+import pytest
+import reordering
+import soft_hard
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from attnlib import choosing
+from attnlib.data import toy
+from attnlib.data.batches import collate
+from attnlib.decoding import greedy
+
+WORDS = toy.vocabulary("phrases")
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    torch.manual_seed(3)
+    return alignment.config("additive", 1).build(len(WORDS)).eval()
+
+
+@pytest.fixture(scope="module")
+def examples():
+    """Sentences of different lengths, so that some of a batch are padded."""
+    found = toy.phrases(random.Random(4), 7, deepest=0, split="test")
+    assert len({len(example.source) for example in found}) > 2
+    return found
+
+
+def alone(model, example):
+    """Logits and weights of one sentence, which nothing pads."""
+    batch = collate(WORDS.pairs([example]))
+    with torch.no_grad():
+        logits, weights = model(batch.source, batch.source_lengths, batch.target_in)
+    return logits[0], weights[0], batch.target_out[0]
+
+
+def test_attention_is_that_of_each_sentence_by_itself(untrained, examples):
+    found = alignment.attention(untrained, examples)
+    for example, got in zip(examples, found, strict=True):
+        want = alone(untrained, example)[1][:-1]  # the last row writes </s>
+        assert got.shape == (len(example.target), len(example.source) + 1)
+        torch.testing.assert_close(torch.tensor(got), want, rtol=0, atol=1e-5)
+
+
+def test_links_leave_the_end_of_the_sentence_out():
+    weights = torch.tensor([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]]).numpy()  # the last column is </s>
+    assert alignment.links(weights) == {(0, 1), (1, 0)}
+
+
+def test_what_a_model_of_the_dials_gets_is_counted_by_hand(untrained, examples, monkeypatch):
+    progress = SimpleNamespace(tokens=30, seconds=2.0)
+    run = SimpleNamespace(averaged_model=lambda: untrained, progress=progress)
+    monkeypatch.setattr(dials, "trained", lambda setting, seed: run)
+    setting = dials.settings()[0]
+    got = dials.measure(setting, 5, examples)
+    nats = tokens = right = wrong = links = 0
+    shares = []
+    for example in examples:
+        logits, weights, wanted = alone(untrained, example)
+        nats += float(cross_entropy(logits, wanted, reduction="sum"))
+        tokens += len(wanted)
+        batch = collate(WORDS.pairs([example]))
+        (said,) = greedy(untrained, batch.source, batch.source_lengths)
+        right += tuple(WORDS.decode(said.ids)) == tuple(example.target)
+        gold = set(example.alignment)
+        for t in range(len(example.target)):
+            wrong += (t, int(weights[t, :-1].argmax())) not in gold
+        links += len(example.target)
+        on_gold = sum(float(weights[t, s]) for t, s in gold)
+        shares.append(on_gold / len({t for t, _ in gold}))
+    assert all(len(example.alignment) == len(example.target) for example in examples)
+    assert got == setting | {
+        "seed": 5,
+        "parameters": sum(p.numel() for p in untrained.parameters()),
+        "exact": round(right / len(examples), 4),
+        "perplexity": pytest.approx(math.exp(nats / tokens), rel=1e-4),
+        "error": round(wrong / links, 4),  # one link a word on both sides: a share of words
+        "share_on_gold": pytest.approx(sum(shares) / len(shares), abs=1e-4),
+        "tokens_per_s": 15,
+    }
+
+
+def test_the_settings_of_the_dials_differ_and_none_comes_twice():
+    settings = [tuple(setting.values()) for setting in dials.settings()]
+    assert len(set(settings)) == len(settings)
+    assert all(tuple(setting) == dials.DIALS for setting in dials.settings())
+
+
+class Kept:
+    """Takes the place of `Run`: keeps what it is given, trains nothing."""
+
+    made: list = []
+
+    def __init__(self, config, folder, data, device, quiet):
+        self.config, self.data = config, data
+        Kept.made.append(self)
+
+    def run(self, checkpoint_seconds):
+        return True
+
+    def averaged_model(self):
+        return None
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    Kept.made = []
+    for script in (alignment, copying):
+        monkeypatch.setattr(script, "Run", Kept)
+    return Kept.made
+
+
+def test_each_seed_has_weights_and_sentences_of_its_own(kept, monkeypatch):
+    monkeypatch.setattr(alignment, "SENTENCES", 60)
+    for seed in alignment.SEEDS:
+        alignment.trained(alignment.config("additive", seed))
+        dials.trained(dials.settings()[-1], seed)
+        copying.copier("recurrent", seed)
+    for runs in (kept[::3], kept[1::3], kept[2::3]):
+        assert [run.config.seed for run in runs] == list(alignment.SEEDS)
+        assert len({str(run.data.train) for run in runs}) == len(runs)
+    held_out = {str(source) for source, _ in WORDS.pairs(alignment.held_out())}
+    for run in (*kept[::3], *kept[1::3]):
+        assert not held_out & {str(source) for source, _ in run.data.train + run.data.val}
+
+
+def test_every_dial_of_a_setting_reaches_its_run(kept, monkeypatch):
+    monkeypatch.setattr(alignment, "SENTENCES", 2)
+    for setting in dials.settings():
+        dials.trained(setting, 1)
+    for run, setting in zip(kept, dials.settings(), strict=True):
+        model = run.config.as_dict()["model"]
+        assert {dial: (model | model["attention"])[dial] for dial in dials.DIALS} == setting
+
+
+class Repeats:
+    """Copies its source, but the last letter of every other sequence."""
+
+    def encode(self, source, lengths):
+        wrong = source.clone()
+        for row in range(0, len(source), 2):
+            last = int(lengths[row]) - 2
+            wrong[row, last] = 4 if source[row, last] != 4 else 5
+        return wrong
+
+    def start(self, memory):
+        return torch.zeros(len(memory), dtype=torch.long)
+
+    def step(self, token, position, memory):
+        word = memory.gather(1, position.unsqueeze(1)).squeeze(1)
+        size = len(toy.vocabulary("copy", symbols=copying.SYMBOLS))
+        return 9.0 * one_hot(word, size), one_hot(position, memory.shape[1]), position + 1
+
+
+@pytest.mark.parametrize("length", [2, 5])
+def test_a_sequence_counts_as_copied_if_every_letter_is_right(length):
+    assert copying.copied(Repeats(), length) == 0.5
+
+
+def test_distances_are_counted_by_hand():
+    links = [{(0, 0), (1, 3), (2, 1)}, {(0, 0)}, set(), {(0, 6), (7, 1)}]
+    row = reordering.row("words", "gold", [4, 2, 1, 8], links)
+    distances = [0, 2, 1, 0, 6, 6]
+    assert (row["sentences"], row["source_words"]) == (4, 3.8)
+    for D in reordering.REACHES:
+        outside = sum(x > D for x in distances) / 6
+        assert row["outside"][D] == pytest.approx(outside, abs=1e-4)
+        whole = (D >= 2) + 1 + 1 + (D >= 6)
+        assert row["whole"][D] == whole / 4
+
+
+def test_a_curve_is_of_its_seed_and_of_new_questions(monkeypatch):
+    monkeypatch.setattr(soft_hard, "TRAINED", 200)
+    monkeypatch.setattr(soft_hard, "TESTED", 50)
+    monkeypatch.setattr(soft_hard, "POINTS", 2)
+    train, test = soft_hard.tasks("needles", keys=4)
+    assert not train.keys[:50].equal(test.keys)
+    first, second, again = (soft_hard.curve(train, test, "soft", 4, seed) for seed in (1, 2, 1))
+    assert first == again != second
+    torch.manual_seed(1)
+    chooser = choosing.Chooser(train, "soft")
+    choosing.fit(chooser, train, 4, seed=1)
+    want = {name: round(value, 4) for name, value in choosing.marks(chooser, task=test).items()}
+    assert first[-1] == want
