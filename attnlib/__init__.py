@@ -14,7 +14,8 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``autoregressive``      what all models share: tied embedding, decoding word after word
 ``seq2seq``             recurrent encoder and decoder, with the timing and feeding dials
 ``captioning``          show, attend and tell: an image encoder and an LSTM that attends to it
-``transformer``         blocks, encoder-decoder and language model, with their caches
+``block``               one transformer block: attention, feed-forward, norms, residuals
+``transformer``         stacks of blocks: encoder-decoder and language model, with caches
 ``vision``              image encoders: ours, and torchvision's for photographs
 ``settings``            from names, in a configuration or on a card, to scores, windows, models
 ``data``                toy tasks, corpora, subwords, batches, files

@@ -18,6 +18,7 @@ LAYERS = {
     "positions": 1,
     "attention": 2,
     "multihead": 3,
+    "block": 4,
     "vision": 2,
     "autoregressive": 3,
     "decoding": 4,

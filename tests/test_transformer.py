@@ -11,6 +11,7 @@ from rivals import copy_block
 from torch import nn
 
 from attnlib import pretrained, reference, storage, training, windows
+from attnlib.block import NORMS
 from attnlib.data import toy
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS, Tokenizer
@@ -20,12 +21,7 @@ from attnlib.positions import Positions, Rotary, Sinusoidal
 from attnlib.seq2seq import Translator
 from attnlib.settings import POSITIONS, WINDOWS, make_transformer
 from attnlib.training import Objective, Run, RunConfig
-from attnlib.transformer import (
-    NORMS,
-    LanguageModel,
-    Stack,
-    Transformer,
-)
+from attnlib.transformer import LanguageModel, Stack, Transformer
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
 V = 11
