@@ -26,13 +26,13 @@ RUNS = [
     ONE.replace(name="after-bad", start_from="bad"),
     ONE.replace(name="last", seed=2),
 ]
-recipes.QUEUE = {config.name: config for config in RUNS}
-recipes.QUEUES = dict.fromkeys(("gpu", "cpu"), tuple(recipes.QUEUE))
-queue.PROGRAM = (sys.executable, __file__)
-evaluation.TESTED = 3
-prepare = inputs.prepare
-for module in (loop, shipping):
-    module.prepare = lambda config: dataclasses.replace(prepare(config), validated=3)
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # and not where pytest looks for examples: the tests beside it go on
+    recipes.QUEUE = {config.name: config for config in RUNS}
+    recipes.QUEUES = dict.fromkeys(("gpu", "cpu"), tuple(recipes.QUEUE))
+    queue.PROGRAM = (sys.executable, __file__)
+    evaluation.TESTED = 3
+    prepare = inputs.prepare
+    for module in (loop, shipping):
+        module.prepare = lambda config: dataclasses.replace(prepare(config), validated=3)
     sys.exit(main())
