@@ -89,9 +89,10 @@ test: lint unit check-notebooks check-site ## everything: lint, tests, notebooks
 test-fast: lint ## the inner loop: lint, and the tests that take no time
 	$(FIXED) $(PYTEST) -q -m "not slow and not benchmark" attnlib tests README.md --ignore=tests/site
 
-lint: $(READY) ## ruff for Python, rules and format; oxlint for JavaScript
+lint: $(READY) ## ruff for Python, rules and format; mypy for its types; oxlint for JavaScript
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/oxlint --deny-warnings attnlib book
 
 unit: $(READY) ## unit and property tests, and the examples of docstrings and README
@@ -140,7 +141,7 @@ repo: $(READY) ## make repo URL=https://github.com/you/your-fork: change the rep
 	$(BIN)/python book/_tools/repo.py "$(URL)"
 
 clean: ## remove what was built, keep .venv
-	rm -rf _build build dist attnlib.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build build dist attnlib.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too

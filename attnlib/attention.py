@@ -102,7 +102,7 @@ class Attention(nn.Module):
                 f"got {tuple(values.shape)}"
             )
         if mask is not None:
-            check_mask(mask, *queries.shape[:2], keys.shape[1])
+            check_mask(mask, len(queries), queries.shape[1], keys.shape[1])
         if prepared is None:
             prepared = self.score.prepare(keys)
         near = None

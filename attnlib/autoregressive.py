@@ -7,9 +7,15 @@ only on what is declared here.
 
 import abc
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
+
+from attnlib.attention import Attention
+
+Memory = TypeVar("Memory", bound=tuple)  # what a decoder knows of the source
+State = TypeVar("State", bound=tuple)  # what it carries from step to step
+Memory_contra = TypeVar("Memory_contra", bound=tuple, contravariant=True)
 
 
 def embedding_table(vocab_size: int, width: int, pad: int) -> nn.Embedding:
@@ -52,7 +58,26 @@ class TiedOutput(nn.Module):
         return nn.functional.linear(vector, self.embedding.weight, self.bias)
 
 
-class AutoregressiveModel(TiedOutput, abc.ABC):
+class Decoder(Protocol[Memory_contra, State]):
+    """What a model's decoder has; the decoders themselves are modules."""
+
+    @property
+    def attention(self) -> Attention | None:
+        """The attention whose weights come back, if there is one."""
+
+    def start(self, memory: Memory_contra) -> State:
+        """The state before the first step."""
+
+    def step(
+        self, embedded: Tensor, state: State, memory: Memory_contra
+    ) -> tuple[Tensor, Tensor, State]:
+        """One step on words (B, E): output vectors (B, E), weights (B, S), the new state."""
+
+    def __call__(self, embedded: Tensor, memory: Memory_contra) -> tuple[Tensor, Tensor]:
+        """All steps on given words (B, T, E): vectors (B, T, E), weights (B, T, S)."""
+
+
+class AutoregressiveModel(TiedOutput, abc.ABC, Generic[Memory, State]):
     """A model that writes a target word by word, each given the words before it and a source.
 
     A subclass makes the attributes and defines `encode`. What the decoder knows of the source (the
@@ -63,18 +88,18 @@ class AutoregressiveModel(TiedOutput, abc.ABC):
     embedding, bias
         See `TiedOutput`.
     decoder : nn.Module
-        Has ``start(memory)``, ``step(embedded, state, memory)`` and ``forward(embedded, memory)``,
-        and an attribute ``attention``: the `Attention` whose weights come back, or None.
+        A module that is a `Decoder`: it has ``start``, ``step`` and ``forward``, and an attribute
+        ``attention``.
     dropout : nn.Module
         On the embedded target words.
     """
 
-    decoder: nn.Module
+    decoder: Decoder[Memory, State]
     dropout: nn.Module
 
     _renamed: ClassVar[dict[str, str]] = {}  # parameters' earlier names, or parts of them
 
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args, **kwargs):
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args, **kwargs):
         """As `torch.nn.Module.load_state_dict`; parameters may bear their earlier names."""
         state_dict = dict(state_dict)
         for before, now in self._renamed.items():
@@ -82,18 +107,18 @@ class AutoregressiveModel(TiedOutput, abc.ABC):
         return super().load_state_dict(state_dict, *args, **kwargs)
 
     @abc.abstractmethod
-    def encode(self, source: Tensor, lengths: Tensor, draws: Tensor | None = None) -> tuple:
+    def encode(self, source: Tensor, lengths: Tensor, draws: Tensor | None = None) -> Memory:
         """Encode a source batch of the given lengths (B,): the memory.
 
         `draws` (B, T) are the random numbers by which a hard selection chooses at each of T steps;
         see `selection.Hard`.
         """
 
-    def start(self, memory: tuple) -> tuple:
+    def start(self, memory: Memory) -> State:
         """The decoder's state before the first step."""
         return self.decoder.start(memory)
 
-    def step(self, token: Tensor, state: tuple, memory: tuple) -> tuple[Tensor, Tensor, tuple]:
+    def step(self, token: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
         """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
         vector, weights, state = self.decoder.step(self.embedding(token), state, memory)
         return self.output(vector), weights, state
@@ -102,10 +127,12 @@ class AutoregressiveModel(TiedOutput, abc.ABC):
         self, source: Tensor, lengths: Tensor, target_in: Tensor, draws: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Teacher forcing up to the output vectors (B, T, E), and the weights (B, T, S)."""
-        return self.decode(self.encode(source, lengths, draws), target_in)
+        vectors, weights = self.decode(self.encode(source, lengths, draws), target_in)
+        assert weights is not None  # they were asked for
+        return vectors, weights
 
     def decode(
-        self, memory: tuple, target_in: Tensor, need_weights: bool = True
+        self, memory: Memory, target_in: Tensor, need_weights: bool = True
     ) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing on what was encoded: output vectors (B, T, E), weights (B, T, S).
 

@@ -81,7 +81,7 @@ class Block(nn.Module):
         self.self_attention = MultiHeadAttention(width, heads, window, rotate)
         self.norm_self = nn.LayerNorm(width)
         self.cross_attention = MultiHeadAttention(width, heads) if cross_attention else None
-        self.norm_cross = nn.LayerNorm(width) if cross_attention else None
+        self.norm_cross = nn.LayerNorm(width) if cross_attention else nn.Identity()
         self.feed_forward = FeedForward(width, hidden)
         self.norm_feed_forward = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
@@ -147,6 +147,7 @@ class Block(nn.Module):
 
     def _to_source(self, x, source, source_mask, need_weights):
         """Cross-attention."""
+        assert self.cross_attention is not None
         y, weights = self.cross_attention.attend(x, source, source_mask, need_weights=need_weights)
         return self.dropout(y), weights
 

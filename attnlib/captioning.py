@@ -176,7 +176,7 @@ class CaptionDecoder(nn.Module):
         return vectors, torch.stack(weights, 1)
 
 
-class Captioner(AutoregressiveModel):
+class Captioner(AutoregressiveModel[RecurrentMemory, CaptionState]):
     r"""Image encoder and decoder: the whole of Show, Attend and Tell (Xu et al. 2015, section 3).
 
     It has the methods of `seq2seq.Translator`, with images for a source; `lengths` are the numbers
@@ -253,6 +253,7 @@ class Captioner(AutoregressiveModel):
     torch.Size([1, 2, 4])
     """
 
+    decoder: CaptionDecoder
     _renamed = {"eye.": "encoder."}
 
     def __init__(
@@ -294,7 +295,7 @@ class Captioner(AutoregressiveModel):
         )
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.detector = nn.Linear(known, vocab_size) if detector else None
-        if detector:
+        if self.detector is not None:
             nn.init.constant_(self.detector.bias, RARE)
         self.encoder_bf16 = False
         self.dropout = nn.Sequential(nn.Dropout1d(word_dropout), nn.Dropout(dropout))
@@ -325,7 +326,7 @@ class Captioner(AutoregressiveModel):
         low, high = images.aminmax() if images.numel() else (0, 1)
         if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
             raise ValueError(f"images must be in [0, 1], got values from {low:.4g} to {high:.4g}")
-        fast = contextlib.nullcontext()
+        fast: contextlib.AbstractContextManager = contextlib.nullcontext()
         if self.encoder_bf16 and self.training:
             fast = torch.autocast(images.device.type, torch.bfloat16)
         with fast:

@@ -171,7 +171,7 @@ class Chooser(nn.Module):
         self.how, self.classes = how, task.classes
         D_q, D_k = task.queries.shape[-1], task.keys.shape[-1]
         if D_q == 1:  # nothing to compare with: what makes a key right is in the key
-            score: nn.Module = scores.AdditiveScore(D_q, D_k, hidden)
+            score: scores.Score = scores.AdditiveScore(D_q, D_k, hidden)
         else:
             score = scores.GeneralScore(D_q, D_k)
         chosen = {"soft": "soft", "gumbel": "gumbel"}.get(how, "hard")
@@ -210,13 +210,13 @@ class Chooser(nn.Module):
         """The mean cross-entropy, in nats; its gradient has what the selection adds to it."""
         if self.how == "marginal":
             return -self.marginal(task).mean()
-        hard, draws = self.attention.selection, None
-        if isinstance(hard, selection.Hard):
-            draws = hard.draw(task.queries, 1)
+        hard = self.attention.selection
+        if not isinstance(hard, selection.Hard):
+            answers, _ = self(task)
+            return -self.log_p(answers, task.labels).mean()
+        draws = hard.draw(task.queries, 1)
         answers, weights = self(task, draws)
         log_p = self.log_p(answers, task.labels)
-        if draws is None:
-            return -log_p.mean()
         reward = log_p.detach()
         chosen = ((reward - hard.baseline) * hard.log_prob(weights[:, None], draws)[:, 0]).mean()
         if self.how == "hard":

@@ -106,9 +106,8 @@ def caption(arguments: argparse.Namespace) -> None:
         print(found.text)
         if arguments.words:
             print()
-            print(
-                text.cells_text(*text.words_and_cells(found), loaded.grid, loaded.side), end="\n\n"
-            )
+            weights, words = text.words_and_cells(found)
+            print(text.cells_text(weights, words, loaded.grid, loaded.side), end="\n\n")
         if arguments.plot:
             _plot_cells(pixels, found, loaded.grid, arguments.plot)
 

@@ -16,11 +16,13 @@ whole sentence, and its `logprob` is the model's for that sentence.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attnlib.autoregressive import AutoregressiveModel
 from attnlib.selection import Soft
 
 NO_FLOAT64 = ("mps",)  # devices on which log-probabilities are summed in float32
@@ -296,7 +298,10 @@ class Sampled(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, generator: torch.Generator | None = None, steps: int = 500
+        self,
+        model: AutoregressiveModel,
+        generator: torch.Generator | None = None,
+        steps: int = 500,
     ):
         super().__init__()
         attention = model.decoder.attention
@@ -313,7 +318,7 @@ class Sampled(nn.Module):
         """The decoder's state before the first step."""
         return self.model.start(memory)
 
-    def step(self, token: Tensor, state: tuple, memory: tuple) -> tuple[Tensor, Tensor, tuple]:
+    def step(self, token: Tensor, state: Any, memory: tuple) -> tuple[Tensor, Tensor, tuple]:
         """One step after `token` (B,): logits (B, V), weights (B, S), the new state."""
         if int(state.position[0]) >= self.steps:
             raise ValueError(f"there are draws for {self.steps} steps only: ask for more of them")
@@ -332,11 +337,11 @@ def _collect(steps, ends, lengths, beam, alpha) -> list[list[Hypothesis]]:
     tokens = [token.tolist() for token, _, _ in steps]
     before = [rows.tolist() for _, rows, _ in steps]
     weights = [_numpy(w) for _, _, w in steps]
-    found = [[] for _ in lengths]
+    found: list[list[tuple[float, float, int, int]]] = [[] for _ in lengths]
     for t, sentences, rows, totals in ends:
         for b, row, total in zip(sentences.tolist(), rows.tolist(), totals.tolist()):
             found[b].append((total / length_penalty(t + 1, alpha), total, t, row))
-    ranked = []
+    ranked: list[list[Hypothesis]] = []
     for b, hypotheses in enumerate(found):
         if not hypotheses:
             raise RuntimeError(f"the model gives no sentence a probability (source row {b})")

@@ -130,7 +130,7 @@ def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 
     }
     one_of = [text if text in its else its[0] for text, its in zip(hypotheses, references)]
     scores |= {"bleu": bleu, "exact_match": metrics.exact_match(hypotheses, one_of)}
-    if pretrained.model.decoder.attention is not None:
+    if pretrained.attends:
         scores |= _pointing(pretrained, test.grammar, samples, found)
         scores |= _recognition(pretrained, test.grammar, samples, found)
     scores = {key: _on(score, f"{name} test", number) for key, score in scores.items()}

@@ -149,7 +149,7 @@ class MultiHeadAttention(nn.Module):
         if len(q) != len(k):
             raise ValueError(f"{len(q)} batches of queries, {len(k)} of keys")
         if mask is not None:
-            check_mask(mask, *queries.shape[:2], k.shape[2])
+            check_mask(mask, len(queries), queries.shape[1], k.shape[2])
         # 2. attend in every head
         if self.attention.window.is_mask and not need_weights:
             contexts, weights = self._fused(q, k, v, queries, mask, start), None

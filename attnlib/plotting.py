@@ -11,6 +11,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +25,7 @@ from attnlib.data.cleaning import listed
 COLOURS = {"query": "#0072B2", "key": "#E69F00", "value": "#009E73", "context": "#CC79A7"}
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 WEIGHTS = "viridis"
-COLOURBAR = {"label": "attention weight", "shrink": 0.8}
+COLOURBAR: dict[str, Any] = {"label": "attention weight", "shrink": 0.8}
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 ACROSS = 7  # pictures in a row of `word_maps`
 
@@ -270,7 +271,8 @@ def draw_as_is(texts: Iterable[Text]) -> None:
     >>> axes.title.get_parse_math()
     False
     """
-    texts, nowhere = list(texts), set()
+    texts = list(texts)
+    nowhere: set[str] = set()
     for text in texts:
         text.set_parse_math(False)
         text.set_usetex(False)
@@ -310,7 +312,7 @@ def _fallbacks(missing: frozenset[str]) -> tuple[list[str], frozenset[str]]:
 @lru_cache
 def _families() -> dict[str, frozenset[str]]:
     """The letters of each installed family in its upright style, sans serif before others."""
-    fonts = {}
+    fonts: dict[str, str] = {}
     for entry in font_manager.fontManager.ttflist:
         upright = entry.style == "normal" and entry.weight in (400, "normal", "regular")
         if upright and "lastresort" not in entry.name.replace(" ", "").lower():  # it has boxes

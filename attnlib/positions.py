@@ -155,6 +155,7 @@ def _even(width: int, what: str) -> int:
 
 def _angles(T: int, start: int, width: int, base: float, like: Tensor) -> Tensor:
     """Position by frequency (T, width / 2), in float32 at least: bfloat16 rounds above 256."""
-    exact = {"dtype": torch.promote_types(like.dtype, torch.float32), "device": like.device}
-    frequencies = base ** (-torch.arange(0, width, 2, **exact) / width)
-    return (start + torch.arange(T, **exact)).unsqueeze(-1) * frequencies
+    dtype, device = torch.promote_types(like.dtype, torch.float32), like.device
+    frequencies = base ** (-torch.arange(0, width, 2, dtype=dtype, device=device) / width)
+    positions = start + torch.arange(T, dtype=dtype, device=device)
+    return positions.unsqueeze(-1) * frequencies

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from attnlib.autoregressive import AutoregressiveModel
+from attnlib.captioning import Captioner
 from attnlib.data import cleaning, images
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import Sampled, beam_search
 from attnlib.settings import build
 from attnlib.storage import CARD, TOKENIZER, read_card, read_weights
+from attnlib.transformer import Transformer
+from attnlib.vision import Grid
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
@@ -70,7 +74,7 @@ class Pretrained:
     """A loaded model; see `load`."""
 
     name: str
-    model: nn.Module
+    model: AutoregressiveModel | Sampled
     tokenizer: Tokenizer
     card: dict
 
@@ -173,6 +177,7 @@ class Pretrained:
         results = {}
         for rows, batch in self._forced(sources, targets, "transformer"):
             with torch.no_grad():
+                assert isinstance(self.model, Transformer)
                 found = self.model.attention_maps(
                     batch.source, batch.source_lengths, batch.target_in
                 )
@@ -212,9 +217,7 @@ class Pretrained:
         for start in range(0, len(pictures), PICTURES):
             some = pictures[start : start + PICTURES]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full(
-                (len(some),), math.prod(self._inner.encoder.cells(*some.shape[-2:]))
-            )
+            lengths = torch.full((len(some),), math.prod(self._encoder.cells(*some.shape[-2:])))
             for best in beam_search(self.model, some, lengths, MAX_CAPTION, BOS, EOS, beam):
                 ids = best[0].ids
                 text, tokens = self.tokenizer.decode(ids), self.tokenizer.tokens(ids)
@@ -252,9 +255,7 @@ class Pretrained:
             rows = slice(start, start + PICTURES)
             some = pictures[rows]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full(
-                (len(some),), math.prod(self._inner.encoder.cells(*some.shape[-2:]))
-            )
+            lengths = torch.full((len(some),), math.prod(self._encoder.cells(*some.shape[-2:])))
             words = collate([([], ids) for ids in encoded[rows]]).to(device)
             with torch.no_grad():
                 logits, weights = self.model(some, lengths, words.target_in)
@@ -268,13 +269,12 @@ class Pretrained:
     @property
     def side(self) -> int:
         """Pixels a side of the pictures that a captioner was made for."""
-        self._must_be("captioner")
-        return self._inner.encoder.size
+        return self._encoder.size
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the cells that a captioner divides its pictures into."""
-        return self._inner.encoder.cells(self.side, self.side)
+        return self._encoder.cells(self.side, self.side)
 
     def _stacked(self, pictures, before: int) -> Tensor:
         """Arrays as one tensor (B, 3, H, W); so many came before them."""
@@ -298,7 +298,23 @@ class Pretrained:
             raise ValueError(f"{self.name} is a {kind}: this is for a {role}")
 
     @property
-    def _inner(self) -> nn.Module:
+    def attends(self) -> bool:
+        """Whether the model has an attention, so that the weights it gives say something."""
+        return self._inner.decoder.attention is not None
+
+    @property
+    def _encoder(self) -> Grid:
+        """A captioner's image encoder."""
+        self._must_be("captioner")
+        assert isinstance(self._inner, Captioner)
+        encoder = self._inner.encoder
+        if not isinstance(encoder, Grid):
+            kind = type(encoder).__name__
+            raise TypeError(f"{kind} does not tell its cells: derive it from attnlib.vision.Grid")
+        return encoder
+
+    @property
+    def _inner(self) -> AutoregressiveModel:
         """The model itself, where `model` is one that samples."""
         return self.model.model if isinstance(self.model, Sampled) else self.model
 
@@ -340,7 +356,7 @@ class Pretrained:
                         f"the {side} of pair {number} has {len(found)} subwords, "
                         f"wanted 1 to {MAX_SOURCE - 1}"
                     )
-            pairs.append(ids)
+            pairs.append((ids[0], ids[1]))
         device = next(self.model.parameters()).device
         order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]))
         for start in range(0, len(order), BATCH):
@@ -436,6 +452,6 @@ def _folder(name: str) -> Path:
     if len(parts) == 3 and all(2 <= len(code) <= 3 for code in parts[:2]):
         pair = "-".join(parts[:2])
         if pair not in pairs:
-            pairs = ", ".join(pairs) or "none"
-            raise ValueError(f"no model for the language pair {pair}; pairs: {pairs}; {have}")
+            there = ", ".join(pairs) or "none"
+            raise ValueError(f"no model for the language pair {pair}; pairs: {there}; {have}")
     raise ValueError(f"unknown model {name!r}; {have}")

@@ -50,12 +50,15 @@ class Hard(nn.Module):
     [10.0, 20.0, 18.0]
     """
 
+    baseline: Tensor  # log p a word, in nats; a scalar
+    batches: Tensor  # how many it has seen; a scalar
+
     def __init__(self, expectation: float = 0.5):
         super().__init__()
         if not 0 <= expectation <= 1:
             raise ValueError(f"expectation is a share from 0 to 1, got {expectation}")
         self.expectation = expectation
-        self.register_buffer("baseline", torch.tensor(0.0))  # log p a word, in nats
+        self.register_buffer("baseline", torch.tensor(0.0))
         self.register_buffer("batches", torch.tensor(0))
 
     def update_baseline(self, log_p: Tensor, decay: float) -> None:
@@ -126,6 +129,8 @@ class StraightThroughGumbel(nn.Module):
     ValueError
         If a temperature is not positive; when called, if there is not one draw a query.
     """
+
+    temperature: Tensor  # a scalar
 
     def __init__(self, temperature: float = 1.0, final_temperature: float = 0.5):
         super().__init__()

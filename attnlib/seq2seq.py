@@ -247,7 +247,7 @@ def check_sizes(attention: Attention, state: int, annotations: int) -> None:
         )
 
 
-class Translator(AutoregressiveModel):
+class Translator(AutoregressiveModel[RecurrentMemory, RecurrentState]):
     r"""Recurrent encoder and decoder over one vocabulary, with one tied embedding.
 
     Source, target and output layer share the matrix E (Press and Wolf 2017):
@@ -311,6 +311,8 @@ class Translator(AutoregressiveModel):
     ...     feeding="input",
     ... )
     """
+
+    decoder: RecurrentDecoder
 
     def __init__(
         self,

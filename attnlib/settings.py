@@ -5,12 +5,14 @@ name. Names are for what is written down: `training.RunConfig`, the cards of shi
 command line. This is the one place that knows them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, TypeVar
 
 from torch import nn
 
 from attnlib.attention import Attention
+from attnlib.autoregressive import AutoregressiveModel
 from attnlib.captioning import Captioner
 from attnlib.positions import Learned, Positions, Rotary, Sinusoidal
 from attnlib.scores import (
@@ -57,7 +59,10 @@ POSITIONS: dict[str, type[Positions]] = {
 }
 
 
-def _known(dial: str, name: str, names: Mapping[str, type]) -> type:
+Named = TypeVar("Named")
+
+
+def _known(dial: str, name: str, names: Mapping[str, Named]) -> Named:
     if name not in names:
         raise ValueError(f"unknown {dial} {name!r}: one of {', '.join(names)}")
     return names[name]
@@ -347,7 +352,7 @@ def make_captioner(
         As for `Captioner`.
     """
     if encoder is None:
-        image_encoder: nn.Module = ImageEncoder(
+        image_encoder: ImageEncoder | Backbone = ImageEncoder(
             annotation_dim or 128,
             size,
             field=field,
@@ -417,7 +422,7 @@ def make_transformer(
     )
 
 
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "translator": make_translator,
     "transformer": make_transformer,
     "captioner": make_captioner,
@@ -426,10 +431,10 @@ ARCHITECTURES = {
 
 def build(
     architecture: str,
-    arguments: dict,
+    arguments: Mapping[str, Any],
     encoder_weights: str | None = None,
     train_encoder: bool = False,
-) -> nn.Module:
+) -> AutoregressiveModel:
     """The model that a card or a run's configuration describes, not trained.
 
     Parameters
@@ -454,4 +459,6 @@ def build(
             "encoder_weights": encoder_weights,
             "train_encoder": train_encoder,
         }
-    return make(**arguments)
+    model = make(**arguments)
+    assert isinstance(model, AutoregressiveModel)
+    return model

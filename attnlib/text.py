@@ -128,7 +128,8 @@ def joined(tokens: list[str]) -> tuple[list[str], list[int | None]]:
     """The words that subwords spell, and the word of each subword."""
     from attnlib.data.tokenizer import WORD_START, word_indices
 
-    indices, words = word_indices(tokens), {}
+    indices = word_indices(tokens)
+    words: dict[int, str] = {}
     for token, word in zip(tokens, indices):
         if word is not None:
             words[word] = words.get(word, "") + token

@@ -12,9 +12,9 @@ Two dials are new:
 `training`, `decoding` and `pretrained` serve both. `LanguageModel` is one stack of the same blocks.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from attnlib.autoregressive import (
 )
 from attnlib.block import Block
 from attnlib.masks import padding_mask
-from attnlib.multihead import KeyValue
+from attnlib.multihead import KeyValue, MultiHeadAttention
 from attnlib.positions import Positions, Sinusoidal
 from attnlib.windows import Causal, Everywhere, Window
 
@@ -62,6 +62,8 @@ class Stack(nn.Module):
         If a setting is unknown, or a number does not fit.
     """
 
+    blocks: Sequence[Block]  # in an nn.ModuleList
+
     def __init__(
         self,
         layers: int,
@@ -83,7 +85,7 @@ class Stack(nn.Module):
         self.width = width
         self.positions = positions
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
+        blocks = nn.ModuleList(
             Block(
                 width,
                 heads,
@@ -96,6 +98,7 @@ class Stack(nn.Module):
             )
             for _ in range(layers)
         )
+        self.blocks = cast("Sequence[Block]", blocks)
         self.norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
 
     def forward(
@@ -191,13 +194,11 @@ class TransformerDecoder(nn.Module):
     @property
     def attention(self) -> Attention:
         """The attention whose weights come back."""
-        return self.stack.blocks[-1].cross_attention.attention
+        return self._cross_attentions()[-1].attention
 
     def prepare(self, annotations: Tensor) -> tuple[KeyValue, ...]:
         """Keys and values of annotations (B, S, D) for each block, once a sentence."""
-        return tuple(
-            block.cross_attention.prepare(annotations, annotations) for block in self.stack.blocks
-        )
+        return tuple(each.prepare(annotations, annotations) for each in self._cross_attentions())
 
     def start(self, memory: TransformerMemory) -> TransformerState:
         """Nothing in the caches."""
@@ -223,6 +224,10 @@ class TransformerDecoder(nn.Module):
         vectors, weights, _ = self._run(embedded, memory, None, need_weights)
         return vectors, weights
 
+    def _cross_attentions(self) -> list[MultiHeadAttention]:
+        every = (block.cross_attention for block in self.stack.blocks)
+        return [each for each in every if each is not None]
+
     def _run(self, embedded, memory, caches, need_weights):
         last = [len(self.stack.blocks) - 1] if need_weights else []
         vectors, _, weights, caches = self.stack(
@@ -231,7 +236,7 @@ class TransformerDecoder(nn.Module):
         return vectors, weights[0].mean(1) if need_weights else None, caches
 
 
-class Transformer(AutoregressiveModel):
+class Transformer(AutoregressiveModel[TransformerMemory, TransformerState]):
     r"""Encoder and decoder of nothing but attention, with one tied embedding (Vaswani et al. 2017).
 
     Source, target and output layer share the matrix E (section 3.4; Press and Wolf 2017):
@@ -279,6 +284,7 @@ class Transformer(AutoregressiveModel):
     torch.Size([1, 2, 2, 2, 3])
     """
 
+    decoder: TransformerDecoder
     _renamed = {
         ".around_self.norm.": ".norm_self.",
         ".around_cross.norm.": ".norm_cross.",

@@ -29,8 +29,8 @@ PROBE = 224  # pixels a side of an image that a stride of 32 and all smaller pow
 class Grid:
     """The grid of cells into which an image encoder divides an image.
 
-    A mixin. The encoder says how far its cells lie apart, and how many pixels an annotation
-    depends on; `cells` and `box` follow from these.
+    A mixin. The encoder says how far its cells lie apart, how many pixels an annotation depends on,
+    and how large the images are; `cells` and `box` follow from these.
 
     Attributes
     ----------
@@ -39,8 +39,11 @@ class Grid:
     receptive_field : int or None
         Height and width, in pixels, of the square that an annotation depends on; None: it may be
         the whole image.
+    size : int
+        Height and width of the images that it is meant for, in pixels.
     """
 
+    size: int
     stride: int
     receptive_field: int | None = None
 
@@ -81,10 +84,11 @@ class Grid:
         rows, columns = self.cells(height, width)
         if not 0 <= cell < rows * columns:
             raise IndexError(f"no cell {cell} in {rows} x {columns} cells, counted from 0")
-        if seen and self.receptive_field is None:
-            return 0, 0, width, height
-        side = self.stride
-        beyond = (self.receptive_field - side) // 2 if seen else 0
+        side, beyond = self.stride, 0
+        if seen:
+            if self.receptive_field is None:
+                return 0, 0, width, height
+            beyond = (self.receptive_field - side) // 2
         top, left = side * (cell // columns), side * (cell % columns)
         return (
             max(0, left - beyond),
@@ -179,7 +183,9 @@ class ImageEncoder(Grid, nn.Module):
             known = " or ".join(map(str, BODIES))
             raise ValueError(f"a cell may be {known} pixels a side, got {cell!r}")
         self.annotation_dim, self.size = annotation_dim, size
-        layers, channels = [], 3
+        layers: list[nn.Module] = []
+        channels = 3
+        self.stride, self.receptive_field = 1, 1
         for wide, kernel, stride in (*(body or BODIES[cell]), (annotation_dim, FIELDS[field], 1)):
             if field == "narrow" and stride == 1:
                 kernel = 1
@@ -194,10 +200,14 @@ class ImageEncoder(Grid, nn.Module):
                 nn.ReLU(),
             ]
             channels = wide
+            self.receptive_field += (kernel - 1) * self.stride
+            self.stride *= stride
         self.layers = nn.Sequential(*layers)
-        for layer in self._convolutions():
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         self.norm = nn.LayerNorm(annotation_dim) if normed else nn.Identity()
         rows, columns = self.cells(size, size)
         self.P = None
@@ -206,23 +216,6 @@ class ImageEncoder(Grid, nn.Module):
                 torch.randn(rows * columns, annotation_dim)
                 * (1.0 if normed else annotation_dim**-0.5)
             )
-
-    @property
-    def stride(self) -> int:
-        """Pixels from a cell to the next, which is also the height and width of a cell."""
-        stride = 1
-        for layer in self._convolutions():
-            stride *= layer.stride[0]
-        return stride
-
-    @property
-    def receptive_field(self) -> int:
-        """Height and width, in pixels, of what an annotation depends on."""
-        field, step = 1, 1
-        for layer in self._convolutions():
-            field += (layer.kernel_size[0] - 1) * step
-            step *= layer.stride[0]
-        return field
 
     def forward(self, images: Tensor) -> Tensor:
         """Look at images (B, 3, H, W): annotations (B, S, D)."""
@@ -238,9 +231,6 @@ class ImageEncoder(Grid, nn.Module):
         maps = self.layers(centred.contiguous(memory_format=torch.channels_last))  # (B, D, h, w)
         annotations = self.norm(maps.permute(0, 2, 3, 1).flatten(1, 2))
         return annotations if self.P is None else annotations + self.P
-
-    def _convolutions(self):
-        return (layer for layer in self.layers if isinstance(layer, nn.Conv2d))
 
 
 class Backbone(Grid, nn.Module):
@@ -293,6 +283,9 @@ class Backbone(Grid, nn.Module):
     (torch.Size([2, 49, 512]), (7, 7))
     """
 
+    mean: Tensor  # (3, 1, 1)
+    std: Tensor  # (3, 1, 1)
+
     def __init__(
         self,
         name: str = "resnet18",
@@ -340,12 +333,13 @@ def _models():
 
 def _to_last_map(network: nn.Module, name: str) -> nn.Sequential:
     """The layers of a network up to its last feature map."""
-    if isinstance(getattr(network, "features", None), nn.Sequential):
-        layers = list(network.features.children())
+    features = getattr(network, "features", None)
+    if isinstance(features, nn.Sequential):
+        layers = list(features.children())
         return nn.Sequential(*(layers[:-1] if isinstance(layers[-1], nn.MaxPool2d) else layers))
     if hasattr(network, "layer4") and hasattr(network, "avgpool"):  # a residual network
-        layers = dict(network.named_children())
-        return nn.Sequential(*list(layers.values())[: list(layers).index("avgpool")])
+        named = dict(network.named_children())
+        return nn.Sequential(*list(named.values())[: list(named).index("avgpool")])
     raise ValueError(
         f"no last map known for {name!r}: a network with features (such as vgg16) or with four "
         "residual stages (such as resnet18) is needed"

@@ -1,5 +1,6 @@
 """attnlib caption: what it says of images, and one line for everything that goes wrong."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from PIL import Image
 from attnlib import cli, evaluation, pretrained, storage, text
 from attnlib.data import images
 from attnlib.data.tokenizer import Tokenizer
+from attnlib.decoding import Sampled
 from attnlib.settings import make_captioner, make_translator
 
 SCENES = images.load("scenes", "test")
@@ -250,6 +252,14 @@ def test_info_lists_captioners_by_what_they_see(capsys):
     assert cli.main(["info", "scenes-soft"]) == 0
     card = capsys.readouterr().out
     assert "  true_captions: 0.9735  (scenes test)\n  bleu: 88.12  (nrefs:5)\n" in card
+
+
+def test_a_captioner_that_samples_is_scored_too(tmp_path):
+    captioner(tmp_path, "samples", selection="hard")
+    loaded = pretrained.read(tmp_path / "samples")
+    sampled = Sampled(loaded.model, torch.Generator().manual_seed(1))
+    scores = evaluation.evaluate(dataclasses.replace(loaded, model=sampled), limit=2, beam=1).scores
+    assert {"bleu", "true_captions"} <= set(scores)
 
 
 def test_evaluate_counts_true_captions(capsys, tmp_path):

@@ -296,7 +296,7 @@ def _writable(folder: Path, name: str) -> Path:
         with tempfile.TemporaryFile(dir=parent):
             return folder
     except OSError as error:
-        instead = _temporary()
+        instead = Path(_temporary().name)
         warnings.warn(
             f"the cache {parent} cannot be written ({error.strerror}); {name} goes to "
             f"{instead} for this run only; set ATTNLIB_CACHE to a folder you can write",
@@ -307,8 +307,6 @@ def _writable(folder: Path, name: str) -> Path:
 
 
 @functools.cache
-def _temporary() -> Path:
+def _temporary() -> tempfile.TemporaryDirectory:
     """One folder for this process, removed at its end."""
-    folder = tempfile.TemporaryDirectory(prefix="attnlib-")
-    _temporary.keep = folder  # removed when this goes
-    return Path(folder.name)
+    return tempfile.TemporaryDirectory(prefix="attnlib-")

@@ -131,10 +131,11 @@ def _debates():
             other = name[:-1] + "f"
             if other not in members:
                 raise files.DataError(f"{TRAINING} holds {name} but not {other}")
-            sides = [
-                archive.extractfile(members[part]).read().decode("utf-8").rstrip("\n").split("\n")
-                for part in (name, other)
-            ]
+            sides = []
+            for part in (name, other):
+                file = archive.extractfile(members[part])
+                assert file is not None  # `members` holds files alone
+                sides.append(file.read().decode("utf-8").rstrip("\n").split("\n"))
             if len(sides[0]) != len(sides[1]):
                 raise files.DataError(
                     f"{TRAINING}: {name} has {len(sides[0])} lines, {other} {len(sides[1])}"

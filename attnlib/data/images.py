@@ -154,7 +154,7 @@ class Batches(Dataset):
         first = index * self.images
         if self.order is None:
             first += self.number * EPOCH * self.images
-            rows = range(first, first + self.images)
+            rows: Sequence[int] = range(first, first + self.images)
         else:
             rows = self.order[first : first + self.images]
         pixels, places = [], []

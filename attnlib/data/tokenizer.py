@@ -123,8 +123,20 @@ class Tokenizer:
         return self._backend.decode(list(ids), skip_special_tokens=True)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """The subwords themselves, ``▁`` marking the start of a word."""
-        return [self._backend.id_to_token(i) for i in ids]
+        """The subwords themselves, ``▁`` marking the start of a word.
+
+        Raises
+        ------
+        IndexError
+            If there is no subword of such a number.
+        """
+        return [self._token(i) for i in ids]
+
+    def _token(self, i: int) -> str:
+        token = self._backend.id_to_token(i)
+        if token is None:
+            raise IndexError(f"no subword has the id {i}: there are {len(self)}")
+        return token
 
     def __len__(self):
         return self._size
@@ -178,7 +190,8 @@ def word_indices(tokens: Sequence[str]) -> list[int | None]:
     >>> word_indices(["▁un", "▁vé", "lo", ".", "</s>"])
     [0, 1, 1, 1, None]
     """
-    indices, word = [], -1
+    indices: list[int | None] = []
+    word = -1
     for token in tokens:
         if token in SPECIALS[:UNK]:  # <unk> is a part of a word
             indices.append(None)

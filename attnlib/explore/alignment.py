@@ -1,5 +1,7 @@
 """Alignment of a chosen sentence: which source words each target word looked at."""
 
+from typing import Any
+
 import traitlets as tr
 
 from attnlib.data.tokenizer import WORD_START
@@ -39,8 +41,8 @@ class AlignmentFigure(Figure):
     module = "alignment"
     state_names = ("sentences", "languages", "sentence", "word")
 
-    sentences = tr.List().tag(sync=True)
-    languages = tr.List().tag(sync=True)
+    sentences: tr.List[Any] = tr.List().tag(sync=True)
+    languages: tr.List[Any] = tr.List().tag(sync=True)
     sentence = tr.Int(0).tag(sync=True)
     word = tr.Int(0).tag(sync=True)
 

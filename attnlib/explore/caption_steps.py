@@ -5,6 +5,7 @@ import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import traitlets as tr
@@ -74,7 +75,7 @@ class CaptionSteps(Figure):
     module = "caption_steps"
     state_names = ("scenes", "scene", "word", "view")
 
-    scenes = tr.List(read_only=True).tag(sync=True)
+    scenes: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
     scene = tr.Int(0).tag(sync=True)
     word = tr.Int(0).tag(sync=True)
     view = tr.Unicode("weights").tag(sync=True)

@@ -68,8 +68,12 @@ class GivenNoise(StraightThroughGumbel):
         """The key (B, T) that comes out largest; weights and noise may also be without B."""
         return self.relax(weights, draws).argmax(-1)
 
-    def forward(self, weights, values, draws):
+    def forward(
+        self, weights: Tensor, values: Tensor, draws: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The values of the chosen keys, and the weights as they were: the probabilities."""
+        if draws is None:
+            raise ValueError("the noise has to be given, as draws (B, T, S)")
         taken = one_hot(self.choose(weights, draws), weights.shape[-1])
         return taken.to(weights.dtype) @ values, weights
 
@@ -201,7 +205,8 @@ def fit(steps: int = 1000, seed: int = 3) -> dict[str, list]:
     optimizer = torch.optim.Adam(numbers.values(), lr=0.03)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 0.001 + 0.03 * (1 - step / steps)
-        loss = 2e-4 * sum((value**2).sum() for value in numbers.values())
+        squares = ((value**2).sum() for value in numbers.values())
+        loss = 2e-4 * sum(squares, torch.zeros(()))
         for example in random.sample(examples, 7):
             loss = loss - (wanted * (example(numbers) + 1e-3).log()).sum(1).mean() / 7
         optimizer.zero_grad()

@@ -1,5 +1,7 @@
 """The five dials: turn one, and formula, diagram, paper and weights follow."""
 
+from typing import Any
+
 import torch
 import traitlets as tr
 
@@ -121,7 +123,7 @@ class FiveDials(Figure):
     step = tr.Int(1).tag(sync=True)
     seed = tr.Int(0).tag(sync=True)
     example = tr.Dict(read_only=True).tag(sync=True)
-    papers = tr.List(read_only=True).tag(sync=True)
+    papers: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
 
     def __init__(
         self,
@@ -175,17 +177,21 @@ class FiveDials(Figure):
 
     def _decode(self) -> tuple[list[list[float]], list[int] | None]:
         T, S = len(example.TARGET), len(example.SOURCE)
-        chooser = draws = None
+        chooser: Hard | example.GivenNoise | None = None
+        draws = None
         if self.selection == "hard":
             chooser = Hard()
-            draws = [example.uniform(self.seed, t) for t in range(T)]
+            chance = [example.uniform(self.seed, t) for t in range(T)]
+            draws = torch.tensor(chance, dtype=torch.float64)
         elif self.selection == "gumbel":
             chooser = example.GivenNoise()
-            draws = [[example.gumbel(self.seed, t * S + s) for s in range(S)] for t in range(T)]
-        draws = draws and torch.tensor(draws, dtype=torch.float64)
+            noise = [[example.gumbel(self.seed, t * S + s) for s in range(S)] for t in range(T)]
+            draws = torch.tensor(noise, dtype=torch.float64)
         dials = self.score, self.window, chooser, self.timing, self.feeding
         weights = example.TinyModel(*dials, draws)(example.tensors())
-        return weights.tolist(), chooser and chooser.choose(weights, draws).tolist()
+        if chooser is None or draws is None:
+            return weights.tolist(), None
+        return weights.tolist(), chooser.choose(weights, draws).tolist()
 
     @property
     def weights(self) -> list[list[float]]:

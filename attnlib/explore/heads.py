@@ -1,5 +1,7 @@
 """Heads of a transformer: what every head of every layer looks at, in a sentence and its output."""
 
+from typing import Any
+
 import traitlets as tr
 
 from attnlib.explore.alignment import (
@@ -68,8 +70,8 @@ class HeadsFigure(Figure):
     module = "heads"
     state_names = ("sentences", "languages", "sentence", "kind", "layer", "head", "word")
 
-    sentences = tr.List(read_only=True).tag(sync=True)
-    languages = tr.List().tag(sync=True)
+    sentences: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
+    languages: tr.List[Any] = tr.List().tag(sync=True)
     sentence = tr.Int(0).tag(sync=True)
     kind = tr.Unicode("encoder").tag(sync=True)
     layer = tr.Int(0).tag(sync=True)
@@ -222,7 +224,7 @@ def plain(looks, name: str) -> dict:
     S, T = len(source), len(target)
     if not S or not T:
         raise FigureError(f"{name} has {S} source and {T} target tokens")
-    shown = {"source": source, "target": target}
+    shown: dict[str, Any] = {"source": source, "target": target}
     for kind, (Q, K) in zip(KINDS, ((S, S), (T, T), (T, S)), strict=True):
         where = f"{name}: {kind}"
         weights = numbers(where, getattr(looks, kind), None, None, Q, K)

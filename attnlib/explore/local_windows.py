@@ -1,6 +1,7 @@
 """Local windows: everywhere, local-m or local-p at one decoder step; move p_t, turn D."""
 
 import operator
+from typing import Any
 
 import torch
 import traitlets as tr
@@ -77,8 +78,8 @@ class LocalWindows(Figure):
     module = "local_windows"
     state_names = ("source", "scores", "gold", "word", "window", "centre", "reach")
 
-    source = tr.List(read_only=True).tag(sync=True)
-    scores = tr.List(read_only=True).tag(sync=True)
+    source: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
+    scores: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
     gold = tr.Int(read_only=True).tag(sync=True)
     word = tr.Unicode(read_only=True).tag(sync=True)
     window = tr.Unicode("predictive").tag(sync=True)
@@ -206,12 +207,13 @@ class LocalWindows(Figure):
             return None
         position = torch.tensor(self.centre, dtype=torch.float64, requires_grad=True)
         self._attend(position)[self.gold].log().backward()
+        assert position.grad is not None
         return position.grad.item()
 
     def table(self):
         columns = ["", "score", "softmax, all keys", "softmax, window", "Gaussian", "weight"]
-        parts = self.scores, self.global_weights, self.window_weights, self.factor, self.weights
-        parts = [[1.0] * len(self.source) if each is None else each for each in parts]
+        factor = [1.0] * len(self.source) if self.factor is None else self.factor
+        parts = self.scores, self.global_weights, self.window_weights, factor, self.weights
         rows = [
             [f"{s} {word}", *(f"{x:.3f}" for x in each)]
             for s, (word, *each) in enumerate(zip(self.source, *parts, strict=True))

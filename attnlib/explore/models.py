@@ -1,6 +1,7 @@
 """One sentence through several models: their translations side by side, and where each looked."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import traitlets as tr
 
@@ -57,8 +58,8 @@ class ModelsFigure(Figure):
     module = "models"
     state_names = ("sentences", "languages", "sentence", "model", "word")
 
-    sentences = tr.List(read_only=True).tag(sync=True)
-    languages = tr.List().tag(sync=True)
+    sentences: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
+    languages: tr.List[Any] = tr.List().tag(sync=True)
     sentence = tr.Int(0).tag(sync=True)
     model = tr.Unicode().tag(sync=True)
     word = tr.Int(0).tag(sync=True)
@@ -75,7 +76,7 @@ class ModelsFigure(Figure):
         pairs = (
             [(source, translations)] if isinstance(source, str) else paired(source, translations)
         )
-        shown = [told(*pair, f"sentences[{i}]") for i, pair in enumerate(pairs)]
+        shown = [told(text, its, f"sentences[{i}]") for i, (text, its) in enumerate(pairs)]
         names = [[each["name"] for each in one["models"]] for one in shown]
         for i, these in enumerate(names):
             if these != names[0]:

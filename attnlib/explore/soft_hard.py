@@ -1,5 +1,7 @@
 """Soft against hard: an average beside a choice, and the estimate of the choice's gradient."""
 
+from typing import Any
+
 import torch
 import traitlets as tr
 from torch import Tensor
@@ -101,14 +103,14 @@ class SoftHard(Figure):
     module = "soft_hard"
     state_names = ("scores", "values", "target", "samples", "key", "baseline", "seed", "cases")
 
-    scores = tr.List().tag(sync=True)
-    values = tr.List().tag(sync=True)
+    scores: tr.List[Any] = tr.List().tag(sync=True)
+    values: tr.List[Any] = tr.List().tag(sync=True)
     target = tr.Float().tag(sync=True)
     samples = tr.Int(0).tag(sync=True)
     key = tr.Int(0).tag(sync=True)
     baseline = tr.Bool(False).tag(sync=True)
     seed = tr.Int(0).tag(sync=True)
-    cases = tr.List(read_only=True).tag(sync=True)
+    cases: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """Softmax lookup: a query and a few keys in the plane, to drag; a temperature to turn."""
 
+from typing import Any
+
 import torch
 import traitlets as tr
 
@@ -42,10 +44,10 @@ class SoftmaxLookup(Figure):
     module = "softmax_lookup"
     state_names = ("query", "key_vectors", "values", "labels", "temperature", "score")
 
-    query = tr.List().tag(sync=True)
-    key_vectors = tr.List().tag(sync=True)  # `keys` is a name that ipywidgets uses
-    values = tr.List().tag(sync=True)
-    labels = tr.List().tag(sync=True)
+    query: tr.List[Any] = tr.List().tag(sync=True)
+    key_vectors: tr.List[Any] = tr.List().tag(sync=True)  # `keys` is a name that ipywidgets uses
+    values: tr.List[Any] = tr.List().tag(sync=True)
+    labels: tr.List[Any] = tr.List().tag(sync=True)
     temperature = tr.Float(1.0).tag(sync=True)
     score = tr.Unicode("dot").tag(sync=True)
 

@@ -4,8 +4,9 @@ A caption can be true while its words were written looking elsewhere, and false 
 was written looking at the right thing: `right_but_wrong` and `wrong_but_right` find such cases.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from attnlib.metrics.intervals import Estimate, wilson_interval
 from attnlib.metrics.pointing import (
@@ -21,7 +22,7 @@ from attnlib.metrics.pointing import (
 
 
 def by_group(
-    metric: Callable[[Sequence], Estimate], items: Sequence, groups: Sequence[Hashable]
+    metric: Callable[[Sequence], Estimate], items: Sequence, groups: Sequence[Any]
 ) -> dict:
     """A metric of the items of each group apart, the groups sorted; say by number of things.
 

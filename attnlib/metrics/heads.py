@@ -161,9 +161,11 @@ def measure(
         (entropy(w).sum(-1), np.full(np.shape(w)[:2], np.shape(w)[2])) for w in maps
     ]
     said = f"share of weight|n:{len(maps)}|bootstrap:{resamples}|seed:{seed}"
-    return {
-        name: _pooled(*map(np.array, zip(*pairs)), drawn, said) for name, pairs in found.items()
-    }
+    measured = {}
+    for name, pairs in found.items():
+        totals, queries = (np.array(each) for each in zip(*pairs, strict=True))
+        measured[name] = _pooled(totals, queries, drawn, said)
+    return measured
 
 
 def roles(measured: Mapping[str, Estimate], least: float = 0.5) -> np.ndarray:

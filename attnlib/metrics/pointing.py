@@ -110,9 +110,9 @@ class Record:
         >>> hits(record), inside(record)
         ([None, 1.0], [None, 0.75])
         """
-        words, things = split_words(words), tuple(frozenset(named) for named in things)
-        if len(things) != len(words):
-            raise ValueError(f"things has {len(things)} entries for {len(words)} words")
+        words, naming = split_words(words), tuple(frozenset(named) for named in things)
+        if len(naming) != len(words):
+            raise ValueError(f"things has {len(naming)} entries for {len(words)} words")
         rows = None
         if tokens is not None:
             rows = word_indices(tokens)
@@ -123,7 +123,7 @@ class Record:
                 f"weights of {weights.shape[0]} words and {weights.shape[1]} cells, for "
                 f"{len(words)} words and {grid[0]} x {grid[1]} cells"
             )
-        for word, named, row in zip(words, things, weights, strict=True):
+        for word, named, row in zip(words, naming, weights, strict=True):
             for thing in sorted(named):
                 if not 0 <= thing < len(masks):
                     raise ValueError(f"{word!r} names thing {thing} of {len(masks)}, from 0")
@@ -131,7 +131,7 @@ class Record:
                     raise ValueError(f"{word!r} names thing {thing}, of which nothing is visible")
             if named and not row.any():
                 raise ValueError(f"{word!r} was written without attention: all weights are 0")
-        return cls(words, things, weights, masks, grid, true)
+        return cls(words, naming, weights, masks, grid, true)
 
     def only(self, marked: Sequence[bool]) -> "Record":
         """The same caption with only some of its words to be marked, one bool a word."""
@@ -236,7 +236,7 @@ def hits(record: Record, rule: str = "half", tolerance: float = 0) -> list[float
     found = []
     for named, row in zip(record.things, record.weights, strict=True):
         most = most_attended(row)
-        found.append(float(on[sorted(named)].any(axis=0)[most].mean()) if named else None)
+        found.append(float(np.any(on[sorted(named)], axis=0)[most].mean()) if named else None)
     return found
 
 
@@ -348,7 +348,7 @@ def reachable(records: Sequence[Record], rule: str = "half", tolerance: float = 
     """
     values = []
     for record in records:
-        any_on = cells_on(record.masks, record.grid, rule, tolerance).any(axis=(1, 2))
+        any_on = np.any(cells_on(record.masks, record.grid, rule, tolerance), axis=(1, 2))
         values.append([float(any_on[sorted(n)].any()) if n else None for n in record.things])
     return mean_of_words(values, f"reachable|{_rule(rule, tolerance)}")
 
@@ -427,7 +427,7 @@ def by_class(
 
 def _covered(record: Record, named: Collection[int]) -> np.ndarray:
     """The share of each cell that these things cover together, (cells,)."""
-    together = record.masks[sorted(named)].any(axis=0)
+    together = np.any(record.masks[sorted(named)], axis=0)
     return coverage(together[None], record.grid).reshape(-1)
 
 
@@ -445,14 +445,14 @@ def mass_on(record: Record, named: Collection[int], row: np.ndarray) -> float:
 
 def mean_of_words(values: Sequence[Sequence[float | None]], signature: str) -> Estimate:
     """Mean of the words' values, 0 to 1, given picture by picture; None is left out."""
-    known = [[value for value in each if value is not None] for each in values]
-    known = [np.array(each) for each in known if each]
+    marked = [[value for value in each if value is not None] for each in values]
+    known = [np.array(each) for each in marked if each]
     if not known:
         raise ValueError("there is no word that names a thing")
     words, n = np.concatenate(known), len(known)
     p = float(words.mean())
     if n == 1 or p in (0, 1):
-        size = n
+        size = float(n)
     else:
         beyond = np.array([(each - p).sum() for each in known])
         between = (beyond**2).sum() / len(words) ** 2

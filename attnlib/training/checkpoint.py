@@ -93,7 +93,7 @@ def generators(content: dict) -> list[dict[str, Tensor]]:
 def vocabulary(tokenizer: Tokenizer | toy.Vocabulary) -> str:
     """A checksum of the subwords in their order."""
     if isinstance(tokenizer, Tokenizer):
-        words = tokenizer.tokens(range(len(tokenizer)))
+        words = tuple(tokenizer.tokens(range(len(tokenizer))))
     else:
         words = tokenizer.words
     return hashlib.sha256("\n".join(words).encode("utf-8")).hexdigest()
@@ -112,8 +112,8 @@ class Log:
     def add(self, state: Progress, train_loss: float, val_loss: float, lr: float) -> None:
         """Write the row of an update."""
         rate = state.loss_tokens / (state.seconds - state.logged_seconds)
-        row = (state.update, state.epoch, f"{train_loss:.4f}", f"{val_loss:.4f}", f"{lr:.6f}")
-        row += (f"{rate:.0f}", f"{state.seconds:.0f}")
+        losses = f"{train_loss:.4f}", f"{val_loss:.4f}"
+        row = state.update, state.epoch, *losses, f"{lr:.6f}", f"{rate:.0f}", f"{state.seconds:.0f}"
         text = "" if self.path.exists() else ",".join(LOG_FIELDS) + "\n"
         with self.path.open("a") as file:
             file.write(text + ",".join(map(str, row)) + "\n")

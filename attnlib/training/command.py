@@ -162,10 +162,10 @@ def _train(options: argparse.Namespace) -> None:
         folder = options.folder / config.name
         shipped = queue.shipped(folder)
         late = time.monotonic() >= until
-        late, shipped = processes.largest(int(first and late), int(first and shipped))
-        if shipped:
+        any_late, any_shipped = processes.largest(int(first and late), int(first and shipped))
+        if any_shipped:
             continue
-        if late:
+        if any_late:
             break
         # bf16 products where the CPU has them; its fused attention is 15 times slower with them
         exact = config.architecture == "transformer"

@@ -12,9 +12,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import nn
-
 from attnlib import settings
+from attnlib.autoregressive import AutoregressiveModel
 from attnlib.data import images
 
 
@@ -242,15 +241,13 @@ class RunConfig:
             arguments["detector"] = self.loss.word_detection > 0
         return arguments
 
-    def build(self, vocab_size: int) -> nn.Module:
+    def build(self, vocab_size: int) -> AutoregressiveModel:
         """This run's model, not trained."""
-        pretrained = {}
+        weights, train_encoder = None, False
         if isinstance(self.model, CaptionerConfig) and self.model.encoder:
-            pretrained = {
-                "encoder_weights": self.model.encoder_weights,
-                "train_encoder": self.model.train_encoder,
-            }
-        return settings.build(self.architecture, self.arguments(vocab_size), **pretrained)
+            weights, train_encoder = self.model.encoder_weights, self.model.train_encoder
+        arguments = self.arguments(vocab_size)
+        return settings.build(self.architecture, arguments, weights, train_encoder)
 
     @classmethod
     def of(
@@ -282,7 +279,7 @@ class RunConfig:
             If this run has no such setting.
         """
         left, before = dict(changes), self
-        if "score" in left and hasattr(self.model, "attention"):
+        if "score" in left and not isinstance(self.model, TransformerConfig):
             if left["score"] is None:
                 left["attention"] = left.pop("score")
             elif self.model.attention is None:
@@ -362,7 +359,7 @@ def _made(kind, written: dict[str, Any]):
 
 def _flat(written: dict[str, Any], before: str = "") -> dict[str, Any]:
     """Nested settings by their whole names: ``model.attention.score``."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in written.items():
         inner = (
             _flat(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}

@@ -19,7 +19,7 @@ from torch import Tensor
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 PROCESSES_WAIT = datetime.timedelta(hours=2)  # the first one may be measuring what it ships
 

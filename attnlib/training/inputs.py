@@ -7,9 +7,10 @@ The loop knows neither kind. Both have a ``tokenizer``, the batches of an ``epoc
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 
@@ -26,8 +27,8 @@ class TextData:
     """A run's text, as ids; the training text itself is needed for BPE-dropout alone."""
 
     tokenizer: Tokenizer | toy.Vocabulary
-    train: list[Pair]
-    val: list[Pair]
+    train: Sequence[Pair]
+    val: Sequence[Pair]
     text: corpora.Corpus | None = None
 
     def epoch(
@@ -41,21 +42,21 @@ class TextData:
         for rows in itertools.islice(order, first, None):
             yield collate([train[i] for i in rows])
 
-    def _sampled(self, config: RunConfig, number: int) -> list[Pair]:
+    def _sampled(self, config: RunConfig, number: int) -> Sequence[Pair]:
         """The training pairs of an epoch, cut into subwords anew (`Tokenizer.sample`)."""
-        if self.text is None:
+        tokenizer = self.tokenizer
+        if self.text is None or not isinstance(tokenizer, Tokenizer):
             raise ValueError(f"{config.name}: BPE-dropout needs text that is cut into subwords")
         rng = random.Random(f"subwords {config.seed} {number}")
 
         def sample(text: str) -> list[int]:
-            return self.tokenizer.sample(text, config.data.bpe_dropout, rng)
+            return tokenizer.sample(text, config.data.bpe_dropout, rng)
 
         return _arranged([(sample(x), sample(y)) for x, y in self.text], config.data)
 
     def validation(self, tokens: int = 4000) -> Iterator[Batch]:
         """All of the validation set, in batches."""
-        for rows in by_tokens(self.val, tokens, random.Random(0)):
-            yield collate([self.val[i] for i in rows])
+        return in_batches(self.val, tokens)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class ImageData:
     """A run's images and their captions, made while it trains (`images.epoch`)."""
 
     tokenizer: Tokenizer
-    train: object  # a collection, as `images.load` gives it
-    val: object
+    train: Any  # a collection, as `images.load` gives it
+    val: Any
     grid: tuple[int, int]  # rows and columns of cells, into which the encoder divides an image
     validated: int = 500  # images
 
@@ -84,8 +85,14 @@ class ImageData:
 
     @cached_property
     def _validation(self) -> list[Batch]:
-        how = {"images": 100, "limit": self.validated}
-        return list(images.epoch(self.val, self.tokenizer, math.prod(self.grid), **how))
+        cells = math.prod(self.grid)
+        return list(images.epoch(self.val, self.tokenizer, cells, images=100, limit=self.validated))
+
+
+def in_batches(pairs: Sequence[Pair], tokens: int = 4000) -> Iterator[Batch]:
+    """All of these pairs, those of similar length together, in batches that are always the same."""
+    for rows in by_tokens(pairs, tokens, random.Random(0)):
+        yield collate([pairs[i] for i in rows])
 
 
 def prepare(config: RunConfig) -> TextData | ImageData:
@@ -111,18 +118,16 @@ def prepare(config: RunConfig) -> TextData | ImageData:
         return ImageData(tokenizer, train, val, encoder.cells(train.size, train.size))
     if data.corpus in toy.TASKS:
         vocabulary = toy.vocabulary(data.corpus)
-        examples = (
-            vocabulary.pairs(toy_examples(data, split, number, config.seed))
-            for split, number in (("train", data.sentences or 10000), ("val", 200))
-        )
-        return TextData(vocabulary, *(_arranged(pairs, data) for pairs in examples))
+        train = vocabulary.pairs(toy_examples(data, "train", data.sentences or 10000, config.seed))
+        val = vocabulary.pairs(toy_examples(data, "val", 200, config.seed))
+        return TextData(vocabulary, _arranged(train, data), _arranged(val, data))
     text, held_out = load_corpus(data, "train")[: data.sentences], load_corpus(data, "val")
     tokenizer = Tokenizer.train(text.source + text.target, data.vocab_size)
-    encoded = (
-        [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
-        for corpus in (text, held_out)
-    )
-    return TextData(tokenizer, *(_arranged(pairs, data) for pairs in encoded), text)
+
+    def encoded(corpus: corpora.Corpus) -> Sequence[Pair]:
+        return _arranged([(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus], data)
+
+    return TextData(tokenizer, encoded(text), encoded(held_out), text)
 
 
 def load_corpus(data: DataConfig, split: str) -> corpora.Corpus:
@@ -147,7 +152,7 @@ def toy_examples(data: DataConfig, split: str, number: int, seed: int) -> list[t
     return getattr(toy, data.corpus)(rng, number, split=split)
 
 
-def _arranged(pairs: list[Pair], data: DataConfig) -> list[Pair]:
+def _arranged(pairs: Sequence[Pair], data: DataConfig) -> Sequence[Pair]:
     """Apply the old tricks on the source: reversed, or fed twice."""
     if data.reverse_source:
         pairs = [(x[::-1], y) for x, y in pairs]

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import torch
@@ -16,7 +16,10 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from attnlib.autoregressive import AutoregressiveModel
+from attnlib.captioning import Captioner
 from attnlib.data.batches import Batch
+from attnlib.data.images import ImageBatch
 from attnlib.selection import StraightThroughGumbel
 from attnlib.training import checkpoint
 from attnlib.training.checkpoint import CHECKPOINT, LOG, Log, Progress
@@ -85,7 +88,8 @@ class Run:
         self.data = prepare(config) if data is None else data
         torch.manual_seed(config.seed)
         self.model = config.build(len(self.data.tokenizer)).to(self.device)
-        self.model.encoder_bf16 = config.optimisation.encoder_bf16
+        if isinstance(self.model, Captioner):
+            self.model.encoder_bf16 = config.optimisation.encoder_bf16
         self.mean = [torch.zeros_like(p) for p in self.model.parameters()]
         self.optimizer = torch.optim.AdamW(
             self._groups(),
@@ -187,9 +191,11 @@ class Run:
                 now = time.monotonic() if self.rank == 0 else -math.inf
                 late = minutes is not None and now - started > 60 * minutes
                 due = now - saved > checkpoint_seconds
-                stopped, late, due = self.processes.largest(signals.number, int(late), int(due))
-                last = self.finished or stopped or late
-                if last or due:
+                stopped, any_late, any_due = self.processes.largest(
+                    signals.number, int(late), int(due)
+                )
+                last = self.finished or stopped or any_late
+                if last or any_due:
                     self._save()
                     saved = time.monotonic()
                 if last:
@@ -215,7 +221,7 @@ class Run:
             mininterval=5,
         )
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Generator[Batch, None, None]:
         """The batches from where the run stands, epoch after epoch without an end."""
         state = self.progress
         while True:
@@ -234,7 +240,7 @@ class Run:
         state.loss_sum, state.loss_tokens, state.logged_seconds = 0.0, 0, state.seconds
         return {"train": f"{train:.3f}", "val": f"{val:.3f}"}
 
-    def averaged_model(self) -> nn.Module:
+    def averaged_model(self) -> AutoregressiveModel:
         """The model with the mean of the snapshots taken so far, for evaluation."""
         model = self.config.build(len(self.data.tokenizer))
         model.load_state_dict({k: v.cpu() for k, v in self.model.state_dict().items()})
@@ -262,7 +268,9 @@ class Run:
         )
         lengths = batch.source_lengths[rows]  # on the CPU, where packing reads them
         told = self.config.loss.supervised_attention
-        places = batch.places[rows].to(self.device) if told else None
+        places = None
+        if told and isinstance(batch, ImageBatch) and batch.places is not None:
+            places = batch.places[rows].to(self.device)
         with precision(self.device):
             loss = self.objective(source, lengths, given, wanted, places)
         if idle:

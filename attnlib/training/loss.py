@@ -4,15 +4,17 @@ A model knows nothing of this. What is added reaches the gradient alone, and onl
 is training; the value of the loss stays the cross-entropy.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from attnlib.autoregressive import AutoregressiveModel
+from attnlib.captioning import Captioner
 from attnlib.data.batches import Batch, Pair
 from attnlib.data.tokenizer import PAD
 from attnlib.selection import Hard
-from attnlib.training.inputs import TextData
+from attnlib.training.inputs import in_batches
 
 COVERAGE_TARGETS = ("one", "steps/cells")
 
@@ -93,12 +95,14 @@ class Objective(nn.Module):
     Raises
     ------
     ValueError
-        If `baseline_decay` is not in [0, 1).
+        If `baseline_decay` is not in [0, 1); when called, if it needs `places` and there are none.
+    TypeError
+        When called, if `word_detection` is asked of a model that is no captioner.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: AutoregressiveModel,
         label_smoothing: float = 0.0,
         reward: float = 1.0,
         entropy: float = 0.0,
@@ -126,10 +130,11 @@ class Objective(nn.Module):
     ) -> Tensor:
         """Sum over the tokens `wanted` (B, T), each predicted from those `given` before it."""
         attention = self.model.decoder.attention
-        chooses = attention is not None and isinstance(attention.selection, Hard)
+        selection = None if attention is None else attention.selection
+        hard = selection if self.model.training and isinstance(selection, Hard) else None
         draws = None
-        if self.model.training and chooses:
-            draws = attention.selection.draw(self.model.bias.new_empty(len(given)), given.shape[1])
+        if hard is not None:
+            draws = hard.draw(self.model.bias.new_empty(len(given)), given.shape[1])
         memory = self.model.encode(source, lengths, draws)
         need_weights = draws is not None or bool(
             self.doubly_stochastic or self.supervised_attention
@@ -142,21 +147,29 @@ class Objective(nn.Module):
         )
         if not self.model.training:
             return loss
-        extra = []
-        if draws is not None:
-            extra += [self._score_function(attention.selection, vectors, weights, draws, wanted)]
-        if self.doubly_stochastic:
-            extra += [
-                self.doubly_stochastic * doubly_stochastic_loss(weights, real, self.coverage_target)
-            ]
-        if self.word_detection:
-            logits = self.model.detect(memory.annotations)
-            extra += [self.word_detection * word_detection_loss(logits, wanted, PAD)]
-        if self.supervised_attention:
-            extra += [self.supervised_attention * supervised_attention_loss(weights, places)]
-        for term in extra:  # a gradient, and no value
-            loss = loss + (term - term.detach())
+        for term in self._added(hard, memory, vectors, weights, draws, wanted, places):
+            loss = loss + (term - term.detach())  # a gradient, and no value
         return loss
+
+    def _added(
+        self, hard: Hard | None, memory, vectors, weights, draws, wanted, places
+    ) -> Iterator[Tensor]:
+        """The terms beside the cross-entropy."""
+        if hard is not None:
+            yield self._score_function(hard, vectors, weights, draws, wanted)
+        if self.doubly_stochastic:
+            term = doubly_stochastic_loss(weights, wanted != PAD, self.coverage_target)
+            yield self.doubly_stochastic * term
+        if self.word_detection:
+            if not isinstance(self.model, Captioner):
+                kind = type(self.model).__name__
+                raise TypeError(f"word_detection is for a captioner, got {kind}")
+            logits = self.model.detect(memory.annotations)
+            yield self.word_detection * word_detection_loss(logits, wanted, PAD)
+        if self.supervised_attention:
+            if places is None:
+                raise ValueError("supervised_attention needs batches with places")
+            yield self.supervised_attention * supervised_attention_loss(weights, places)
 
     def _score_function(self, selection: Hard, vectors, weights, draws, wanted) -> Tensor:
         """The two terms of the weights; only their gradient matters."""
@@ -220,7 +233,7 @@ def doubly_stochastic_loss(weights: Tensor, real: Tensor, target: str = "one") -
     if real.dtype != torch.bool:
         raise TypeError(f"real must be boolean (True = a real step), got {real.dtype}")
     looked = weights.masked_fill(~real.unsqueeze(-1), 0.0).sum(1)  # (B, S)
-    wanted = 1.0
+    wanted: Tensor | float = 1.0
     if target == "steps/cells":
         wanted = real.sum(1, keepdim=True).to(weights.dtype) / weights.shape[-1]
     return (wanted - looked).square().sum()
@@ -303,12 +316,12 @@ def supervised_attention_loss(weights: Tensor, places: Tensor) -> Tensor:
     return -(wanted * weights.clamp_min(tiny).log()).sum()
 
 
-def validation_loss(model: nn.Module, pairs: Sequence[Pair], tokens: int = 4000) -> float:
+def validation_loss(model: AutoregressiveModel, pairs: Sequence[Pair], tokens: int = 4000) -> float:
     """`mean_loss` over pairs of ids."""
-    return mean_loss(model, TextData(None, [], pairs).validation(tokens))
+    return mean_loss(model, in_batches(pairs, tokens))
 
 
-def mean_loss(model: nn.Module, batches: Iterable[Batch]) -> float:
+def mean_loss(model: AutoregressiveModel, batches: Iterable[Batch]) -> float:
     """Teacher-forced cross-entropy on gold prefixes, without smoothing, in nats a token."""
     objective = Objective(model)
     device = next(model.parameters()).device

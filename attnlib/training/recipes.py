@@ -1,6 +1,7 @@
 """The runs of the book by name, with what was tried on the way to them."""
 
 import itertools
+from typing import Any
 
 from attnlib.training.config import (
     AttentionConfig,
@@ -43,7 +44,7 @@ TRANSFORMER = RunConfig(
         updates=12000, tokens=2000, lr=2e-3, warmup=800, beta2=0.98, validate_every=500
     ),
 )
-TRANSFORMER_FULL = {"updates": 8000, "tokens": 8192, "dropout": 0.3, "lr": 5e-3}
+TRANSFORMER_FULL: dict[str, Any] = {"updates": 8000, "tokens": 8192, "dropout": 0.3, "lr": 5e-3}
 TRANSFORMER_FULL |= {"schedule": "inverse_sqrt", "warmup": 2000, "validate_every": 400}
 
 # The same for longer, with more dropout and with words cut anew each epoch.

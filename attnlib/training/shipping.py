@@ -5,11 +5,12 @@ import datetime
 import hashlib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from attnlib import __version__, evaluation, metrics, pretrained, storage
+from attnlib.autoregressive import AutoregressiveModel
 from attnlib.data import cleaning, files, images
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.training.config import RunConfig
@@ -119,7 +120,7 @@ def ship(run: Run, folder: Path | str) -> dict:
         "date": datetime.date.today().isoformat(),
     }
     storage.save(folder, model, tokenizer, card)
-    return measure(folder, run.data if pictures else None)
+    return measure(folder, run.data if isinstance(run.data, ImageData) else None)
 
 
 def measure(folder: Path | str, data: ImageData | None = None) -> dict:
@@ -137,7 +138,9 @@ def measure(folder: Path | str, data: ImageData | None = None) -> dict:
     shipped = pretrained.read(folder)
     config = RunConfig.from_dict(shipped.card["config"])
     if data is None and config.data.corpus in images.COLLECTIONS:
-        data = prepare(config)
+        prepared = prepare(config)
+        assert isinstance(prepared, ImageData)
+        data = prepared
     values, signatures, unmeasured = measured(shipped, data)
     card = {**shipped.card, "metrics": values, "signatures": signatures, "unmeasured": unmeasured}
     storage.save(folder, shipped.model, shipped.tokenizer, card)
@@ -168,6 +171,7 @@ def measured(
         val = TextData(tokenizer, [], pairs).validation()
     else:
         val = dataclasses.replace(data, tokenizer=tokenizer).validation()
+    assert isinstance(shipped.model, AutoregressiveModel)  # and not one that samples
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     found, unmeasured = None, []
@@ -190,7 +194,7 @@ def measured(
         scores = scores | {f"{found.test_set}.bleu_first_{FIRST}": first}
     for name, score in scores.items():
         percent = "bleu" in name or name.endswith(".chrf")  # out of 100; the others out of 1
-        values[name] = round(score.value, 2 if percent else 4)
+        values[name] = round(float(score), 2 if percent else 4)
         how = "forced decoding" if name.endswith(".aer") else "beam 5"
         signatures[name] = f"{how}, {score.signature}"
     return values, signatures, unmeasured
@@ -222,18 +226,20 @@ def generated(config: RunConfig) -> dict[str, str]:
     }
 
 
-def trimmed(run: Run) -> tuple[nn.Module, Tokenizer]:
+def trimmed(run: Run) -> tuple[AutoregressiveModel, Tokenizer]:
     """A run's averaged model and its tokenizer, without the subwords that training never saw."""
-    model = run.averaged_model()
+    model, tokenizer = run.averaged_model(), run.data.tokenizer
+    assert isinstance(tokenizer, Tokenizer)  # see `check_shippable`
     if run.config.data.corpus in images.GENERATED or run.config.data.bpe_dropout:
-        return model, run.data.tokenizer  # it has no others
+        return model, tokenizer  # it has no others
     if run.config.data.corpus in images.PHOTOGRAPHS:
-        train = run.data.train[: run.config.data.sentences]
-        texts = [text for _, texts in train for text in texts]
+        pictures: Any = run.data.train
+        samples = pictures[: run.config.data.sentences]
+        texts = [text for _, captions in samples for text in captions]
     else:
         train = load_corpus(run.config.data, "train")
         texts = [*train.source, *train.target]
-    tokenizer, kept = run.data.tokenizer.trimmed(texts)
+    tokenizer, kept = tokenizer.trimmed(texts)
     small = run.config.build(len(tokenizer))
     state = model.state_dict()
     for name in ("embedding.weight", "bias", "detector.weight", "detector.bias"):
