@@ -42,6 +42,13 @@ def test_specials_have_the_ids_that_batches_use(tokenizer):
     assert tokenizer.decode([BOS, *tokenizer.encode("a red bike"), EOS, PAD]) == "a red bike"
 
 
+def test_an_id_that_no_subword_has_is_refused(tokenizer):
+    last = len(tokenizer) - 1
+    assert isinstance(*tokenizer.tokens([last]), str)
+    with pytest.raises(IndexError, match=f"no subword has the id {last + 1}"):
+        tokenizer.tokens([last + 1])
+
+
 def test_what_was_never_seen_is_unknown_and_spaces_are_spaces(tokenizer):
     assert UNK in tokenizer.encode("\U0001f6b2")  # a bicycle
     assert tokenizer.encode("a\N{NO-BREAK SPACE}red\tbike") == tokenizer.encode("a red bike")

@@ -163,6 +163,17 @@ def test_a_batch_has_the_places_of_its_words_where_they_are_asked_for():
         assert not np.any(places[len(caption.words) :])  # the end, and padding
 
 
+def test_an_objective_says_what_it_needs_and_does_not_get():
+    batch = next(DATA.epoch(TINY, 0))
+    parts = batch.source, batch.source_lengths, batch.target_in, batch.target_out
+    with pytest.raises(ValueError, match="needs batches with places"):
+        Objective(TINY.build(len(DATA.tokenizer)), supervised_attention=1.0)(*parts)
+    translator = settings.make_translator(9, 4, hidden=5)
+    ids, lengths = torch.tensor([[5, 2]]), torch.tensor([2])
+    with pytest.raises(TypeError, match="word_detection is for a captioner, got Translator"):
+        Objective(translator, word_detection=1.0)(ids, lengths, ids, ids)
+
+
 def test_photographs_have_no_masks_for_supervised_attention():
     config = RunConfig.of(
         "photographs", corpus="flickr8k", encoder="resnet18", supervised_attention=1.0

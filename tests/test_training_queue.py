@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 
 from attnlib import evaluation, pretrained, training
 from attnlib.data import files
-from attnlib.training import queue, recipes, shipping
+from attnlib.training import loop, queue, recipes, shipping
 
 PROGRAM = Path(__file__).parent / "helpers" / "tiny_queue.py"
 GOOD = ("one", "after-one", "last")
@@ -102,6 +103,15 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
         code, _, err = finish(start(tmp_path, "--run", "one"))
     assert code == 2
     assert err[-1] == f"attnlib train: another process trains in {tmp_path}/one: wait for it"
+
+
+def test_the_tiny_queue_changes_nothing_where_it_is_imported():
+    def held():
+        return recipes.QUEUE, recipes.QUEUES, queue.PROGRAM, loop.prepare, shipping.prepare
+
+    before = held()
+    runpy.run_path(str(PROGRAM), run_name="tiny_queue")  # as pytest does, for its examples
+    assert all(now is then for now, then in zip(held(), before, strict=True))
 
 
 def test_the_queues_name_runs_each_after_that_which_it_starts_from():
