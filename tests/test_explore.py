@@ -133,6 +133,48 @@ def test_what_comes_from_outside_is_escaped():
     assert state_of(page)["sentences"][0]["source"][0] == bad
 
 
+# --- tables: what a page shows without the script
+
+
+def cells(figure):
+    """The numbers of a figure's table by the names of row and column."""
+    _, columns, rows = figure.table()
+    assert all(len(row) == len(columns) for row in rows)
+    names = [row[0] for row in rows]
+    assert len(set(names)) == len(names) and len(set(columns)) == len(columns)
+    return {(row[0], name): cell for row in rows for name, cell in zip(columns, row) if name}
+
+
+def test_a_table_of_weights_has_targets_down_and_sources_across():
+    """Square matrices without symmetry: turned over they would still fit."""
+    source, target, weights = PAIR
+    figures = [(AlignmentFigure([PAIR]), source, target, weights)]
+    dials = FiveDials("general", "causal", "soft", "after", "input")
+    figures.append((dials, tiny.SOURCE, tiny.TARGET, dials.weights))
+    for figure, across, down, each in figures:
+        want = {
+            (y, x): f"{each[t][s]:.3f}" for t, y in enumerate(down) for s, x in enumerate(across)
+        }
+        assert cells(figure) == want
+        assert any(want[y, x] != f"{each[s][t]:.3f}" for t, y in enumerate(down)
+                   for s, x in enumerate(across))  # fmt: skip
+
+
+def test_the_table_of_a_lookup_has_each_number_under_its_name():
+    figure = SoftmaxLookup(query=[1.0, -0.5], score="scaled_dot", temperature=0.5)
+    shown = cells(figure)
+    scores = [(k[0] - 0.5 * k[1]) / np.sqrt(2) for k in figure.key_vectors]
+    weights = reference.softmax([2 * e for e in scores])
+    for s, name in enumerate(figure.labels):
+        assert shown[name, "key"] == "({:.2f}, {:.2f})".format(*figure.key_vectors[s])
+        assert shown[name, "value"] == "({:.2f}, {:.2f})".format(*figure.values[s])
+        assert shown[name, "score"] == f"{scores[s]:.3f}"
+        assert shown[name, "weight"] == f"{weights[s]:.3f}"
+    context = reference.average(weights, np.array(figure.values))
+    assert shown["context", "value"] == "({:.3f}, {:.3f})".format(*context)
+    assert "(1.00, -0.50), scaled dot score, temperature 0.5" in figure.table()[0]
+
+
 # --- softmax lookup
 
 

@@ -123,6 +123,35 @@ def test_the_cases_show_what_they_say():
     assert sum(right.variance(True)) < sum(right.variance(False))
 
 
+def test_the_table_has_each_number_under_its_name():
+    figure = SoftHard("far", samples=50, seed=3, baseline=True)
+    caption, columns, rows = figure.table()
+    exp = np.exp(np.array(figure.scores) - max(figure.scores))
+    weights, values = exp / exp.sum(), np.array(figure.values)
+    rewards = -((values - figure.target) ** 2) / 2
+    expected, average = weights @ rewards, weights @ values
+    want = {
+        "": [f"k{s}" for s in range(len(values))],
+        "score": figure.scores,
+        "weight": weights,
+        "drawn": [str(count) for count in figure.counts()],
+        "value": values,
+        "reward": rewards,
+        "gradient of the choice": weights * (rewards - expected),
+        "its estimate": figure.estimate(),
+        "gradient of the average": weights * (values - average) * (figure.target - average),
+    }
+    assert list(want) == columns
+    for name, column in zip(columns, zip(*rows, strict=True), strict=True):
+        for shown, number in zip(column, want[name], strict=True):
+            if isinstance(number, str):
+                assert shown == number, name
+            else:
+                assert float(shown) == pytest.approx(number, abs=6e-4), name
+    assert "target 4; a choice earns" in caption and f"{expected:.3f} on average" in caption
+    assert sum(map(int, want["drawn"])) == 50
+
+
 def test_case_is_known_by_its_numbers():
     assert [figure.case for figure in problems()] == [*CASES, None]
     figure = SoftHard("far")
