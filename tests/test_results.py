@@ -188,10 +188,10 @@ def test_a_curve_is_of_its_seed_and_of_new_questions(monkeypatch):
     monkeypatch.setattr(soft_hard, "POINTS", 2)
     train, test = soft_hard.tasks("needles", keys=4)
     assert not train.keys[:50].equal(test.keys)
-    first, second, again = (soft_hard.curve(train, test, "soft", 4, seed) for seed in (1, 2, 1))
+    first, second, again = (soft_hard.curve(train, test, "soft", 4, seed) for seed in (2, 3, 2))
     assert first == again != second
-    torch.manual_seed(1)
+    torch.manual_seed(2)
     chooser = choosing.Chooser(train, "soft")
-    choosing.fit(chooser, train, 4, seed=1)
+    choosing.fit(chooser, train, 4, seed=2)
     want = {name: round(value, 4) for name, value in choosing.marks(chooser, task=test).items()}
     assert first[-1] == want
