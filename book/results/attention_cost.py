@@ -32,7 +32,7 @@ from attnlib.training import QUEUE, hardware
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/attention_cost.py"
-SIZE = QUEUE["en-fr-transformer"]
+SIZE = QUEUE["en-fr-transformer"].model
 CONFIG = {"width": SIZE.width, "heads": SIZE.heads, "reach": 10, "dtype": "float32"}
 LENGTHS = tuple(2**i for i in range(4, 13))  # 16 to 4,096
 ROUNDS, SHORT = 25, 0.05  # seconds a short sentence is read again and again, each round

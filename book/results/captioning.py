@@ -91,7 +91,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), help="some of the variants")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    scale = {"updates": BASE.updates, "images": BASE.images, "tested": TESTED, "seed": BASE.seed}
+    how = BASE.optimisation
+    scale = {"updates": how.updates, "images": how.images, "tested": TESTED, "seed": BASE.seed}
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if content.get("scale") != scale:
         content = {"scale": scale, "runs": []}

@@ -186,7 +186,7 @@ def main() -> None:
         "by_length": lengths,
         "small": smalls,
         "large": large,
-        "small_updates": SMALL.updates,
+        "small_updates": SMALL.optimisation.updates,
         "bleu_by_length": by_length(models),
     }
     record(RESULTS, COMMAND, content)
