@@ -11,7 +11,11 @@ import pytest
 import torch
 from torch import nn
 
+from attnlib.attention import Attention
+from attnlib.captioning import Captioner
+from attnlib.scores import AdditiveScore
 from attnlib.training import RunConfig
+from attnlib.vision import ImageEncoder
 
 V, B, S, T = 13, 2, 5, 4
 WIDTH, HIDDEN, BLOCKS = 8, 6, 2
@@ -168,3 +172,16 @@ def test_dropout_differs_from_pass_to_pass_in_training_alone(name):
     assert torch.equal(run(model, source, seed=1), run(model, source, seed=1))
     model.eval()
     assert torch.equal(run(model, source, seed=1), run(model, source, seed=2))
+
+
+def test_the_first_state_of_a_captioner_is_of_whole_annotations():
+    """Dropout is on the annotations that are attended to, not on their mean."""
+    torch.manual_seed(0)
+    encoder = ImageEncoder(annotation_dim=6)
+    attention = Attention(AdditiveScore(query_dim=5, key_dim=6, hidden_dim=5))
+    sizes = {"vocab_size": 9, "width": 4, "hidden": 5, "output_dropout": 0.5}
+    model = Captioner(**sizes, encoder=encoder, attention=attention).train()
+    images = torch.rand(2, 3, 64, 64)
+    memory = model.encode(images, torch.tensor([64, 64]))
+    torch.testing.assert_close(memory.summary, encoder(images).mean(1))
+    assert 0.3 < float((memory.annotations == 0).float().mean()) < 0.7
