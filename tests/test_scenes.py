@@ -518,3 +518,12 @@ def test_things_that_cannot_be_drawn_are_refused(change, message):
     thing = replace(Thing("circle", 20, 20, radius=6, colour="red"), **change)
     with pytest.raises(ValueError, match=message):
         draw([thing])
+
+
+def test_stripes_lie_across_a_thing_that_is_not_turned():
+    things = [put("a large striped white square", 32, 32)]
+    image, masks = draw(things, 0)
+    rows, columns = (np.flatnonzero(masks[0].any(axis)) for axis in (1, 0))
+    inside = image[rows[2] : rows[-2], columns[2] : columns[-2]].astype(float).mean(2)
+    down, across = inside.mean(1).std(), inside.mean(0).std()
+    assert down > 30 and across < down / 5
