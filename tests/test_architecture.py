@@ -125,3 +125,12 @@ def test_a_chapter_uses_the_modules_that_it_teaches():
         for several, one in re.findall(r"from attnlib import (?:\(([^)]*)\)|(.+))", code):
             used.update(re.findall(r"\w+", several + one))
         assert names and set(names) & set(LAYERS) <= used, chapter
+
+
+def test_a_file_can_be_read_in_one_sitting():
+    folders = [PACKAGE, *(BOOK / name for name in ("_ext", "_tools", "results"))]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in files}
+    long = {path.name: n for path, n in lines.items() if n > 560 and path.parent.name != "data"}
+    assert not long
+    assert lines[PACKAGE / "training" / "loop.py"] <= 360
