@@ -138,36 +138,39 @@ const SCORE_FORMULA = {
   cosine: "e_{ts} = β \\u{cos}(\\q{q_t}, \\k{k_s})",
 };
 const WINDOW_FORMULA = {
-  everywhere: ["α_{ts} = \\u{softmax}_s(e_{ts})"],
-  causal: ["α_{ts} = \\u{softmax}_{s ≤ t}(e_{ts})"],
-  monotonic: ["α_{ts} = \\u{softmax}_{|s − t| ≤ D}(e_{ts}), D = 1"],
+  everywhere: ["a_{ts} = \\u{softmax}_s(e_{ts})"],
+  causal: ["a_{ts} = \\u{softmax}_{s ≤ t}(e_{ts})"],
+  monotonic: ["a_{ts} = \\u{softmax}_{|s − t| ≤ D}(e_{ts}), D = 1"],
   predictive: [
     "p_t = S · \\u{sigmoid}(v_p^⊤ \\u{tanh}(W_p \\q{q_t}))",
-    "α_{ts} = \\u{softmax}_{|s − p_t| ≤ D}(e_{ts}) · \\u{exp}(−2(s − p_t)^2 / D^2), D = 1",
+    "a_{ts} = \\u{softmax}_{|s − p_t| ≤ D}(e_{ts}) · \\u{exp}(−2(s − p_t)^2 / D^2), D = 1",
   ],
 };
 const SELECTION_FORMULA = {
-  soft: ["\\c{c_t} = Σ_s α_{ts} \\v{v_s}"],
-  hard: ["\\c{c_t} = \\v{v_s} \\u{with} s \\u{drawn from} α_t"],
+  soft: ["\\c{c_t} = Σ_s a_{ts} \\v{v_s}"],
+  hard: ["\\c{c_t} = \\v{v_s} \\u{with} s \\u{drawn from} a_t"],
   gumbel: [
     "g_{tj} = −\\u{log}(−\\u{log} u_{tj})",
-    "\\c{c_t} = \\v{v_s}, s = \\u{argmax}_j(\\u{log} α_{tj} + g_{tj})",
+    "\\c{c_t} = \\v{v_s}, s = \\u{argmax}_j(\\u{log} a_{tj} + g_{tj})",
   ],
 };
+/** The letter of the decoder's state, as in the chapters: Bahdanau's, who asks before, and Luong's. */
+const STATE = { before: "s", after: "h" };
 const fedName = (timing, feeding) =>
   ({ context: timing === "before" ? "\\c{c_t}" : "\\c{c_{t−1}}", input: "h̃_{t−1}", none: null })[feeding];
 
 /** The decoder step as formulas, in the order in which they are computed: [dial, formula] pairs. */
 export function equations({ score, window, selection, timing, feeding }) {
   const fed = fedName(timing, feeding);
-  const ask = ["timing", `\\q{q_t} = ${timing === "before" ? "h_{t−1}" : "h_t"}`];
+  const state = STATE[timing];
+  const ask = ["timing", `\\q{q_t} = ${timing === "before" ? `${state}_{t−1}` : `${state}_t`}`];
   const look = [
     ["score", SCORE_FORMULA[score]],
     ...WINDOW_FORMULA[window].map((each) => ["window", each]),
     ...SELECTION_FORMULA[selection].map((each) => ["selection", each]),
   ];
-  const step = ["feeding", `h_t = \\u{GRU}(h_{t−1}, ${fed ? `[y_{t−1}; ${fed}]` : "y_{t−1}"})`];
-  const read = ["readout", "h̃_t = \\u{tanh}(W_c [h_t; \\c{c_t}; y_{t−1}])"];
+  const step = ["feeding", `${state}_t = \\u{GRU}(${state}_{t−1}, ${fed ? `[y_{t−1}; ${fed}]` : "y_{t−1}"})`];
+  const read = ["readout", `h̃_t = \\u{tanh}(W_c [${state}_t; \\c{c_t}; y_{t−1}])`];
   return timing === "before" ? [ask, ...look, step, read] : [step, ask, ...look, read];
 }
 
@@ -303,10 +306,10 @@ function diagram(source, id) {
       feeding === "context" && !before && arrow(`M108 318 C150 318 168 292 204 ${y + 16}`, "c", "fed"),
       feeding === "input" && arrow(`M108 318 C150 318 168 292 204 ${y + 16}`, "", "fed"),
       // the boxes
-      svg("g", {}, svg("circle", { class: "box", cx: 240, cy: 152, r: 24 }), math(240, 151, one ? "s~α" : "Σα")),
+      svg("g", {}, svg("circle", { class: "box", cx: 240, cy: 152, r: 24 }), math(240, 151, one ? "s~a" : "Σa")),
       box(338, 152, 60, "c", "t", "ctx"),
-      box(70, y, 76, "h", "t−1", before ? "asks" : ""),
-      box(240, y, 70, "h", "t", before ? "" : "asks"),
+      box(70, y, 76, STATE[timing], "t−1", before ? "asks" : ""),
+      box(240, y, 70, STATE[timing], "t", before ? "" : "asks"),
       box(338, y, 68, "h̃", "t"),
       svg("text", { x: 437, y }, written),
       svg("text", { class: "label", x: 437, y: y + 23 }, "written"),

@@ -249,23 +249,23 @@ export function equations({ window, reach: D, gold, scores }, step, push) {
   const S = scores.length;
   const { position, allowed, inside, factor, weights } = step;
   if (window === "everywhere") {
-    return [`α_s = \\u{softmax}_s(e_s), s = 0 … ${S - 1}`, `α_{${gold}} = ${fixed(weights[gold])}`];
+    return [`a_s = \\u{softmax}_s(e_s), s = 0 … ${S - 1}`, `a_{${gold}} = ${fixed(weights[gold])}`];
   }
   if (window === "monotonic") {
     return [
       `\\q{p_t} = t = ${position}, D = ${D}`,
-      `α_s = \\u{softmax}_{|s − ${position}| ≤ ${D}}(e_s)`,
-      allowed[gold] ? `α_{${gold}} = ${fixed(weights[gold])}` : `|${gold} − ${position}| > ${D}, \\u{so} α_{${gold}} = 0`,
+      `a_s = \\u{softmax}_{|s − ${position}| ≤ ${D}}(e_s)`,
+      allowed[gold] ? `a_{${gold}} = ${fixed(weights[gold])}` : `|${gold} − ${position}| > ${D}, \\u{so} a_{${gold}} = 0`,
     ];
   }
   const p = fixed(position, 1);
   return [
     `\\q{p_t} = S · \\u{sigmoid}(v_p^⊤ \\u{tanh}(W_p \\q{q_t})) = ${p}, S = ${S}`,
-    `α_s = \\u{softmax}_{|s − ${p}| ≤ ${D}}(e_s) · \\u{exp}(−(s − ${p})^2 / 2σ^2), σ = D/2 = ${D / 2}`,
+    `a_s = \\u{softmax}_{|s − ${p}| ≤ ${D}}(e_s) · \\u{exp}(−(s − ${p})^2 / 2σ^2), σ = D/2 = ${D / 2}`,
     allowed[gold]
-      ? `α_{${gold}} = ${fixed(inside[gold])} · ${fixed(factor[gold])} = ${fixed(weights[gold])}`
-      : `|${gold} − ${p}| > ${D}, \\u{so} α_{${gold}} = 0`,
-    push !== null && `∂ \\u{log} α_{${gold}} / ∂\\q{p_t} = 4 (${gold} − ${p}) / ${D}^2 = ${fixed(push)}`,
+      ? `a_{${gold}} = ${fixed(inside[gold])} · ${fixed(factor[gold])} = ${fixed(weights[gold])}`
+      : `|${gold} − ${p}| > ${D}, \\u{so} a_{${gold}} = 0`,
+    push !== null && `∂ \\u{log} a_{${gold}} / ∂\\q{p_t} = 4 (${gold} − ${p}) / ${D}^2 = ${fixed(push)}`,
   ].filter(Boolean);
 }
 

@@ -526,9 +526,9 @@ function render({ model, el }) {
     h(
       "div",
       { class: "equations" },
-      formula("∂\\u{E}[r]/∂e_s = α_s (r_s − \\u{E}[r])"),
-      formula("≈ 1/n Σ_i (r_i − b)(1[s_i = s] − α_s)"),
-      formula("∂r(\\c{c})/∂e_s = α_s (\\v{v_s} − \\c{c})(y − \\c{c})"),
+      formula("∂\\u{E}[r]/∂e_s = a_s (r_s − \\u{E}[r])"),
+      formula("≈ 1/n Σ_i (r_i − b)(1[s_i = s] − a_s)"),
+      formula("∂r(\\c{c})/∂e_s = a_s (\\v{v_s} − \\c{c})(y − \\c{c})"),
     ),
     h(
       "p",

@@ -56,7 +56,7 @@ class SoftHard(Figure):
     the values; hard selection draws a key by its weight and learns from the score function,
 
     .. math:: \frac{\partial E[r]}{\partial e_s} \approx \frac{1}{n} \sum_i
-              (r_i - b) (1[s_i = s] - \alpha_s),
+              (r_i - b) (1[s_i = s] - a_s),
 
     with the baseline b = 0 or b = E[r]. The latter is exact here, where all rewards can be listed;
     the paper's moving average of past rewards is a noisy stand-in for it.

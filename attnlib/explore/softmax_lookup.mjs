@@ -348,8 +348,8 @@ function render({ model, el }) {
       drawnScore = score;
       equations.replaceChildren(
         formula(`e_s = \\q{q}^⊤ \\k{k_s}${score === "scaled_dot" ? " / √2" : ""}`),
-        formula("α_s = \\u{softmax}_s(e_s / τ)"),
-        formula("\\c{c} = Σ_s α_s \\v{v_s}"),
+        formula("a_s = \\u{softmax}_s(e_s / τ)"),
+        formula("\\c{c} = Σ_s a_s \\v{v_s}"),
       );
     }
     const best = argmax(result.weights);

@@ -273,12 +273,12 @@ def test_dials_turn(draw):
         ("timing", "after", "q_t = h_t"),
         ("feeding", "input", "h_t = GRU(h_t−1, [y_t−1; h̃_t−1])"),
         ("window", "predictive", "p_t = S · sigmoid(v_p^⊤ tanh(W_p q_t))"),
-        ("window", "causal", "α_ts = softmax_s ≤ t(e_ts)"),
+        ("window", "causal", "a_ts = softmax_s ≤ t(e_ts)"),
         ("score", "cosine", "e_ts = β cos(q_t, k_s)"),
         ("feeding", "none", "h_t = GRU(h_t−1, y_t−1)"),
-        ("timing", "before", "q_t = h_t−1"),
-        ("selection", "hard", "c_t = v_s with s drawn from α_t"),
-        ("selection", "gumbel", "c_t = v_s, s = argmax_j(log α_tj + g_tj)"),
+        ("timing", "before", "q_t = s_t−1"),
+        ("selection", "hard", "c_t = v_s with s drawn from a_t"),
+        ("selection", "gumbel", "c_t = v_s, s = argmax_j(log a_tj + g_tj)"),
     ]
     for dial, value, formula in turns:
         setattr(figure, dial, value)

@@ -244,19 +244,19 @@ def test_formulas_have_the_numbers(draw):
 
     centre, weights, right, slope = formulas()
     assert centre.endswith("= 6.0, S = 10")
-    assert weights == "α_s = softmax_|s − 6.0| ≤ 2(e_s) · exp(−(s − 6.0)^2 / 2σ^2), σ = D/2 = 1"
-    assert right == "α_8 = 0.671 · 0.135 = 0.091"
-    assert slope == "∂ log α_8 / ∂p_t = 4 (8 − 6.0) / 2^2 = 2.000"
+    assert weights == "a_s = softmax_|s − 6.0| ≤ 2(e_s) · exp(−(s − 6.0)^2 / 2σ^2), σ = D/2 = 1"
+    assert right == "a_8 = 0.671 · 0.135 = 0.091"
+    assert slope == "∂ log a_8 / ∂p_t = 4 (8 − 6.0) / 2^2 = 2.000"
     turn(page, figure, reach=1)
-    assert formulas()[2:] == ["|8 − 6.0| > 1, so α_8 = 0"]
+    assert formulas()[2:] == ["|8 − 6.0| > 1, so a_8 = 0"]
     turn(page, figure, window="monotonic")
     assert formulas() == [
         "p_t = t = 6, D = 1",
-        "α_s = softmax_|s − 6| ≤ 1(e_s)",
-        "|8 − 6| > 1, so α_8 = 0",
+        "a_s = softmax_|s − 6| ≤ 1(e_s)",
+        "|8 − 6| > 1, so a_8 = 0",
     ]
     turn(page, figure, window="everywhere")
-    assert formulas() == ["α_s = softmax_s(e_s), s = 0 … 9", "α_8 = 0.593"]
+    assert formulas() == ["a_s = softmax_s(e_s), s = 0 … 9", "a_8 = 0.593"]
 
 
 def test_windows_are_sound(draw, from_all_sides, serious):
