@@ -191,7 +191,7 @@ function clock([qx, qy], [kx, ky], wavelength, product) {
       hand("of-query", qx, qy),
       hand("of-key", kx, ky),
     ),
-    h("span", {}, `λ ${wavelength < 1000 ? fixed(wavelength, 1) : fixed(wavelength, 0)}`),
+    h("span", {}, `period ${wavelength < 1000 ? fixed(wavelength, 1) : fixed(wavelength, 0)}`),
     h("strong", {}, fixed(product, 2)),
   );
 }
@@ -330,12 +330,12 @@ function render({ model, el }) {
       h("strong", { class: "is-query" }, query),
       " and one of ",
       h("strong", { class: "is-key" }, key),
-      ". λ: in how many positions it goes round. Bold: the cosine between the two hands",
+      ". Its period: in how many positions it goes round. Bold: the cosine between the two hands",
     );
     lines.replaceChildren(
       ...(rotary
-        ? [`s = (R_{${query}} \\q{q}) · (R_{${key}} \\k{k}) = Σ_i \\u{cos}((${key} − ${query}) θ_i + φ_i)`, `θ_i = ${base.toLocaleString("en", { maximumFractionDigits: 2 })}^{−2i/${D}}`]
-        : [`\\q{p_{${query}}} · \\k{p_{${key}}} = Σ_i \\u{cos}((${key} − ${query}) θ_i)`, `θ_i = ${base.toLocaleString("en", { maximumFractionDigits: 2 })}^{−2i/${D}}`]
+        ? [`e = (R_{${query}} \\q{q}) · (R_{${key}} \\k{k}) = Σ_i \\u{cos}((${key} − ${query}) θ_i + φ_i)`, `θ_i = ${base.toLocaleString("en", { maximumFractionDigits: 2 })}^{−2i/${D}}`]
+        : [`\\q{P_{${query}}} · \\k{P_{${key}}} = Σ_i \\u{cos}((${key} − ${query}) θ_i)`, `θ_i = ${base.toLocaleString("en", { maximumFractionDigits: 2 })}^{−2i/${D}}`]
       ).map((each) => h("div", {}, formula(each))),
     );
     distance.textContent = fixed(key - query, 0);
