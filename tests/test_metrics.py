@@ -403,6 +403,45 @@ SURE = [{(0, 0), (1, 2)}, {(0, 1)}]
 POSSIBLE = [{(0, 0), (1, 2), (1, 1), (2, 1)}, {(0, 1), (1, 0)}]
 
 
+def test_a_difference_of_alignment_errors_is_paired():
+    """Each sample has the same sentences of both; by brute force, and turned round."""
+    rng = random.Random(3)
+    gold = [{(t, t) for t in range(rng.randint(1, 6))} for _ in range(30)]
+    good = [{(t, t if rng.random() < 0.8 else 9) for t, _ in each} for each in gold]
+    bad = [{(t, s if rng.random() < 0.7 else 8) for t, s in each} for each in good]
+    score = metrics.alignment_error_difference(bad, good, gold, gold, resamples=80, seed=2)
+    draws = np.random.default_rng(2).multinomial(30, np.full(30, 1 / 30), size=80)
+    values = []
+    for draw in draws:
+        a, b, s = ([of[i] for i in range(30) for _ in range(draw[i])] for of in (bad, good, gold))
+        values.append(
+            metrics.alignment_error_rate(a, s, s).value
+            - metrics.alignment_error_rate(b, s, s).value
+        )
+    want = tuple(np.quantile(values, [0.025, 0.975]))
+    assert score.interval == pytest.approx(want, rel=1e-9, abs=1e-12)
+    first, second = (metrics.alignment_error_rate(of, gold, gold).value for of in (bad, good))
+    assert score.value == pytest.approx(first - second, **EXACT)
+    turned = metrics.alignment_error_difference(good, bad, gold, gold, resamples=80, seed=2)
+    assert turned.interval == pytest.approx((-want[1], -want[0]))
+    same = metrics.alignment_error_difference(good, good, gold, gold)
+    assert same.value == 0 and same.interval == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"resamples": 0}, "resamples must be at least 1"),
+        ({"sure": [set()], "possible": [set()], "second": [set()]}, "neither a predicted nor"),
+        ({"first": [{(0, 0)}] * 2}, "need the same number of each"),
+    ],
+)
+def test_a_difference_of_alignment_errors_says_what_is_wrong(wrong, message):
+    fine = {name: [{(0, 0)}] for name in ("first", "second", "sure", "possible")}
+    with pytest.raises(ValueError, match=message):
+        metrics.alignment_error_difference(**fine | wrong)
+
+
 def test_alignment_error_rate_by_hand():
     predicted = [{(0, 0), (1, 1), (2, 2)}, {(0, 1), (1, 1)}]
     # sure: (0,0) and (0,1) of the second = 2; possible: those and (1,1) = 3; A 5, S 3

@@ -15,6 +15,7 @@ measures translations and alignments can be had from here, as ``metrics.bleu``.
 
 from attnlib.data.tokenizer import word_indices
 from attnlib.metrics.alignment import (
+    alignment_error_difference,
     alignment_error_rate,
     alignment_from_weights,
     diagonal_alignment,
@@ -41,6 +42,7 @@ __all__ = [
     "LEVEL",
     "Bucket",
     "Estimate",
+    "alignment_error_difference",
     "alignment_error_rate",
     "alignment_from_weights",
     "bleu",

@@ -49,13 +49,57 @@ def alignment_error_rate(
     >>> f"{alignment_error_rate([{(0, 0), (1, 2), (2, 2)}], sure, sure):.3f}"
     '0.333'
     """
-    predicted, sure, possible = as_lists(predicted=predicted, sure=sure, possible=possible)
-    counts = []
-    for a, s, p in zip(
-        _sets("predicted", predicted), _sets("sure", sure), _sets("possible", possible)
-    ):
-        counts.append((len(a & s) + len(a & (s | p)), len(a) + len(s)))
+    counts = _counts(predicted, sure, possible)
     return _error_rate(counts, "alignment error rate", resamples, seed)
+
+
+def alignment_error_difference(
+    first: Iterable[Links],
+    second: Iterable[Links],
+    sure: Iterable[Links],
+    possible: Iterable[Links],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Alignment error rate of `first` minus that of `second`, with its paired bootstrap interval.
+
+    Both are scored on the same resampled sentences, as in `bleu_difference`: two intervals that
+    overlap, or just do not, say little about the difference.
+
+    Parameters
+    ----------
+    first, second, sure, possible : sequences of sets of (target position, source position)
+        As in `alignment_error_rate`, all four in the same order.
+    resamples, seed : int
+        At least one resample.
+
+    Raises
+    ------
+    ValueError
+        As in `alignment_error_rate`.
+
+    Examples
+    --------
+    >>> sure = [{(0, 0), (1, 1)}, {(0, 0)}]
+    >>> worse = [{(0, 1), (1, 1)}, {(0, 0)}]
+    >>> f"{alignment_error_difference(worse, sure, sure, sure).value:.3f}"
+    '0.333'
+    """
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}")
+    left, right = (np.array(_counts(each, sure, possible), float) for each in (first, second))
+    for each in (left, right):
+        if not each[:, 1].sum():
+            raise ValueError("there is neither a predicted nor a sure link")
+    value = _rate(left.sum(axis=0)) - _rate(right.sum(axis=0))
+
+    def formula(sums):
+        return _rate(sums[..., :2]) - _rate(sums[..., 2:])
+
+    estimate = Estimate(float(value), "difference|alignment error rate")
+    both = np.concatenate([left, right], axis=1)
+    return with_interval(estimate, both, formula, resamples, seed)
 
 
 def expected_error_rate(
@@ -250,6 +294,22 @@ def entropy(weights) -> np.ndarray:
     return np.abs((shares * logs).sum(axis=-1))  # abs: 0, not -0
 
 
+def _counts(predicted, sure, possible) -> list[tuple[int, int]]:
+    """Of each sentence how often its links are sure or possible, and how many there are of both."""
+    predicted, sure, possible = as_lists(predicted=predicted, sure=sure, possible=possible)
+    return [
+        (len(a & s) + len(a & (s | p)), len(a) + len(s))
+        for a, s, p in zip(
+            _sets("predicted", predicted), _sets("sure", sure), _sets("possible", possible)
+        )
+    ]
+
+
+def _rate(sums: np.ndarray) -> np.ndarray:
+    """1 - hits / links, of sums (..., 2)."""
+    return 1 - sums[..., 0] / np.maximum(sums[..., 1], 1)
+
+
 def _error_rate(counts, signature: str, resamples: int, seed: int) -> Estimate:
     """1 - hits / links, with its interval; `counts` has (hits, links) of each sentence."""
     counts = np.array(counts, dtype=float)
@@ -259,11 +319,7 @@ def _error_rate(counts, signature: str, resamples: int, seed: int) -> Estimate:
     estimate = Estimate(float(1 - hits / links), signature)
     if not resamples:
         return estimate
-
-    def formula(sums):
-        return 1 - sums[..., 0] / np.maximum(sums[..., 1], 1)
-
-    return with_interval(estimate, counts, formula, resamples, seed)
+    return with_interval(estimate, counts, _rate, resamples, seed)
 
 
 def _array(weights) -> np.ndarray:
