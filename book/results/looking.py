@@ -1,0 +1,393 @@
+"""What the looks of the shipped captioner are worth: controls for chapter 07.
+
+Run from the root of the repository::
+
+    OMP_NUM_THREADS=1 python book/results/looking.py
+
+`scenes-soft`, as it is, on its test scenes:
+
+* ``untrained``: the pointing game of networks like it that were never trained, eight draws of the
+  weights, made to write the same true captions;
+* ``gate``: each naming word of those captions by how far the gate was open when it was written, and
+  how many captions have a word that looks elsewhere if every look counts, if only those count whose
+  gate is open by more than a quarter, or only those of nouns;
+* ``article``: for each thing that is introduced by *a*, the look with which *a* is written, marked
+  against the thing that comes after it, beside the look with which its size is written;
+* ``closed``: the nats that words of each class cost when the gate is held shut while those of one
+  class are written, less the nats they cost as they are (captions of the data, one a scene). Nats
+  are those of the right word among the words of its class: which size, given that a size is said;
+* ``pairs``: how probable the noun of a lone thing is after its own colour and after another, for
+  pairs of colour and noun that training had and for the six that it never had;
+* ``one_noun`` and ``given``, for two exercises: of how many of 1,000 scenes "a ring" and its like
+  are true, and the pointing game on the true captions of lone things of both kinds of pairs.
+
+Intervals of words are over pictures, those of pairs over pairs (Student's t). It writes
+``looking.json`` beside this file.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from _record import record
+
+from attnlib import metrics, pretrained, storage
+from attnlib.data import scenes
+from attnlib.data.batches import collate
+from attnlib.data.images import as_floats
+from attnlib.explore import captioned
+from attnlib.metrics import captions, pointing
+
+RESULTS = Path(__file__).with_suffix(".json")
+COMMAND = "OMP_NUM_THREADS=1 python book/results/looking.py"
+MODEL = "scenes-soft"
+SCENES, LONE = 300, 2000  # whose captions are marked; among which lone things are looked for
+SEEDS = range(8)
+OPEN = 0.25  # a gate that is open by no more lets little through
+WRITTEN = ("a", "size", "colour", "noun")  # classes of words, in the order they are written
+RULES = ("half", "touch")
+NOUNS = ("circle", "ring", "square", "triangle", "cross", "star")
+
+
+def rounded(score: metrics.Estimate) -> list[float]:
+    """Value, low and high, to four digits."""
+    low, high = score.interval
+    return [round(float(x), 4) for x in (score.value, low, high)]
+
+
+def classes(grammar, words: Sequence[str]) -> list[str | None]:
+    """The class of each word; the article of a thing is one too."""
+    return [
+        "a" if word == "a" else name
+        for word, name in zip(words, pointing.word_classes(grammar, words), strict=True)
+    ]
+
+
+# Networks that were never trained ----------------------------------------------------------------
+
+
+def untrained(model: pretrained.Pretrained, records, images, seed: int) -> list[float]:
+    """The pointing game of one draw of random weights on the same captions."""
+    torch.manual_seed(seed)
+    network = pretrained.build("captioner", model.card["model"]).eval()
+    other = pretrained.Pretrained("untrained", network, model.tokenizer, model.card)
+    looked = other.force_decode(images, [" ".join(each.words) for each in records])
+    drawn = [
+        pointing.with_weights(each, found.weights)
+        for each, found in zip(records, looked, strict=True)
+    ]
+    return rounded(pointing.pointing_game(drawn))
+
+
+# The gate ----------------------------------------------------------------------------------------
+
+
+def run(model: pretrained.Pretrained, samples, texts, shut=None) -> tuple[list, list]:
+    """Make the model write captions: log-probabilities at each word, and how far the gate was open.
+
+    Parameters
+    ----------
+    shut : sequence of sequences of bool, optional
+        For each word of each caption, whether nothing may be read while it is written.
+    """
+    decoder = model.model.decoder
+    attend, logs, gates = decoder.attend, [], []
+    for first in range(0, len(samples), 50):
+        rows = slice(first, first + 50)
+        ids = [model.tokenizer.encode(text) for text in texts[rows]]
+        words = collate([([], each) for each in ids])
+        images = torch.cat([as_floats(sample.image)[None] for sample in samples[rows]])
+        opened = torch.ones(words.target_out.shape)
+        for b, each in enumerate([] if shut is None else shut[rows]):
+            opened[b, : len(each)] = 1 - torch.tensor(each, dtype=torch.float)
+        seen: list[torch.Tensor] = []
+
+        def gated(hidden, memory, position, opened=opened, seen=seen):
+            seen.append(decoder.beta(hidden))
+            z, weights = attend(hidden, memory, position)
+            return z * opened[:, position : position + 1], weights
+
+        decoder.attend = gated
+        try:
+            with torch.no_grad():
+                cells = torch.full((len(images),), 64)
+                logits, _ = model.model(images, cells, words.target_in)
+        finally:
+            del decoder.attend
+        for b, each in enumerate(ids):
+            logs.append(logits[b, : len(each)].log_softmax(-1).numpy())
+            gates.append(torch.cat(seen, 1)[b, : len(each)].numpy())
+    return logs, gates
+
+
+def gate(records, gates) -> dict:
+    """What counts as a look: the marks of naming words by their gate, and what captions have."""
+    hits = {rule: [pointing.hits(each, rule) for each in records] for rule in RULES}
+    parts = {"all": (0.0, 1.0), "shut": (0.0, OPEN), "open": (OPEN, 1.0)}
+    words = {}
+    for name, (low, high) in parts.items():
+        chosen = [
+            [hit if low < beta <= high else None for hit, beta in zip(*both, strict=True)]
+            for both in zip(hits["half"], gates, strict=True)
+        ]
+        number = sum(hit is not None for each in chosen for hit in each)
+        words[name] = {
+            "words": number,
+            "pointing": rounded(pointing.mean_of_words(chosen, f"pointing|gate:{name}")),
+        }
+    read = [
+        sum(
+            float(b) * (hit == wanted) for hit, b in zip(marks, its, strict=True) if hit is not None
+        )
+        for wanted in (1, 0)
+        for marks, its in zip(hits["half"], gates, strict=True)
+    ]
+    right, wrong = np.array(read).reshape(2, -1).sum(axis=1)
+    return {"words": words, "read_on_the_thing": round(float(right / (right + wrong)), 4)}
+
+
+def elsewhere(grammar, records, gates) -> dict:
+    """Captions that have a word which looks elsewhere, by which words count as a look."""
+    counts = {"every look": lambda name, beta: True}
+    counts["gate open"] = lambda name, beta: beta > OPEN
+    counts["nouns"] = lambda name, beta: name == "noun"
+    found = {}
+    for what, counted in counts.items():
+        some = [
+            each.only([counted(*of) for of in zip(classes(grammar, each.words), its, strict=True)])
+            for each, its in zip(records, gates, strict=True)
+        ]
+        found[what] = {}
+        for rule in RULES:
+            cases = {case.index for case in captions.right_but_wrong(some, rule)}
+            missed = [[float(i in cases)] for i in range(len(some))]
+            share = rounded(pointing.mean_of_words(missed, f"captions|{what}|{rule}"))
+            found[what][rule] = {"captions": len(cases), "of": len(some), "share": share}
+    return found
+
+
+def article(grammar, records, gates) -> dict:
+    """The look at *a* and the look at the size, marked against the thing that they introduce."""
+    rows: dict[str, list] = {"a": [], "size": [], "any": [], "centre": [], "difference": []}
+    mass: dict[str, list] = {"a": [], "size": []}
+    opened: dict[str, list] = {"a": [], "size": []}
+    for each, its in zip(records, gates, strict=True):
+        names = classes(grammar, each.words)
+        things, both = list(each.things), []
+        for t, name in enumerate(names[:-1]):
+            if name == "a" and names[t + 1] == "size":
+                things[t] = each.things[t + 1]  # what will be named
+                both.append(t)
+        marked = replace(each, things=tuple(things))
+        of_any = replace(each, things=(frozenset(range(len(each.masks))),) * len(names))
+        some = pointing.hits(of_any)
+        rows["any"].append([some[t] for t in both])
+        rows["centre"].append([pointing.hits(pointing.centre(marked))[t] for t in both])
+        hits, inside = pointing.hits(marked), pointing.inside(marked)
+        for name, shift in (("a", 0), ("size", 1)):
+            rows[name].append([hits[t + shift] for t in both])
+            mass[name].append([inside[t + shift] for t in both])
+            opened[name] += [float(its[t + shift]) for t in both]
+        if both:
+            rows["difference"].append(np.mean([hits[t] - hits[t + 1] for t in both]))
+    found = {
+        name: {
+            "pointing": rounded(pointing.mean_of_words(rows[name], f"pointing|{name}")),
+            "inside": rounded(pointing.mean_of_words(mass[name], f"inside|{name}")),
+            "gate": round(float(np.mean(opened[name])), 4),
+        }
+        for name in ("a", "size")
+    }
+    phrases = sum(map(len, rows["a"]))
+    return found | {
+        "phrases": phrases,
+        "a_on_any_thing": rounded(pointing.mean_of_words(rows["any"], "pointing|any")),
+        "centre": rounded(pointing.mean_of_words(rows["centre"], "pointing|centre")),
+        "difference": rounded(metrics.mean_interval(rows["difference"])),
+    }
+
+
+def nats(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
+    """Of each word what it costs among the words of its class."""
+    rows = zip(logs, ids, among, strict=True)
+    return [float(np.logaddexp.reduce(row[list(some)]) - row[i]) for row, i, some in rows]
+
+
+def closed(model, grammar, samples) -> dict:
+    """What a class of words costs when nothing is read while those of one class are written."""
+    given = [sample.captions[0] for sample in samples]
+    texts, names = [each.text for each in given], [classes(grammar, each.words) for each in given]
+    nouns = [*grammar.nouns, *grammar.nouns.values()]
+    ids = {
+        name: [model.tokenizer.encode(word)[0] for word in its]
+        for name, its in zip(WRITTEN[1:], (grammar.sizes, grammar.colours, nouns), strict=True)
+    }
+    every = range(len(model.tokenizer))
+    among = [[ids.get(name, every) for name in its] for its in names]
+    encoded = [model.tokenizer.encode(text) for text in texts]
+
+    def costs(shut=None):
+        logs, _ = run(model, samples, texts, shut)
+        return [nats(*each) for each in zip(logs, encoded, among, strict=True)]
+
+    def of_class(found, name):
+        """The mean over the words of a class in each picture that has some."""
+        marks = zip(found, names, strict=True)
+        some = [[x for x, one in zip(*each, strict=True) if one == name] for each in marks]
+        return np.array([np.mean(each) for each in some if each])
+
+    as_is, table = costs(), {}
+    for shut in WRITTEN:
+        without = costs([[name == shut for name in its] for its in names])
+        table[shut] = {
+            name: rounded(metrics.mean_interval(of_class(without, name) - of_class(as_is, name)))
+            for name in WRITTEN[1:]
+        }
+    usual = {name: rounded(metrics.mean_interval(of_class(as_is, name))) for name in WRITTEN[1:]}
+    return {"nats": usual, "more": table}
+
+
+# Pairs never seen --------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def noun_after(model, sample, colour: str) -> float:
+    """The probability of a lone thing's noun, once the model was made to write this colour."""
+    (thing,) = sample.things
+    given = [model.tokenizer.encode(word)[0] for word in ("a", thing.size, colour)]
+    words = torch.tensor([[1, *given]])
+    logits, _ = model.model(as_floats(sample.image)[None], torch.tensor([64]), words)
+    return float(logits[0, -1].softmax(-1)[model.tokenizer.encode(thing.noun)[0]])
+
+
+def lone(split: str, number: int) -> list:
+    """The scenes of one thing among the first of a split."""
+    found = (scenes.Scenes(split).sample(i) for i in range(number))
+    return [sample for sample in found if len(sample.things) == 1]
+
+
+def pairs(model, number: int) -> dict:
+    """By pair of colour and noun: the noun's probability after its own colour and after another."""
+    found = {}
+    for split in ("test", "held_out"):
+        of_pair: dict[tuple, list] = {}
+        alone = lone(split, number)
+        said = model.caption([sample.image for sample in alone])
+        for sample, caption in zip(alone, said, strict=True):
+            (thing,) = sample.things
+            others = [
+                noun_after(model, sample, colour)
+                for colour in scenes.COLOURS
+                if colour != thing.colour and (colour, thing.noun) not in scenes.HELD_OUT
+            ]
+            own = noun_after(model, sample, thing.colour)
+            pair = f"{thing.colour} {thing.noun}"
+            of_pair.setdefault((pair, thing.noun), []).append(
+                (own, np.mean(others), pair in caption.text)
+            )
+        found[split] = [
+            {
+                "pair": pair,
+                "noun": noun,
+                "scenes": len(rows),
+                "own": round(float(np.mean([row[0] for row in rows])), 4),
+                "other": round(float(np.mean([row[1] for row in rows])), 4),
+                "said": sum(row[2] for row in rows),
+            }
+            for (pair, noun), rows in sorted(of_pair.items())
+        ]
+    known = {}  # by noun: the pairs that training had
+    for noun in {row["noun"] for row in found["test"]}:
+        its = [row for row in found["test"] if row["noun"] == noun]
+        known[noun] = {key: float(np.mean([row[key] for row in its])) for key in ("own", "other")}
+    held = found["held_out"]
+    interval = partial(metrics.mean_interval)
+    return found | {
+        "own": rounded(interval([row["own"] for row in held])),
+        "other": rounded(interval([row["other"] for row in held])),
+        "other_less_own": rounded(interval([row["other"] - row["own"] for row in held])),
+        "known_own_less_other": rounded(
+            interval([row["own"] - row["other"] for row in found["test"]])
+        ),
+        "known_other_less_other": rounded(
+            interval([known[row["noun"]]["other"] - row["other"] for row in held])
+        ),
+        "known_own_less_own": rounded(
+            interval([known[row["noun"]]["own"] - row["own"] for row in held])
+        ),
+    }
+
+
+# For exercises -----------------------------------------------------------------------------------
+
+
+def one_noun(test, number: int) -> dict:
+    """The share of scenes of which each caption of one noun is true; the first two, paired."""
+    things = [test.sample(i).things for i in range(number)]
+    true = {
+        noun: np.array([float(test.grammar.check(f"a {noun}", each).true) for each in things])
+        for noun in NOUNS
+    }
+    shares = {noun: float(marks.mean()) for noun, marks in true.items()}
+    first, second = sorted(shares, key=lambda noun: -shares[noun])[:2]
+    ahead = rounded(metrics.mean_interval(true[first] - true[second]))
+    return {"scenes": number, "true": shares, "first": first, "second": second, "ahead": ahead}
+
+
+def given(model, number: int) -> dict:
+    """The pointing game on the first true caption of each scene of one thing."""
+    found = {}
+    for split in ("test", "held_out"):
+        alone = lone(split, number)
+        its = [sample.captions[0] for sample in alone]
+        looked = model.force_decode([s.image for s in alone], [c.text for c in its])
+        records = [
+            pointing.Record.of(c.words, c.things, x.weights, s.masks, model.grid, x.tokens)
+            for s, c, x in zip(alone, its, looked, strict=True)
+        ]
+        found[split] = rounded(pointing.pointing_game(records))
+    return found
+
+
+def main() -> None:
+    """Measure, and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--lone", type=int, default=LONE, help="scenes in which to look for them")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model, test = pretrained.load(MODEL), scenes.Scenes("test", captions=5)
+    samples = [test.sample(i) for i in range(options.scenes)]
+    items = captioned(model, samples, test.grammar)
+    right = [i for i, item in enumerate(items) if item.record.true]
+    records = [items[i].record for i in right]
+    pictures = [samples[i] for i in right]
+    _, gates = run(model, pictures, [" ".join(each.words) for each in records])
+    images = [each.image for each in pictures]
+    content = {
+        "model": MODEL,
+        "sha256": model.card["sha256"][storage.MODEL],
+        "scenes": options.scenes,
+        "true": len(records),
+        "pointing": rounded(pointing.pointing_game(records)),
+        "centre": rounded(pointing.pointing_game(list(map(pointing.centre, records)))),
+        "untrained": [untrained(model, records, images, seed) for seed in SEEDS],
+        "gate": gate(records, gates),
+        "elsewhere": elsewhere(test.grammar, records, gates),
+        "article": article(test.grammar, records, gates),
+        "closed": closed(model, test.grammar, samples),
+        "pairs": pairs(model, options.lone),
+        "one_noun": one_noun(test, 1000),
+        "given": given(model, options.scenes),
+    }
+    record(RESULTS, COMMAND, content)
+    for name, part in content.items():
+        print(name, part)
+
+
+if __name__ == "__main__":
+    main()
