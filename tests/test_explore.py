@@ -214,8 +214,8 @@ def test_lookup_follows_what_the_reader_drags():
         ({"values": [[1], [1, 2], [1], [1]]}, r"one width from 1 to 3, got widths \[1, 2\]"),
         ({"values": [[], [], [], []]}, r"values\[0\] must have at least one entry, got 0"),
         ({"labels": ["a"]}, "1 labels for 4 keys"),
-        ({"temperature": 0}, "temperature must be between 0.1 and 5, got 0"),
-        ({"score": "cosine"}, "score must be 'dot' or 'scaled_dot', got 'cosine'"),
+        ({"temperature": 0}, "temperature must be from 0.1 to 5, got 0"),
+        ({"score": "cosine"}, "unknown score 'cosine': one of dot, scaled_dot"),
     ],
 )
 def test_lookup_refuses(wrong, message):
@@ -480,7 +480,7 @@ def test_dials_refuse_unknown_settings(dial):
 @pytest.mark.parametrize("wrong", [{"step": 4}, {"step": -1}, {"seed": -1}, {"seed": 10_000}])
 def test_dials_refuse_steps_that_are_not_there(wrong):
     name = next(iter(wrong))
-    with pytest.raises(FigureError, match=f"{name} must be 0 to"):
+    with pytest.raises(FigureError, match=f"{name} must be from 0 to"):
         FiveDials(**wrong)
 
 
@@ -529,9 +529,9 @@ def test_alignment_refuses(sentences, message):
 
 
 def test_alignment_refuses_what_is_not_there():
-    with pytest.raises(FigureError, match="sentence 1 of 1"):
+    with pytest.raises(FigureError, match="sentence 1 of 1, from 0"):
         AlignmentFigure([PAIR], sentence=1)
-    with pytest.raises(FigureError, match="word 3 of 3 target words"):
+    with pytest.raises(FigureError, match="word 3 of 3, from 0"):
         AlignmentFigure([PAIR], word=3)
     with pytest.raises(FigureError, match="languages must be two names"):
         AlignmentFigure([PAIR], languages=["English"])

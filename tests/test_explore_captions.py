@@ -266,7 +266,7 @@ def test_refuses_what_does_not_fit():
         ({"scene": -1}, "scene -1 of 2"),
         ({"word": 99}, "word 99 of"),
         ({"word": -1}, "word -1 of"),
-        ({"view": "mask"}, "view must be one of weights, thing, picture, got 'mask'"),
+        ({"view": "mask"}, "unknown view 'mask': one of weights, thing, picture"),
     ],
 )
 def test_refuses_what_is_not_there(wrong, message):

@@ -125,9 +125,9 @@ def test_the_browser_may_turn_what_can_be_turned():
     figure = LocalWindows()
     figure.set_state({"window": "monotonic", "centre": 3, "reach": 1})  # as a browser sends it
     assert repr(figure).startswith("LocalWindows(local-m, p_t = 3, D = 1: 3 of 10 keys")
-    with pytest.raises(FigureError, match="centre must be between 0 and 10, got 11"):
+    with pytest.raises(FigureError, match="centre must be from 0 to 10, got 11"):
         figure.centre = 11.0
-    with pytest.raises(FigureError, match="reach must be a whole number from 1 to 10, got 11"):
+    with pytest.raises(FigureError, match="reach must be from 1 to 10, got 11"):
         figure.reach = 11
     assert (figure.centre, figure.reach) == (3, 1)
 
@@ -156,14 +156,14 @@ TWO = {"source": ["a", "b"], "scores": [0, 1], "gold": 1}
     "wrong, message",
     [
         ({"window": "causal"}, "unknown window 'causal': one of everywhere, monotonic, predictive"),
-        ({"reach": 0}, "reach must be a whole number from 1 to 10, got 0"),
-        ({"reach": 11}, "reach must be a whole number from 1 to 10, got 11"),
+        ({"reach": 0}, "reach must be from 1 to 10, got 0"),
+        ({"reach": 11}, "reach must be from 1 to 10, got 11"),
         ({"reach": 1.5}, "reach must be a whole number, got 1.5"),
-        ({"centre": -0.1}, "centre must be between 0 and 10, got -0.1"),
-        ({"centre": 10.1}, "centre must be between 0 and 10, got 10.1"),
+        ({"centre": -0.1}, "centre must be from 0 to 10, got -0.1"),
+        ({"centre": 10.1}, "centre must be from 0 to 10, got 10.1"),
         ({"centre": float("nan")}, "centre must be finite, got nan"),
-        ({**TWO, "centre": 3, "reach": 1}, "centre must be between 0 and 2, got 3"),
-        ({**TWO, "reach": 3}, "reach must be a whole number from 1 to 2, got 3"),
+        ({**TWO, "centre": 3, "reach": 1}, "centre must be from 0 to 2, got 3"),
+        ({**TWO, "reach": 3}, "reach must be from 1 to 2, got 3"),
         ({"source": ["a", "b"]}, "go together: no scores and no gold"),
         ({"gold": 1, "scores": [0, 1]}, "go together: no source"),
         ({**TWO, "source": "ab"}, "must be a list of words, got the string 'ab'"),

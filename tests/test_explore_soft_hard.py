@@ -197,10 +197,10 @@ def test_numbers_are_those_the_page_keeps():
         ({"values": [0, 0, 0, -6]}, "values must lie between -5 and 5, got"),
         ({"target": float("inf")}, "target must be finite, got inf"),
         ({"target": 9}, "target must lie between -5 and 5, got 9"),
-        ({"samples": -1}, "samples must be 0 to 10000, got -1"),
-        ({"samples": 10_001}, "samples must be 0 to 10000, got 10001"),
-        ({"key": 4}, "key must be 0 to 3, got 4"),
-        ({"seed": 10_000}, "seed must be 0 to 9999, got 10000"),
+        ({"samples": -1}, "samples must be from 0 to 10000, got -1"),
+        ({"samples": 10_001}, "samples must be from 0 to 10000, got 10001"),
+        ({"key": 4}, "key must be from 0 to 3, got 4"),
+        ({"seed": 10_000}, "seed must be from 0 to 9999, got 10000"),
     ],
 )
 def test_refuses(wrong, message):

@@ -4,12 +4,11 @@ from typing import Any
 
 import traitlets as tr
 
-from attnlib.data.tokenizer import WORD_START
-from attnlib.explore.figure import Figure, FigureError, numbers, rounded
-from attnlib.metrics import entropy
+from attnlib.explore.figure import FigureError
+from attnlib.explore.rows import SentencesFigure, check, plain, plural, row_means, row_numbers
 
 
-class AlignmentFigure(Figure):
+class AlignmentFigure(SentencesFigure):
     """Attention weights of one or several sentence pairs, a row to a target word.
 
     Parameters
@@ -42,9 +41,6 @@ class AlignmentFigure(Figure):
     state_names = ("sentences", "languages", "sentence", "word")
 
     sentences: tr.List[Any] = tr.List().tag(sync=True)
-    languages: tr.List[Any] = tr.List().tag(sync=True)
-    sentence = tr.Int(0).tag(sync=True)
-    word = tr.Int(0).tag(sync=True)
 
     def __init__(self, sentences, languages=("English", "French"), sentence=0, word=0):
         if not sentences:
@@ -59,30 +55,14 @@ class AlignmentFigure(Figure):
     def _check_sentences(self, proposal):
         return [check(each, f"sentences[{i}]") for i, each in enumerate(proposal.value)]
 
-    @tr.validate("languages")
-    def _check_languages(self, proposal):
-        return two_names(proposal.value)
-
-    @tr.validate("sentence")
-    def _check_sentence(self, proposal):
-        if not 0 <= proposal.value < len(self.sentences):
-            raise FigureError(f"sentence {proposal.value} of {len(self.sentences)}")
-        return proposal.value
-
-    @tr.validate("word")
-    def _check_word(self, proposal):
-        if not 0 <= self.sentence < len(self.sentences):
-            raise FigureError(f"sentence {self.sentence} of {len(self.sentences)}")
-        target = self.sentences[self.sentence]["target"]
-        if not 0 <= proposal.value < len(target):
-            raise FigureError(f"word {proposal.value} of {len(target)} target words")
-        return proposal.value
+    @property
+    def query_words(self) -> list[str]:
+        return self.sentences[self.sentence]["target"]
 
     def numbers(self, word: int | None = None) -> dict:
         """The numbers beside the heat map for one target word; the chosen one unless given."""
         shown = self.sentences[self.sentence]
-        word = min(self.word, len(shown["target"]) - 1) if word is None else word
-        return row_numbers(shown["weights"][word], shown["source"])
+        return row_numbers(shown["weights"][self._chosen_word(word)], shown["source"])
 
     def means(self) -> dict:
         """Means over the chosen sentence's rows: mass on the argmax, and entropy in nats."""
@@ -99,91 +79,5 @@ class AlignmentFigure(Figure):
         return caption, ["", *shown["source"]], rows
 
     def __repr__(self):
-        count = len(self.sentences)
         pair = " to ".join(self.languages)
-        return f"AlignmentFigure({count} sentence{'s' * (count > 1)}, {pair})"
-
-
-def plain(sentence, name: str) -> dict:
-    """A translation or a triple as plain lists, rounded, its subwords made readable."""
-    if isinstance(sentence, dict):
-        return sentence
-    if hasattr(sentence, "source_tokens"):
-        sentence = (sentence.source_tokens, sentence.target_tokens, sentence.weights)
-    try:
-        source, target, weights = sentence
-    except (TypeError, ValueError):
-        raise FigureError(
-            f"{name} must be a translation or a triple (source, target, weights), "
-            f"got {type(sentence).__name__}"
-        ) from None
-    source, target = list(source), list(target)
-    if getattr(weights, "shape", None) not in (None, (len(target), len(source))):
-        raise FigureError(
-            f"{name}: weights {tuple(weights.shape)} for {len(target)} target and "
-            f"{len(source)} source tokens"
-        )
-    return {"source": readable(source), "target": readable(target), "weights": weights}
-
-
-def check(sentence: dict, name: str) -> dict:
-    """The sentence, if its weights are weights of its tokens."""
-    source, target = sentence["source"], sentence["target"]
-    if not source or not target:
-        raise FigureError(f"{name} has {len(source)} source and {len(target)} target tokens")
-    weights = numbers(f"{name}: weights", sentence["weights"], len(target), len(source))
-    check_rows(f"{name}: weights", weights)
-    return {"source": source, "target": target, "weights": rounded(weights)}
-
-
-def check_rows(name: str, weights: list[list[float]]) -> None:
-    """Weights are 0 or more, and a row of them sums to at most 1."""
-    for t, row in enumerate(weights):
-        if min(row) < 0 or sum(row) > 1 + 5e-3:
-            raise FigureError(
-                f"{name}: row {t} must be 0 or more and sum to at most 1, "
-                f"got least {min(row):g} and sum {sum(row):g}"
-            )
-
-
-def two_names(languages) -> list[str]:
-    """The languages, if they are two names."""
-    if len(languages) != 2 or not all(isinstance(each, str) for each in languages):
-        raise FigureError(f"languages must be two names, got {languages!r}")
-    return languages
-
-
-def row_numbers(row: list[float], names: list[str]) -> dict:
-    """What one row of weights says: its most attended key, that weight, its entropy in nats."""
-    best = max(range(len(row)), key=row.__getitem__)
-    return {
-        "best": names[best] if row[best] > 0 else None,
-        "largest": rounded(row[best]),
-        "entropy": rounded(float(entropy(row))),
-    }
-
-
-def row_means(rows: list[list[float]]) -> dict:
-    """Means over the rows that attend to anything: mass on the argmax, and entropy in nats."""
-    rows = [row for row in rows if max(row) > 0]
-    count = max(len(rows), 1)
-    return {
-        "share": rounded(sum(max(row) for row in rows) / count),
-        "entropy": rounded(float(entropy(rows).sum()) / count),
-    }
-
-
-def readable(tokens: list[str]) -> list[str]:
-    """Subwords for people: no mark where a word starts, a dot where a piece continues one.
-
-    >>> readable(["▁a", "▁ski", "ing", "▁trip", ".", "</s>"])
-    ['a', 'ski', '·ing', 'trip', '.', '</s>']
-    """
-    if not any(token.startswith(WORD_START) for token in tokens):
-        return [str(token) for token in tokens]
-    shown = []
-    for token in tokens:
-        bare = token.removeprefix(WORD_START)
-        continues = bare == token and bare[:1].isalnum()
-        shown.append(f"·{bare}" if continues else bare or WORD_START)
-    return shown
+        return f"AlignmentFigure({plural(len(self.sentences), 'sentence')}, {pair})"

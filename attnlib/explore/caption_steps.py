@@ -12,7 +12,7 @@ import traitlets as tr
 
 from attnlib.data.grammar import Grammar, Thing
 from attnlib.data.tokenizer import SPECIALS
-from attnlib.explore.figure import Figure, FigureError, rounded
+from attnlib.explore.figure import Figure, FigureError, index, one_of, rounded
 from attnlib.metrics import captions, pointing
 from attnlib.metrics.pointing import Record
 from attnlib.pretrained import Pretrained
@@ -89,24 +89,16 @@ class CaptionSteps(Figure):
 
     @tr.validate("scene")
     def _check_scene(self, proposal):
-        if not 0 <= proposal.value < len(self.scenes):
-            raise FigureError(f"scene {proposal.value} of {len(self.scenes)}, from 0")
-        return proposal.value
+        return index("scene", proposal.value, len(self.scenes))
 
     @tr.validate("word")
     def _check_word(self, proposal):
-        if not 0 <= self.scene < len(self.scenes):
-            raise FigureError(f"scene {self.scene} of {len(self.scenes)}, from 0")
-        words = self.scenes[self.scene]["words"]
-        if not 0 <= proposal.value < len(words):
-            raise FigureError(f"word {proposal.value} of {len(words)}, from 0")
-        return proposal.value
+        index("scene", self.scene, len(self.scenes))  # it may come with the word
+        return index("word", proposal.value, len(self.scenes[self.scene]["words"]))
 
     @tr.validate("view")
     def _check_view(self, proposal):
-        if proposal.value not in VIEWS:
-            raise FigureError(f"view must be one of {', '.join(VIEWS)}, got {proposal.value!r}")
-        return proposal.value
+        return one_of("view", proposal.value, VIEWS)
 
     def numbers(self, word: int | None = None) -> dict:
         """The numbers shown of one word of the chosen caption; the chosen word unless given.

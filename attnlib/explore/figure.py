@@ -106,6 +106,27 @@ class Figure(anywidget.AnyWidget):
         return data | {"text/html": self.to_html()}, metadata
 
 
+def one_of(what: str, value, names):
+    """The value, if it is one of the names."""
+    if value not in names:
+        raise FigureError(f"unknown {what} {value!r}: one of {', '.join(names)}")
+    return value
+
+
+def within(what: str, value, low, high):
+    """The number, if it lies from `low` to `high`."""
+    if not low <= value <= high:
+        raise FigureError(f"{what} must be from {low:g} to {high:g}, got {value:g}")
+    return value
+
+
+def index(what: str, value: int, things: int, more: str = "") -> int:
+    """The index, if there is such a thing."""
+    if not 0 <= value < things:
+        raise FigureError(f"{what} {value} of {things}, from 0{more}")
+    return value
+
+
 def rounded(value, digits: int = DIGITS):
     """Numbers rounded, in lists and dictionaries too; a negative zero becomes zero.
 

@@ -6,7 +6,7 @@ import torch
 import traitlets as tr
 
 from attnlib.explore import example
-from attnlib.explore.figure import Figure, FigureError, rounded
+from attnlib.explore.figure import Figure, one_of, rounded, within
 from attnlib.selection import Hard
 from attnlib.seq2seq import FEEDINGS, TIMINGS
 from attnlib.settings import SCORES, SELECTIONS, WINDOWS
@@ -158,22 +158,15 @@ class FiveDials(Figure):
     @tr.validate(*SETTINGS)
     def _check_setting(self, proposal):
         dial = proposal.trait.name
-        if proposal.value not in SETTINGS[dial]:
-            known = ", ".join(SETTINGS[dial])
-            raise FigureError(f"unknown {dial} {proposal.value!r}: one of {known}")
-        return proposal.value
+        return one_of(dial, proposal.value, SETTINGS[dial])
 
     @tr.validate("step")
     def _check_step(self, proposal):
-        if not 0 <= proposal.value < len(example.TARGET):
-            raise FigureError(f"step must be 0 to {len(example.TARGET) - 1}, got {proposal.value}")
-        return proposal.value
+        return within("step", proposal.value, 0, len(example.TARGET) - 1)
 
     @tr.validate("seed")
     def _check_seed(self, proposal):
-        if not 0 <= proposal.value < 10_000:
-            raise FigureError(f"seed must be 0 to 9999, got {proposal.value}")
-        return proposal.value
+        return within("seed", proposal.value, 0, 9999)
 
     def _decode(self) -> tuple[list[list[float]], list[int] | None]:
         T, S = len(example.TARGET), len(example.SOURCE)

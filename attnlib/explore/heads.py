@@ -4,20 +4,21 @@ from typing import Any
 
 import traitlets as tr
 
-from attnlib.explore.alignment import (
+from attnlib.explore.figure import FigureError, index, numbers, one_of
+from attnlib.explore.rows import (
+    SentencesFigure,
     check_rows,
+    plural,
     readable,
     row_means,
     row_numbers,
-    two_names,
 )
-from attnlib.explore.figure import Figure, FigureError, numbers
 
 KINDS = ("encoder", "decoder", "cross")
 BEGINNING = "<s>"  # what the decoder is given first
 
 
-class HeadsFigure(Figure):
+class HeadsFigure(SentencesFigure):
     """The attention of a transformer, layer by layer and head by head (Vaswani et al. 2017, 3.2.2).
 
     Three kinds: the encoder's words look at each other, the decoder's words at those given to it so
@@ -70,13 +71,9 @@ class HeadsFigure(Figure):
     module = "heads"
     state_names = ("sentences", "languages", "sentence", "kind", "layer", "head", "word")
 
-    sentences: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
-    languages: tr.List[Any] = tr.List().tag(sync=True)
-    sentence = tr.Int(0).tag(sync=True)
     kind = tr.Unicode("encoder").tag(sync=True)
     layer = tr.Int(0).tag(sync=True)
     head = tr.Int(None, allow_none=True).tag(sync=True)
-    word = tr.Int(0).tag(sync=True)
 
     def __init__(
         self,
@@ -107,44 +104,26 @@ class HeadsFigure(Figure):
             word=word,
         )
 
-    @tr.validate("languages")
-    def _check_languages(self, proposal):
-        return two_names(proposal.value)
-
-    @tr.validate("sentence")
-    def _check_sentence(self, proposal):
-        return self._checked_sentence(proposal.value)
-
     @tr.validate("kind")
     def _check_kind(self, proposal):
-        return checked_kind(proposal.value)
+        return one_of("kind", proposal.value, KINDS)
 
     @tr.validate("layer")
     def _check_layer(self, proposal):
         layers, _ = size(self.sentences[0])
-        if not 0 <= proposal.value < layers:
-            raise FigureError(f"layer {proposal.value} of {layers}, from 0")
-        return proposal.value
+        return index("layer", proposal.value, layers)
 
     @tr.validate("head")
     def _check_head(self, proposal):
         _, heads = size(self.sentences[0])
-        if proposal.value is not None and not 0 <= proposal.value < heads:
-            raise FigureError(f"head {proposal.value} of {heads}, from 0; None for their mean")
-        return proposal.value
+        if proposal.value is None:
+            return None
+        return index("head", proposal.value, heads, "; None for their mean")
 
     @tr.validate("word")
     def _check_word(self, proposal):
-        self._checked_sentence(self.sentence)  # which may have come together with the word
-        checked_kind(self.kind)
-        if not 0 <= proposal.value < len(self.query_words):
-            raise FigureError(f"word {proposal.value} of {len(self.query_words)}, from 0")
-        return proposal.value
-
-    def _checked_sentence(self, sentence: int) -> int:
-        if not 0 <= sentence < len(self.sentences):
-            raise FigureError(f"sentence {sentence} of {len(self.sentences)}, from 0")
-        return sentence
+        one_of("kind", self.kind, KINDS)  # it may come with the word
+        return super()._check_word(proposal)
 
     @property
     def query_words(self) -> list[str]:
@@ -170,8 +149,7 @@ class HeadsFigure(Figure):
 
     def numbers(self, word: int | None = None) -> dict:
         """The numbers shown of one query; the chosen one unless given."""
-        word = min(self.word, len(self.query_words) - 1) if word is None else word
-        return row_numbers(self.weights[word], self.key_words)
+        return row_numbers(self.weights[self._chosen_word(word)], self.key_words)
 
     def means(self) -> dict:
         """Means over the chosen weights' rows: mass on the argmax, and entropy in nats."""
@@ -190,15 +168,8 @@ class HeadsFigure(Figure):
         return f"{self.kind}, layer {self.layer} of {layers}, {head}"
 
     def __repr__(self):
-        count, pair = len(self.sentences), " to ".join(self.languages)
-        return f"HeadsFigure({count} sentence{'s' * (count > 1)}, {pair}; {self._setting()})"
-
-
-def checked_kind(kind: str) -> str:
-    """The kind, if there is such a one."""
-    if kind not in KINDS:
-        raise FigureError(f"unknown kind {kind!r}: one of {', '.join(KINDS)}")
-    return kind
+        sentences, pair = plural(len(self.sentences), "sentence"), " to ".join(self.languages)
+        return f"HeadsFigure({sentences}, {pair}; {self._setting()})"
 
 
 def size(shown: dict) -> tuple[int, int]:

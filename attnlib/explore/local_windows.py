@@ -7,7 +7,7 @@ import torch
 import traitlets as tr
 
 from attnlib.attention import Attention
-from attnlib.explore.figure import Figure, FigureError, numbers
+from attnlib.explore.figure import Figure, FigureError, numbers, one_of, within
 from attnlib.masks import masked_softmax
 from attnlib.scores import DotScore
 from attnlib.windows import Everywhere, Local, Monotonic, Predictive
@@ -113,23 +113,15 @@ class LocalWindows(Figure):
 
     @tr.validate("window")
     def _check_window(self, proposal):
-        if proposal.value not in NAMES:
-            raise FigureError(f"unknown window {proposal.value!r}: one of {', '.join(NAMES)}")
-        return proposal.value
+        return one_of("window", proposal.value, NAMES)
 
     @tr.validate("centre")
     def _check_centre(self, proposal):
-        S = len(self.source)
-        if not 0 <= proposal.value <= S:
-            raise FigureError(f"centre must be between 0 and {S}, got {proposal.value}")
-        return proposal.value
+        return within("centre", proposal.value, 0, len(self.source))
 
     @tr.validate("reach")
     def _check_reach(self, proposal):
-        S = len(self.source)
-        if not 1 <= proposal.value <= S:
-            raise FigureError(f"reach must be a whole number from 1 to {S}, got {proposal.value}")
-        return proposal.value
+        return within("reach", proposal.value, 1, len(self.source))
 
     def _stand(self, position: torch.Tensor | None = None) -> tuple:
         """The window, and what it is called with: a query, no mask, S and the first step."""

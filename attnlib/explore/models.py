@@ -1,21 +1,14 @@
 """One sentence through several models: their translations side by side, and where each looked."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import traitlets as tr
 
-from attnlib.explore.alignment import (
-    check,
-    plain,
-    row_means,
-    row_numbers,
-    two_names,
-)
-from attnlib.explore.figure import Figure, FigureError
+from attnlib.explore.figure import FigureError, one_of
+from attnlib.explore.rows import SentencesFigure, check, plain, plural, row_means, row_numbers
 
 
-class ModelsFigure(Figure):
+class ModelsFigure(SentencesFigure):
     """Translations of a sentence by several models, and the attention weights of a chosen one.
 
     Parameters
@@ -58,11 +51,7 @@ class ModelsFigure(Figure):
     module = "models"
     state_names = ("sentences", "languages", "sentence", "model", "word")
 
-    sentences: tr.List[Any] = tr.List(read_only=True).tag(sync=True)
-    languages: tr.List[Any] = tr.List().tag(sync=True)
-    sentence = tr.Int(0).tag(sync=True)
     model = tr.Unicode().tag(sync=True)
-    word = tr.Int(0).tag(sync=True)
 
     def __init__(
         self,
@@ -92,37 +81,21 @@ class ModelsFigure(Figure):
             word=word,
         )
 
-    @tr.validate("languages")
-    def _check_languages(self, proposal):
-        return two_names(proposal.value)
-
-    @tr.validate("sentence")
-    def _check_sentence(self, proposal):
-        return self._checked_sentence(proposal.value)
+    @property
+    def query_words(self) -> list[str]:
+        return self._chosen()["target"]
 
     @tr.validate("model")
     def _check_model(self, proposal):
-        return self._checked_model(proposal.value)
+        return one_of("model", proposal.value, self._models())
 
     @tr.validate("word")
     def _check_word(self, proposal):
-        self._checked_sentence(self.sentence)  # which may have come together with the word
-        self._checked_model(self.model)
-        words = self._chosen()["target"]
-        if not 0 <= proposal.value < len(words):
-            raise FigureError(f"word {proposal.value} of {len(words)}, from 0")
-        return proposal.value
+        one_of("model", self.model, self._models())  # it may come with the word
+        return super()._check_word(proposal)
 
-    def _checked_sentence(self, sentence: int) -> int:
-        if not 0 <= sentence < len(self.sentences):
-            raise FigureError(f"sentence {sentence} of {len(self.sentences)}, from 0")
-        return sentence
-
-    def _checked_model(self, model: str) -> str:
-        names = [each["name"] for each in self.sentences[0]["models"]]
-        if model not in names:
-            raise FigureError(f"unknown model {model!r}: one of {', '.join(names)}")
-        return model
+    def _models(self) -> list[str]:
+        return [each["name"] for each in self.sentences[0]["models"]]
 
     def _chosen(self) -> dict:
         models = self.sentences[self.sentence]["models"]
@@ -136,8 +109,7 @@ class ModelsFigure(Figure):
     def numbers(self, word: int | None = None) -> dict:
         """The numbers shown of one target word of the chosen model; the chosen one unless given."""
         shown = self._chosen()
-        word = min(self.word, len(shown["target"]) - 1) if word is None else word
-        return row_numbers(shown["weights"][word], shown["source"])
+        return row_numbers(shown["weights"][self._chosen_word(word)], shown["source"])
 
     def means(self) -> dict:
         """Means over the chosen weights' rows: mass on the argmax, and entropy in nats."""
@@ -191,11 +163,6 @@ def told(source, translations, name: str) -> dict:
         shown = check(plain(translation, where), where)
         models.append({"name": str(model), "text": str(translation.text), **shown})
     return {"text": source, "models": models}
-
-
-def plural(count: int, what: str) -> str:
-    """How many there are, in words."""
-    return f"{count} {what}{'s' * (count > 1)}"
 
 
 def attends(shown: dict) -> bool:

@@ -7,7 +7,7 @@ import traitlets as tr
 from torch import Tensor
 
 from attnlib.explore.example import uniform
-from attnlib.explore.figure import Figure, FigureError, numbers
+from attnlib.explore.figure import Figure, FigureError, numbers, one_of, within
 from attnlib.explore.local_windows import whole
 from attnlib.positions import BASE, Rotary, Sinusoidal
 
@@ -78,9 +78,7 @@ class PositionsFigure(Figure):
 
     @tr.validate("kind")
     def _check_kind(self, proposal):
-        if proposal.value not in KINDS:
-            raise FigureError(f"unknown kind {proposal.value!r}: one of {', '.join(KINDS)}")
-        return proposal.value
+        return one_of("kind", proposal.value, KINDS)
 
     @tr.validate("width")
     def _check_width(self, proposal):
@@ -92,17 +90,11 @@ class PositionsFigure(Figure):
 
     @tr.validate("base")
     def _check_base(self, proposal):
-        if not 1 <= proposal.value <= LARGEST:
-            raise FigureError(f"base must be from 1 to {LARGEST:.0f}, got {proposal.value:g}")
-        return proposal.value
+        return within("base", proposal.value, 1, LARGEST)
 
     @tr.validate("query", "key")
     def _check_position(self, proposal):
-        if not 0 <= proposal.value < self.longest:
-            raise FigureError(
-                f"{proposal.trait.name} must be from 0 to {self.longest - 1}, got {proposal.value}"
-            )
-        return proposal.value
+        return within(proposal.trait.name, proposal.value, 0, self.longest - 1)
 
     def _vectors(self, which: str, start: int, T: int = 1) -> Tensor:
         """The vectors (T, D) of a "query" or "key" at the positions from `start` on."""

@@ -7,7 +7,7 @@ import traitlets as tr
 from torch import Tensor
 
 from attnlib.explore.example import uniform
-from attnlib.explore.figure import Figure, FigureError, numbers, rounded
+from attnlib.explore.figure import Figure, FigureError, numbers, rounded, within
 from attnlib.masks import masked_softmax
 from attnlib.selection import Hard, Soft
 
@@ -159,21 +159,15 @@ class SoftHard(Figure):
 
     @tr.validate("samples")
     def _check_samples(self, proposal):
-        if not 0 <= proposal.value <= MOST:
-            raise FigureError(f"samples must be 0 to {MOST}, got {proposal.value}")
-        return proposal.value
+        return within("samples", proposal.value, 0, MOST)
 
     @tr.validate("key")
     def _check_key(self, proposal):
-        if not 0 <= proposal.value < len(self.scores):
-            raise FigureError(f"key must be 0 to {len(self.scores) - 1}, got {proposal.value}")
-        return proposal.value
+        return within("key", proposal.value, 0, len(self.scores) - 1)
 
     @tr.validate("seed")
     def _check_seed(self, proposal):
-        if not 0 <= proposal.value < 10_000:
-            raise FigureError(f"seed must be 0 to 9999, got {proposal.value}")
-        return proposal.value
+        return within("seed", proposal.value, 0, 9999)
 
     # --- the problem
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 import traitlets as tr
 
-from attnlib.explore.figure import Figure, FigureError, numbers
+from attnlib.explore.figure import Figure, FigureError, numbers, one_of, within
 from attnlib.masks import masked_softmax
 from attnlib.settings import make_score
 
@@ -73,14 +73,14 @@ class SoftmaxLookup(Figure):
 
     @tr.validate("query")
     def _check_query(self, proposal):
-        return within("query", numbers("query", proposal.value, 2))
+        return in_plane("query", numbers("query", proposal.value, 2))
 
     @tr.validate("key_vectors")
     def _check_keys(self, proposal):
         keys = numbers("keys", proposal.value, None, 2)
         if not 2 <= len(keys) <= 6:
             raise FigureError(f"keys must be 2 to 6 points, got {len(keys)}")
-        return [within(f"keys[{s}]", key) for s, key in enumerate(keys)]
+        return [in_plane(f"keys[{s}]", key) for s, key in enumerate(keys)]
 
     @tr.validate("values")
     def _check_values(self, proposal):
@@ -100,15 +100,11 @@ class SoftmaxLookup(Figure):
 
     @tr.validate("temperature")
     def _check_temperature(self, proposal):
-        if not 0.1 <= proposal.value <= 5:
-            raise FigureError(f"temperature must be between 0.1 and 5, got {proposal.value}")
-        return proposal.value
+        return within("temperature", proposal.value, 0.1, 5)
 
     @tr.validate("score")
     def _check_score(self, proposal):
-        if proposal.value not in ("dot", "scaled_dot"):
-            raise FigureError(f"score must be 'dot' or 'scaled_dot', got {proposal.value!r}")
-        return proposal.value
+        return one_of("score", proposal.value, ("dot", "scaled_dot"))
 
     def _tensor(self, name: str) -> torch.Tensor:
         return torch.tensor(getattr(self, name), dtype=torch.float64)
@@ -153,7 +149,7 @@ class SoftmaxLookup(Figure):
         return f"SoftmaxLookup({count} keys, {score}, temperature {self.temperature:.1f})"
 
 
-def within(name: str, point: list[float]) -> list[float]:
+def in_plane(name: str, point: list[float]) -> list[float]:
     """The point, if the plane shows it."""
     if any(abs(x) > REACH for x in point):
         raise FigureError(f"{name} must lie between -{REACH:g} and {REACH:g}, got {point}")
