@@ -5,6 +5,7 @@ name. Names are for what is written down: `training.RunConfig`, the cards of shi
 command line. This is the one place that knows them.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -242,6 +243,27 @@ def make_attention(
     )
 
 
+DIALS = tuple(
+    name
+    for name, each in inspect.signature(make_attention).parameters.items()
+    if name != "score" and each.default is not inspect.Parameter.empty
+)
+
+
+def _attention(
+    score: str | None,
+    among: dict[str, Any],
+    *,
+    query_dim: int,
+    key_dim: int,
+    hidden_dim: int,
+) -> Attention | None:
+    """The attention whose other dials are set `among` the arguments, from which they are taken."""
+    dials = {name: among.pop(name) for name in DIALS if name in among}
+    width = among.pop("score_hidden", None) or hidden_dim
+    return make_attention(score, query_dim=query_dim, key_dim=key_dim, hidden_dim=width, **dials)
+
+
 def make_positions(name: str, width: int, heads: int, max_length: int) -> Positions:
     """A position encoding by its name, for a model D = `width` wide with H = `heads`.
 
@@ -263,16 +285,8 @@ def make_translator(
     width: int = 256,
     *,
     hidden: int = 256,
-    score: str | None = "additive",
-    window: str = "everywhere",
-    selection: str = "soft",
     decoder_hidden: int | None = None,
-    score_hidden: int | None = None,
-    max_source: int = 200,
-    reach: int = 10,
-    expectation: float = 0.5,
-    temperature: float = 1.0,
-    final_temperature: float = 0.5,
+    score: str | None = "additive",
     **rest,
 ) -> Translator:
     """A `Translator` whose attention is made of names.
@@ -286,18 +300,12 @@ def make_translator(
     vocab_size, width, hidden, decoder_hidden and the rest
         As for `Translator`.
     """
-    attention = make_attention(
+    attention = _attention(
         score,
-        window,
-        selection,
+        rest,
         query_dim=hidden if decoder_hidden is None else decoder_hidden,
         key_dim=2 * hidden,
-        hidden_dim=score_hidden or hidden,
-        max_source=max_source,
-        reach=reach,
-        expectation=expectation,
-        temperature=temperature,
-        final_temperature=final_temperature,
+        hidden_dim=hidden,
     )
     return Translator(
         vocab_size,
@@ -324,14 +332,6 @@ def make_captioner(
     cell: int = 8,
     normed: bool = False,
     score: str | None = "additive",
-    window: str = "everywhere",
-    selection: str = "soft",
-    score_hidden: int | None = None,
-    max_source: int = 200,
-    reach: int = 10,
-    expectation: float = 0.5,
-    temperature: float = 1.0,
-    final_temperature: float = 0.5,
     **rest,
 ) -> Captioner:
     """A `Captioner` whose image encoder and attention are made of names.
@@ -362,18 +362,12 @@ def make_captioner(
         )
     else:
         image_encoder = Backbone(encoder, size, weights=encoder_weights, trainable=train_encoder)
-    attention = make_attention(
+    attention = _attention(
         score,
-        window,
-        selection,
+        rest,
         query_dim=hidden,
         key_dim=image_encoder.annotation_dim,
-        hidden_dim=score_hidden or hidden,
-        max_source=max_source,
-        reach=reach,
-        expectation=expectation,
-        temperature=temperature,
-        final_temperature=final_temperature,
+        hidden_dim=hidden,
     )
     return Captioner(
         vocab_size,

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from attnlib import selection, training
+from attnlib import selection, settings, training
 from attnlib.data import corpora, toy
 from attnlib.data.batches import collate
 from attnlib.data.tokenizer import EOS, PAD, Tokenizer
-from attnlib.settings import make_selection, make_transformer, make_translator
+from attnlib.settings import make_attention, make_selection, make_transformer, make_translator
 from attnlib.training import (
     AttentionConfig,
     CaptionerConfig,
@@ -228,7 +228,10 @@ def test_the_defaults_of_a_run_are_those_of_the_parts():
         ours = RunConfig.of("any", architecture=kind).arguments(9)
         for name in ours.keys() & parts.keys() - {"vocab_size"}:
             assert ours[name] == parts[name].default, (kind, name)
-    dials = AttentionConfig()
+    dials, parts = AttentionConfig(), inspect.signature(make_attention).parameters
+    assert {"window", "selection", "max_source", "reach"} < set(settings.DIALS)
+    for name in set(settings.DIALS) - {"max_source"}:
+        assert getattr(dials, name) == parts[name].default, name
     hard, gumbel = make_selection("hard"), make_selection("gumbel")
     assert hard.expectation == dials.expectation == selection.Hard().expectation
     assert (gumbel.first, gumbel.final) == (dials.temperature, dials.final_temperature)

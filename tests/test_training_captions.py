@@ -20,7 +20,7 @@ from attnlib.data.batches import Batch
 from attnlib.data.files import DataError
 from attnlib.data.tokenizer import EOS, PAD, SPECIALS
 from attnlib.settings import make_captioner
-from attnlib.training import AttentionConfig, CaptionerConfig, Loss, Objective, Run, RunConfig
+from attnlib.training import CaptionerConfig, Loss, Objective, Run, RunConfig
 
 TINY = RunConfig.of(
     "tiny",
@@ -369,7 +369,6 @@ def test_the_defaults_of_a_run_are_those_of_the_captioner():
     parts = {**signature(Captioner).parameters, **signature(make_captioner).parameters}
     for name in ("annotation_dim", "field", "positions", "gate", "word_dropout"):
         assert getattr(CaptionerConfig(), name) == parts[name].default, name
-    assert AttentionConfig().reach == parts["reach"].default
     parts = signature(training.doubly_stochastic_loss).parameters
     assert Loss().coverage_target == parts["target"].default
 
