@@ -20,7 +20,7 @@ from sacrebleu.metrics import CHRF
 
 from attnlib import metrics
 from attnlib.data import corpora, files, hansards, toy
-from attnlib.explore import alignment
+from attnlib.explore import rows
 from attnlib.metrics import Estimate, intervals, translation
 
 EXACT = {"rel": 0, "abs": 1e-12}  # float64: only the order of the sums may differ
@@ -378,6 +378,47 @@ def test_student_quantile_meets_scipy_and_the_normal():
     assert intervals._student_quantile(0.975, 10_000) == pytest.approx(1.96, abs=1e-3)
 
 
+def test_paired_interval_is_of_the_differences():
+    first, second = [3.0, 5.0, 9.0], [2.5, 4.0, 8.4]
+    score, want = metrics.paired_interval(first, second), metrics.mean_interval([0.5, 1.0, 0.6])
+    assert score.value == pytest.approx(want.value)
+    assert score.interval == pytest.approx(want.interval)
+    assert score.signature == "difference|mean|n:3|interval:student"
+    assert score.interval[0] > 0  # though the two by themselves overlap widely
+    assert metrics.mean_interval(second).interval[1] > metrics.mean_interval(first).interval[0]
+    with pytest.raises(ValueError, match="need the same number of each, got 2 first, 3 second"):
+        metrics.paired_interval(first[:2], second)
+
+
+@pytest.mark.parametrize("counts", [None, [4, 0, 3, 8, 5]])
+def test_bootstrap_interval_draws_the_units_again(counts):
+    totals = [1.0, 0.0, 2.0, -1.5, 4.0]
+    score = metrics.bootstrap_interval(totals, counts, resamples=80, seed=3)
+    of = [1] * 5 if counts is None else counts
+    values = []
+    for draw in np.random.default_rng(3).multinomial(5, np.full(5, 1 / 5), size=80):
+        rows = [i for i, times in enumerate(draw) for _ in range(times)]
+        values.append(sum(totals[i] for i in rows) / sum(of[i] for i in rows))
+    assert score.value == pytest.approx(sum(totals) / sum(of))
+    assert score.interval == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+    assert score.signature.endswith("n:5|bootstrap:80|seed:3")
+
+
+def test_bootstrap_interval_refuses_what_has_none():
+    refused = {
+        "at least two units": ([1.0],),
+        "totals are empty": ([],),
+        "must be finite": ([1.0, math.nan],),
+        "add up to more than 0": ([1.0, 2.0], [0, 0]),
+        "got 2 totals, 1 counts": ([1.0, 2.0], [1]),
+    }
+    for message, wrong in refused.items():
+        with pytest.raises(ValueError, match=message):
+            metrics.bootstrap_interval(*wrong)
+    with pytest.raises(ValueError, match="resamples must be at least 1, got 0"):
+        metrics.bootstrap_interval([1.0, 2.0], resamples=0)
+
+
 def test_mean_interval_by_hand():
     # 60, 61, 62: mean 61, deviation 1, 4.303 / sqrt(3) = 2.484
     score = metrics.mean_interval([60, 61, 62])
@@ -670,8 +711,8 @@ def test_entropy_is_of_shares_so_that_a_row_times_a_number_has_the_same(row, fac
     """As a window makes it, or words left out; and what a figure shows is what a chapter prints."""
     want = metrics.entropy(row)
     assert metrics.entropy(np.multiply(factor, row)) == pytest.approx(want, rel=0, abs=1e-9)
-    assert alignment.entropy is metrics.entropy
-    said = alignment.row_numbers([0.1 * a for a in row], ["x"] * len(row))["entropy"]
+    assert rows.entropy is metrics.entropy
+    said = rows.row_numbers([0.1 * a for a in row], ["x"] * len(row))["entropy"]
     assert said == pytest.approx(want, abs=6e-5)
 
 

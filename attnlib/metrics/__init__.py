@@ -25,7 +25,14 @@ from attnlib.metrics.alignment import (
     uniform_weights,
     word_weights,
 )
-from attnlib.metrics.intervals import LEVEL, Estimate, mean_interval, wilson_interval
+from attnlib.metrics.intervals import (
+    LEVEL,
+    Estimate,
+    bootstrap_interval,
+    mean_interval,
+    paired_interval,
+    wilson_interval,
+)
 from attnlib.metrics.translation import (
     Bucket,
     bleu,
@@ -49,6 +56,7 @@ __all__ = [
     "bleu_difference",
     "bleu_lowercase",
     "bleu_papers",
+    "bootstrap_interval",
     "by_length",
     "chrf",
     "diagonal_alignment",
@@ -57,6 +65,7 @@ __all__ = [
     "expected_error_rate",
     "mean_interval",
     "moses",
+    "paired_interval",
     "share_on_gold",
     "uniform_weights",
     "wilson_interval",

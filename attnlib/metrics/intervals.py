@@ -1,12 +1,16 @@
 """A measured number and how sure of it we are.
 
-Intervals are 95 %: of a test set by resampling its sentences, of a proportion by Wilson, over
-training seeds by Student's t.
+Intervals are 95 %. Which one depends on what differs from one measurement to the next:
+
+- few training seeds, or few pairs of words: `mean_interval`, by Student's t;
+- many sentences or pictures of one test set: `bootstrap_interval`, which draws them again;
+- two models on the same seeds or sentences: `paired_interval`, of their differences;
+- a proportion, so many hits in so many independent trials: `wilson_interval`.
 """
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -84,6 +88,79 @@ def mean_interval(values: Iterable[float]) -> Estimate:
     return Estimate(mean, f"mean|n:{n}|interval:student", (mean - half, mean + half))
 
 
+def paired_interval(first: Iterable[float], second: Iterable[float]) -> Estimate:
+    """Mean of first minus second, pair by pair, with its 95 % interval by Student's t.
+
+    The pairs are whatever both were measured on: seeds, sentences, words. What makes a pair hard
+    for both cancels, so that the interval may leave zero out where the two separate ones overlap.
+
+    Raises
+    ------
+    ValueError
+        If the two are not as long as one another; as `mean_interval` otherwise.
+
+    Examples
+    --------
+    >>> f"{paired_interval([60.1, 58.4, 62.0], [59.2, 57.3, 61.2]):.2f}"
+    '0.93 [0.55, 1.31]'
+    """
+    first, second = as_lists(first=first, second=second)
+    difference = mean_interval(np.subtract(first, second))
+    return replace(difference, signature=f"difference|{difference.signature}")
+
+
+def bootstrap_interval(
+    totals: Iterable[float],
+    counts: Iterable[float] | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Mean over many units, such as sentences, with its percentile bootstrap interval (Efron 1979).
+
+    With `counts` the sum of the totals is divided by the sum of the counts: an error a word, say,
+    where a sentence is a unit and has a number of words. The same units are drawn for both.
+
+    Parameters
+    ----------
+    totals, counts : sequences of float
+        A number a unit each; counts are 1 unless given.
+    resamples, seed : int
+        How often the units are drawn, 1 or more.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two units, a number is not finite, the counts do not match the
+        totals or do not add up to more than 0, or `resamples` is less than 1.
+
+    Examples
+    --------
+    >>> f"{bootstrap_interval([1, 0, 2, 1], [4, 5, 3, 8]):.2f}"
+    '0.20 [0.04, 0.43]'
+    """
+    given = {"totals": totals} | ({} if counts is None else {"counts": counts})
+    columns = [np.asarray(each, dtype=float) for each in as_lists(**given)]
+    if counts is None:
+        columns.append(np.ones_like(columns[0]))
+    statistics = np.stack(columns, axis=1)
+    if len(statistics) < 2:
+        raise ValueError("an interval needs at least two units, got 1")
+    if not np.isfinite(statistics).all() or statistics[:, 1].sum() <= 0:
+        raise ValueError("totals and counts must be finite, and the counts add up to more than 0")
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples}")
+
+    def formula(sums):
+        with np.errstate(invalid="ignore", divide="ignore"):  # only empty units were drawn
+            return sums[:, 0] / sums[:, 1]
+
+    value = float(formula(statistics.sum(axis=0, keepdims=True))[0])
+    what = "mean" if counts is None else "ratio of sums"
+    measured = Estimate(value, f"{what}|n:{len(statistics)}")
+    return with_interval(measured, statistics, formula, resamples, seed)
+
+
 def with_interval(
     estimate: Estimate,
     statistics: np.ndarray,
@@ -97,7 +174,7 @@ def with_interval(
     n = len(statistics)
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     values = formula(draws @ statistics)
-    low, high = np.quantile(values, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
+    low, high = np.nanquantile(values, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
     signature = f"{estimate.signature}|bootstrap:{resamples}|seed:{seed}"
     return Estimate(estimate.value, signature, (float(low), float(high)))
 
