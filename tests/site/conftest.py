@@ -238,8 +238,9 @@ def serious():
 
     axe = Axe()
 
-    def findings(page, within: str | None = None) -> list[str]:
-        found = axe.run(page, context=within, options=OPTIONS).response["violations"]
+    def findings(page, without: str | None = None) -> list[str]:
+        context = None if without is None else {"exclude": [[without]]}
+        found = axe.run(page, context=context, options=OPTIONS).response["violations"]
         return [
             f"{each['id']} ({each['impact']}): {each['help']}: "
             + "; ".join(str(node["target"]) for node in each["nodes"][:5])
