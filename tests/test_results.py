@@ -4,6 +4,7 @@ The scripts themselves run for minutes to hours. Here their parts are given a mo
 trained, or one whose answers are known.
 """
 
+import json
 import math
 import random
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import dials
 import pytest
 import reordering
 import soft_hard
+import sweep
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -195,3 +197,15 @@ def test_a_curve_is_of_its_seed_and_of_new_questions(monkeypatch):
     choosing.fit(chooser, train, 4, seed=2)
     want = {name: round(value, 4) for name, value in choosing.marks(chooser, task=test).items()}
     assert first[-1] == want
+
+
+def test_the_sweep_finds_the_runs_that_are_in_its_file():
+    """By their dials, in the reduced size; so that a second call trains nothing twice."""
+    content = json.loads(sweep.RESULTS.read_text())
+    kept = [tuple(run[dial] for dial in sweep.DIALS) for run in content["runs"]]
+    wanted = [tuple(sweep.setting(config).values()) for config in sweep.configs(full=False)]
+    assert len(set(wanted)) == len(wanted) and set(kept) <= set(wanted)
+    assert {setting[-1] for setting in kept} == {1, 2}
+    for config in sweep.configs(full=False):
+        assert config.optimisation.updates == content["scale"]["updates"]
+        assert config.model.hidden == content["scale"]["hidden"]

@@ -146,7 +146,7 @@ def sequences(task: str, setting: Setting, budget: Budget, seed: int, split: str
     """Pairs of ids of a toy task, the source arranged as the setting wants it."""
     make = {"copy": toy.copy, "reverse": toy.reverse}[task]
     rng = random.Random(f"{split} {seed} {lengths}")
-    examples = make(rng, count, budget.symbols, *lengths, split)
+    examples = make(rng, count, budget.symbols, *lengths, split=split)
     pairs = toy.vocabulary(task, budget.symbols).pairs(examples)
     return [(arranged(x, setting.source), y) for x, y in pairs]
 

@@ -74,7 +74,7 @@ def by_length(models: dict[str, pretrained.Pretrained]) -> list[dict]:
         source, target = (list(side) for side in zip(*some, strict=True))
         for name, model in models.items():
             found = [each.text for each in model.translate(source, 1)]
-            score = metrics.bleu(found, target, RESAMPLES)
+            score = metrics.bleu(found, target, resamples=RESAMPLES)
             row = {"what": name, "words_from": low, "words_below": low + STEP}
             rows.append(row | {"sentences": len(some)} | _rounded(score, 2))
             print(rows[-1], flush=True)
@@ -141,7 +141,7 @@ def main() -> None:
     smalls: list[dict] = []
     large: list[dict] = []
     uniform = [metrics.uniform_weights(*size) for size in sizes]
-    chance = metrics.expected_error_rate(uniform, gold.sure, gold.possible, RESAMPLES)
+    chance = metrics.expected_error_rate(uniform, gold.sure, gold.possible, resamples=RESAMPLES)
     rows.append({"what": "uniform"} | _rounded(chance))
     models, data = {"hansards-bahdanau": model}, None
     for name in SMALL_MODELS:
@@ -153,7 +153,7 @@ def main() -> None:
             "parameters": sum(p.numel() for p in run.model.parameters()),
             "perplexity": _perplexity(models[name], data),
         }
-        if SMALL_MODELS[name].score:
+        if SMALL_MODELS[name].model.attention is not None:
             row |= _rounded(evaluation.alignment_error(models[name], gold, resamples=RESAMPLES))
         print(row, flush=True)
         smalls.append(row)
@@ -198,7 +198,7 @@ def main() -> None:
 
 def _score(links, gold, chosen) -> dict:
     parts = ([side[i] for i in chosen] for side in (links, gold.sure, gold.possible))
-    return _rounded(metrics.alignment_error_rate(*parts, RESAMPLES))
+    return _rounded(metrics.alignment_error_rate(*parts, resamples=RESAMPLES))
 
 
 def _perplexity(model: pretrained.Pretrained, data: TextData) -> float:

@@ -43,18 +43,19 @@ HIDDEN = ("nothing", "</s>", "a word")  # from the decoder
 
 def shares(found: list[pretrained.HeadMaps]) -> tuple[dict, dict]:
     """The share of every head on every place, and that of a head that looks everywhere alike."""
-    measured, alike = {}, {}
+    measured: dict[str, dict] = {}
+    alike: dict[str, dict] = {}
     for which in ("encoder", "decoder", "cross"):
         looks = [getattr(each, which) for each in found]
         marked = []
         for each, weights in zip(found, looks, strict=True):
             ends = [] if which == "decoder" else [len(each.source_tokens) - 1]
-            marked.append(heads.places(*weights.shape[2:], ends))
-        flat = [heads.even(*w.shape[2:], which == "decoder")[None, None] for w in looks]
+            marked.append(heads.places(*weights.shape[2:], separators=ends))
+        flat = [heads.even(*w.shape[2:], causal=which == "decoder")[None, None] for w in looks]
         for into, weights in ((measured, looks), (alike, flat)):
             into[which] = {
                 name: {key: np.round(part, 3).tolist() for key, part in vars(found).items()}
-                for name, found in heads.measure(weights, marked, RESAMPLES).items()
+                for name, found in heads.measure(weights, marked, resamples=RESAMPLES).items()
                 if not np.isnan(found.value).all()
             }
     return measured, {

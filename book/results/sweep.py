@@ -53,6 +53,12 @@ def configs(full: bool) -> list[RunConfig]:
     return sorted(changed, key=lambda config: config.seed)
 
 
+def setting(config: RunConfig) -> dict:
+    """The dials of a run, and its seed."""
+    dials = vars(config.model.attention) | vars(config.model) | {"seed": config.seed}
+    return {dial: dials[dial] for dial in DIALS}
+
+
 def silver(train: Iterable[tuple[str, str]], test: Iterable[tuple[str, str]]) -> tuple[list, list]:
     """Links of test sentences on which two Models 1 agree, and those that either draws."""
     pairs = [(ibm1.words(x), ibm1.words(y)) for x, y in train]
@@ -82,9 +88,9 @@ def measure(config: RunConfig, data: TextData, links: tuple[list, list], keep: b
         for each in model.align(test.source, test.target)
     ]
     gold = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in test]
-    return {dial: getattr(config, dial) for dial in DIALS} | {
+    return setting(config) | {
         "parameters": sum(p.numel() for p in model.model.parameters()),
-        "bleu": round(metrics.bleu(found, test.target, 0).value, 2),
+        "bleu": round(metrics.bleu(found, test.target).value, 2),
         "perplexity": round(math.exp(validation_loss(model.model, gold)), 3),
         "error": round(metrics.alignment_error_rate(drawn, *links).value, 4),
     }
@@ -105,7 +111,7 @@ def speeds(data: TextData, chosen: list[RunConfig]) -> list[dict]:
                 run.run(checkpoint_seconds=math.inf)
                 rates[config].append(run.progress.tokens / (time.perf_counter() - start))
     return [
-        {dial: getattr(config, dial) for dial in DIALS if dial != "seed"}
+        {dial: value for dial, value in setting(config).items() if dial != "seed"}
         | {"tokens_per_s": round(statistics.median(rate))}
         for config, rate in rates.items()
     ]
@@ -119,14 +125,18 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     chosen = configs(options.full)
-    scale = {"updates": chosen[0].updates, "tokens": chosen[0].tokens, "hidden": chosen[0].hidden}
-    scale |= {"sentences": TESTED}
+    scale = {
+        "updates": chosen[0].optimisation.updates,
+        "tokens": chosen[0].optimisation.tokens,
+        "hidden": chosen[0].model.hidden,
+        "sentences": TESTED,
+    }
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if content.get("scale") != scale:
         content = {"scale": scale, "runs": []}
     data, links = prepare(chosen[0]), silver(multi30k("train"), multi30k(TEST)[:TESTED])
     done = {tuple(run[dial] for dial in DIALS) for run in content["runs"]}
-    left = [c for c in chosen if tuple(getattr(c, dial) for dial in DIALS) not in done]
+    left = [c for c in chosen if tuple(setting(c).values()) not in done]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for config in left[: options.limit]:
         content["runs"].append(measure(config, data, links, options.full))

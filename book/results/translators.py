@@ -86,7 +86,9 @@ def ahead(models: dict[str, pretrained.Pretrained], best: str) -> dict:
         for name, model in models.items()
     }
     return {
-        name: _rounded(metrics.bleu_difference(found[best], texts, test.target, RESAMPLES))
+        name: _rounded(
+            metrics.bleu_difference(found[best], texts, test.target, resamples=RESAMPLES)
+        )
         for name, texts in found.items()
         if name != best
     }
@@ -212,7 +214,7 @@ def main() -> None:
         diagonal = [metrics.diagonal_alignment(len(y), len(x)) for x, y in _pairs(links[TEST])]
         gold = links[TEST]
         results["diagonal"] = _rounded(
-            metrics.alignment_error_rate(diagonal, gold.sure, gold.possible, RESAMPLES)
+            metrics.alignment_error_rate(diagonal, gold.sure, gold.possible, resamples=RESAMPLES)
         )
     _write(results)
     for row in results["rows"]:
