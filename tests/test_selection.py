@@ -185,6 +185,29 @@ def test_the_baseline_lowers_the_variance_and_not_the_mean():
     assert difference < 4 * ((variance[0.0] + variance[-2.0]) / 2000) ** 0.5
 
 
+def test_a_choice_is_rewarded_by_what_is_said_after_it_less_the_baseline_for_each_word():
+    """Choice t is at fault for the words from t on, one baseline a word; padding counts nothing."""
+    torch.manual_seed(1)
+    model, _ = small()
+    batch = collate([([4, 5, 2], [6, 4, 5]), ([4, 2], [5])])
+    hard = model.decoder.attention.selection
+    hard.baseline.fill_(-1.3)
+    hard.update_baseline = lambda *_: None
+    draws = hard.draw(torch.zeros(2, dtype=torch.float64), batch.target_in.shape[1])
+    vectors, weights = model.hidden_forward(
+        batch.source, batch.source_lengths, batch.target_in, draws
+    )
+    objective = Objective(model, entropy=0.0)
+    term = objective._score_function(hard, vectors, weights, draws, batch.target_out)
+    log_p = model.output(vectors).log_softmax(-1).detach()
+    want = 0.0
+    for b, length in enumerate((4, 2)):  # with </s>
+        for t in range(length):
+            reward = sum(log_p[b, u, batch.target_out[b, u]] + 1.3 for u in range(t, length))
+            want = want - reward * hard.log_prob(weights, draws)[b, t]
+    torch.testing.assert_close(term, want, rtol=0, atol=1e-12)
+
+
 def test_the_moving_average_baseline_follows_the_log_probability():
     hard = selection.Hard()
     for value, want in ((-4.0, -4.0), (-2.0, -3.8), (-2.0, -3.62)):

@@ -423,6 +423,17 @@ def test_what_a_source_must_be_is_checked():
         Sampled(model)
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_late_positions_are_exact_in_half_precision_too(half):
+    """bfloat16 has 8 bits: of the positions above 256 only every other one could be told apart."""
+    for start in (0, 301, 4001):
+        x = torch.ones(1, 1, 2, 8)
+        want = Rotary(8).rotate(x.double(), start)
+        assert (Rotary(8).rotate(x.to(half), start) - want).abs().max() < 0.01
+        want = Sinusoidal(8)(torch.zeros(1, 2, 8, dtype=torch.float64), start)
+        assert (Sinusoidal(8)(torch.zeros(1, 2, 8, dtype=half), start) - want).abs().max() < 0.01
+
+
 def test_bfloat16_autocast_stays_close():
     model, many = transformer(positions="rotary").float(), batch()
     exact, _ = model(many.source, many.source_lengths, many.target_in)
