@@ -157,6 +157,10 @@ class Chooser(nn.Module):
         other choices only estimate.
     hidden : int
         Width of the additive score's hidden layer, and of the readout's.
+    expectation, entropy : float
+        What else Xu et al. (2015, section 4.1) train hard attention with: the share of the
+        questions that use the average instead of a choice, and :math:`\lambda_e`, the weight of the
+        entropy of the weights. Both matter only to ``hard`` and ``no baseline``.
 
     Raises
     ------
@@ -164,18 +168,25 @@ class Chooser(nn.Module):
         If `how` is unknown.
     """
 
-    def __init__(self, task: Task, how: str = "soft", hidden: int = 32):
+    def __init__(
+        self,
+        task: Task,
+        how: str = "soft",
+        hidden: int = 32,
+        expectation: float = 0.0,
+        entropy: float = 0.0,
+    ):
         super().__init__()
         if how not in HOW:
             raise ValueError(f"unknown way to choose {how!r}: one of {', '.join(HOW)}")
-        self.how, self.classes = how, task.classes
+        self.how, self.classes, self.entropy = how, task.classes, entropy
         D_q, D_k = task.queries.shape[-1], task.keys.shape[-1]
         if D_q == 1:  # nothing to compare with: what makes a key right is in the key
             score: scores.Score = scores.AdditiveScore(D_q, D_k, hidden)
         else:
             score = scores.GeneralScore(D_q, D_k)
         chosen = {"soft": "soft", "gumbel": "gumbel"}.get(how, "hard")
-        settings = {"expectation": 0.0} if chosen == "hard" else {}
+        settings = {"expectation": expectation} if chosen == "hard" else {}
         self.attention = Attention(score, selection=make_selection(chosen, **settings))
         self.readout = nn.Sequential(
             nn.Linear(task.values.shape[-1], hidden),
@@ -218,10 +229,12 @@ class Chooser(nn.Module):
         answers, weights = self(task, draws)
         log_p = self.log_p(answers, task.labels)
         reward = log_p.detach()
-        chosen = ((reward - hard.baseline) * hard.log_prob(weights[:, None], draws)[:, 0]).mean()
+        learned = ((reward - hard.baseline) * hard.log_prob(weights[:, None], draws)[:, 0]).mean()
+        if self.entropy:
+            learned = learned - self.entropy * torch.xlogy(weights, weights).sum(-1).mean()
         if self.how == "hard":
             hard.update_baseline(reward.mean(), DECAY)
-        return -log_p.mean() - (chosen - chosen.detach())
+        return -log_p.mean() - (learned - learned.detach())
 
 
 def fit(

@@ -114,6 +114,30 @@ def test_hard_gradient_is_that_of_the_expectation(how):
     assert (flipped > 4.5 * error[:scored]).any()
 
 
+def test_entropy_is_rewarded_and_half_of_the_questions_use_the_average():
+    """Draw by draw: the gradient is that of the cross-entropy, the choice and the entropy."""
+    task = small("either", 40)
+    torch.manual_seed(0)
+    chooser = Chooser(task, "no baseline", hidden=3, expectation=0.5, entropy=0.7)
+    parameters = list(chooser.parameters())
+    torch.manual_seed(1)
+    got = torch.autograd.grad(chooser.loss(task), parameters)
+    torch.manual_seed(1)
+    draws = chooser.attention.selection.draw(task.queries, 1)[:, 0]
+    assert 10 < (draws < 0).sum() < 30
+    weights = chooser.attention.score(task.queries, task.keys)[:, 0].softmax(-1)
+    wanted = torch.zeros(())
+    for a, draw, values, labels in zip(weights, draws, task.values, task.labels, strict=True):
+        chosen = int((a.detach().cumsum(-1) <= draw).sum())
+        answers = chooser.read(a @ values if draw < 0 else values[chosen])
+        log_p = sum(x[y] for x, y in zip(answers, labels, strict=True))
+        wanted = wanted - log_p + 0.7 * (a * a.log()).sum()
+        if draw >= 0:
+            wanted = wanted - log_p.detach() * a[chosen].log()
+    for one, other in zip(got, torch.autograd.grad(wanted / 40, parameters), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
 def test_average_of_two_right_answers_is_no_answer():
     task = choosing.either(2000, 1)
     torch.manual_seed(0)

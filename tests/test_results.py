@@ -12,14 +12,20 @@ from types import SimpleNamespace
 import alignment
 import copying
 import dials
+import finger
+import learning_rules
+import numpy as np
+import own_score
 import pytest
 import reordering
 import soft_hard
+import stray
 import sweep
 import torch
+import verb_place
 from torch.nn.functional import cross_entropy, one_hot
 
-from attnlib import choosing
+from attnlib import choosing, pretrained
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
@@ -93,6 +99,20 @@ def test_what_a_model_of_the_dials_gets_is_counted_by_hand(untrained, examples, 
         "share_on_gold": pytest.approx(sum(shares) / len(shares), abs=1e-4),
         "tokens_per_s": 15,
     }
+
+
+def test_twelve_settings_take_timing_and_feeding_apart():
+    twelve = [tuple(setting[d] for d in ("score", "timing", "feeding")) for setting in apart()]
+    assert len(set(twelve)) == len(twelve) == 12
+    assert {setting[1:] for setting in twelve if setting[0] == "general"} == {
+        (timing, feeding)
+        for timing in ("before", "after")
+        for feeding in ("context", "input", "none")
+    }
+
+
+def apart():
+    return dials.taken_apart()
 
 
 def test_the_settings_of_the_dials_differ_and_none_comes_twice():
@@ -209,3 +229,98 @@ def test_the_sweep_finds_the_runs_that_are_in_its_file():
     for config in sweep.configs(full=False):
         assert config.optimisation.updates == content["scale"]["updates"]
         assert config.model.hidden == content["scale"]["hidden"]
+
+
+def test_several_draws_have_the_gradient_of_their_mean_reward():
+    """Of two keys, all four pairs of draws by their probabilities; the baseline adds nothing."""
+    task = choosing.either(3, seed=0, objects=2)
+    torch.manual_seed(0)
+    model = learning_rules.Several(task, draws=2).double()
+    task = choosing.Task(
+        *(x.double() if x.is_floating_point() else x for x in list(vars(task).values())[:-1]),
+        task.classes,
+    )
+    parameters = list(model.parameters())
+    weights = model.attention.score(task.queries, task.keys)[:, 0].softmax(-1)
+    labels = task.labels.unsqueeze(1).expand(-1, 2, -1)
+    p = model.log_p(model.read(task.values), labels).exp()  # (N, S)
+    reward = sum(
+        weights[:, i] * weights[:, j] * ((p[:, i] + p[:, j]) / 2).log()
+        for i in range(2)
+        for j in range(2)
+    )
+    exact = torch.cat([g.flatten() for g in torch.autograd.grad(-reward.mean(), parameters)])
+    found = torch.stack(
+        [
+            torch.cat([g.flatten() for g in torch.autograd.grad(model.loss(task), parameters)])
+            for _ in range(4000)
+        ]
+    )
+    error = found.std(0) / math.sqrt(len(found))
+    assert ((found.mean(0) - exact).abs() <= 4.5 * error + 1e-12).all()
+
+
+def test_balance_is_the_larger_share_of_the_right_keys():
+    task = choosing.either(50, seed=1)
+    model = choosing.Chooser(task, "hard")
+    with torch.no_grad():
+        for parameter in model.attention.parameters():
+            parameter.zero_()  # all keys alike
+    assert learning_rules.balance(model, task) == pytest.approx(0.5)
+
+
+def test_every_rule_says_which_aids_it_has():
+    task = choosing.either(5, seed=0)
+    assert len(set(learning_rules.RULES)) == 8
+    for rule in learning_rules.RULES:
+        model = learning_rules.chooser(task, rule)
+        assert (model.how == "hard") == ("baseline" in rule)
+        assert (model.entropy > 0) == ("entropy" in rule)
+        assert (model.attention.selection.expectation == 0.5) == ("half" in rule)
+
+
+def test_weights_of_chosen_steps_are_changed_and_no_others():
+    weights, values = torch.tensor([[[0.1, 0.3]]]), torch.tensor([[[1.0], [2.0]]])
+    for name, wanted in (("divided", 1.75), ("zeroed", 0.0), ("doubled", 1.4)):
+        changed = finger.Changed(finger.CHANGES[name][0], [True, False])
+        first, second = (float(changed(weights, values)[0]) for _ in range(2))
+        assert (first, second) == pytest.approx((wanted, 0.7), abs=1e-6)
+
+
+def test_a_mean_of_steps_counts_steps_and_not_captions():
+    captions = [[{"x": 1.0, "in": True}], [{"x": 4.0, "in": True}, {"x": 4.0, "in": True}], []]
+    captions[2].append({"x": 100.0, "in": False})
+    found = finger.mean_of(captions, lambda step: step["x"], lambda step: step["in"])
+    assert found.value == pytest.approx(3.0)
+    assert found.interval[0] <= 3.0 <= found.interval[1]
+
+
+def test_stray_weight_is_shared_out_by_hand():
+    weights = np.full((2, 14), 0.01)
+    weights[1] = [0.3, 0.2, 0.1] + [0.02] * 10 + [0.2]  # the last stands on </s>
+    found = pretrained.Translation(
+        "", "", [*(f"▁w{i}" for i in range(2)), "▁,", *(f"▁w{i}" for i in range(3, 13)), "</s>"],
+        ["▁un", "▁mot"], weights, 0.0,
+    )  # fmt: skip
+    (row,) = stray.shared_out(found, {(1, 0)})  # the first word has no link: left out
+    # linked, </s>, the comma, positions 1 and 3 to 11, position 12
+    assert row == pytest.approx([0.3, 0.2, 0.1, 0.2 + 9 * 0.02, 0.02])
+    cut = stray.within_reach(weights)
+    assert cut[0, 11:] == pytest.approx(0.0) and cut[1, 12:] == pytest.approx(0.0)
+    assert cut[1, 11] == weights[1, 11] and cut[0, 10] == weights[0, 10]
+
+
+def test_the_distance_score_is_the_distance_but_for_a_term_of_the_query():
+    torch.manual_seed(0)
+    score = own_score.DistanceScore(query_dim=4, key_dim=3)
+    queries, keys = torch.randn(1, 2, 4), torch.randn(1, 5, 3)
+    distance = -torch.cdist(score.W(queries), keys).square()
+    torch.testing.assert_close(score(queries, keys).softmax(-1), distance.softmax(-1))
+
+
+def test_sentences_within_reach_are_told_by_their_longest_link():
+    share = {}
+    for last in (True, False):
+        some = verb_place.phrases(random.Random(0), 300, last, "test")
+        share[last] = sum(verb_place.longest(x) > verb_place.REACH for x in some) / len(some)
+    assert share[False] < 0.15 < 0.4 < share[True]
