@@ -7,7 +7,8 @@ Run from the root of the repository::
 `scenes-soft`, as it is, on its test scenes:
 
 * ``untrained``: the pointing game of networks like it that were never trained, eight draws of the
-  weights, made to write the same true captions;
+  weights, made to write the same true captions; how often the most attended cell is that of the
+  word before, and how large its weight is;
 * ``gate``: each naming word of those captions by how far the gate was open when it was written, and
   how many captions have a word that looks elsewhere if every look counts, if only those count whose
   gate is open by more than a quarter, or only those of nouns;
@@ -18,6 +19,8 @@ Run from the root of the repository::
   are those of the right word among the words of its class: which size, given that a size is said;
 * ``pairs``: how probable the noun of a lone thing is after its own colour and after another, for
   pairs of colour and noun that training had and for the six that it never had;
+* ``mosaics``: the pointing game of ``mosaics-soft`` on captions of the data, and of eight networks
+  like it that were never trained;
 * ``one_noun`` and ``given``, for two exercises: of how many of 1,000 scenes "a ring" and its like
   are true, and the pointing game on the true captions of lone things of both kinds of pairs.
 
@@ -36,7 +39,7 @@ import torch
 from _record import record
 
 from attnlib import metrics, pretrained, storage
-from attnlib.data import scenes
+from attnlib.data import mosaics, scenes
 from attnlib.data.batches import collate
 from attnlib.data.images import as_floats
 from attnlib.explore import captioned
@@ -48,7 +51,7 @@ MODEL = "scenes-soft"
 SCENES, LONE = 300, 2000  # whose captions are marked; among which lone things are looked for
 SEEDS = range(8)
 OPEN = 0.25  # a gate that is open by no more lets little through
-WRITTEN = ("a", "size", "colour", "noun")  # classes of words, in the order they are written
+WRITTEN = ("a", *pointing.CLASSES)  # classes of words, in the order they are written
 RULES = ("half", "touch")
 NOUNS = ("circle", "ring", "square", "triangle", "cross", "star")
 
@@ -70,8 +73,8 @@ def classes(grammar, words: Sequence[str]) -> list[str | None]:
 # Networks that were never trained ----------------------------------------------------------------
 
 
-def untrained(model: pretrained.Pretrained, records, images, seed: int) -> list[float]:
-    """The pointing game of one draw of random weights on the same captions."""
+def untrained(model: pretrained.Pretrained, records, images, seed: int) -> dict:
+    """The pointing game of one draw of random weights on the same captions; how it looks."""
     torch.manual_seed(seed)
     network = pretrained.build("captioner", model.card["model"]).eval()
     other = pretrained.Pretrained("untrained", network, model.tokenizer, model.card)
@@ -80,7 +83,12 @@ def untrained(model: pretrained.Pretrained, records, images, seed: int) -> list[
         pointing.with_weights(each, found.weights)
         for each, found in zip(records, looked, strict=True)
     ]
-    return rounded(pointing.pointing_game(drawn))
+    cells = [each.weights.argmax(1) for each in drawn]
+    return {
+        "pointing": rounded(pointing.pointing_game(drawn)),
+        "stays": round(float(np.mean(np.concatenate([a[1:] == a[:-1] for a in cells]))), 4),
+        "largest_weight": round(float(np.mean([each.weights.max(1).mean() for each in drawn])), 4),
+    }
 
 
 # The gate ----------------------------------------------------------------------------------------
@@ -154,6 +162,7 @@ def elsewhere(grammar, records, gates) -> dict:
     """Captions that have a word which looks elsewhere, by which words count as a look."""
     counts = {"every look": lambda name, beta: True}
     counts["gate open"] = lambda name, beta: beta > OPEN
+    counts["colours and nouns"] = lambda name, beta: name in ("colour", "noun")
     counts["nouns"] = lambda name, beta: name == "noun"
     found = {}
     for what, counted in counts.items():
@@ -221,11 +230,11 @@ def closed(model, grammar, samples) -> dict:
     """What a class of words costs when nothing is read while those of one class are written."""
     given = [sample.captions[0] for sample in samples]
     texts, names = [each.text for each in given], [classes(grammar, each.words) for each in given]
-    nouns = [*grammar.nouns, *grammar.nouns.values()]
-    ids = {
-        name: [model.tokenizer.encode(word)[0] for word in its]
-        for name, its in zip(WRITTEN[1:], (grammar.sizes, grammar.colours, nouns), strict=True)
-    }
+    of_class: dict[str, set] = {}
+    for each, its in zip(given, names, strict=True):
+        for word, name in zip(each.words, its, strict=True):
+            of_class.setdefault(name, set()).update(model.tokenizer.encode(word))
+    ids = {name: sorted(of_class[name]) for name in WRITTEN[1:]}
     every = range(len(model.tokenizer))
     among = [[ids.get(name, every) for name in its] for its in names]
     encoded = [model.tokenizer.encode(text) for text in texts]
@@ -234,7 +243,7 @@ def closed(model, grammar, samples) -> dict:
         logs, _ = run(model, samples, texts, shut)
         return [nats(*each) for each in zip(logs, encoded, among, strict=True)]
 
-    def of_class(found, name):
+    def means(found, name):
         """The mean over the words of a class in each picture that has some."""
         marks = zip(found, names, strict=True)
         some = [[x for x, one in zip(*each, strict=True) if one == name] for each in marks]
@@ -244,10 +253,10 @@ def closed(model, grammar, samples) -> dict:
     for shut in WRITTEN:
         without = costs([[name == shut for name in its] for its in names])
         table[shut] = {
-            name: rounded(metrics.mean_interval(of_class(without, name) - of_class(as_is, name)))
+            name: rounded(metrics.mean_interval(means(without, name) - means(as_is, name)))
             for name in WRITTEN[1:]
         }
-    usual = {name: rounded(metrics.mean_interval(of_class(as_is, name))) for name in WRITTEN[1:]}
+    usual = {name: rounded(metrics.mean_interval(means(as_is, name))) for name in WRITTEN[1:]}
     return {"nats": usual, "more": table}
 
 
@@ -322,6 +331,26 @@ def pairs(model, number: int) -> dict:
     }
 
 
+# Photographs -------------------------------------------------------------------------------------
+
+
+def of_mosaics(number: int) -> dict:
+    """The pointing game of ``mosaics-soft`` and of networks never trained, on given captions."""
+    model, stalls = pretrained.load("mosaics-soft"), mosaics.Mosaics("test")
+    samples = [stalls.sample(i) for i in range(number)]
+    images, its = [each.image for each in samples], [each.captions[0] for each in samples]
+    looked = model.force_decode(images, [each.text for each in its])
+    records = [
+        pointing.Record.of(c.words, c.things, x.weights, s.masks, model.grid, x.tokens)
+        for s, c, x in zip(samples, its, looked, strict=True)
+    ]
+    return {
+        "mosaics": number,
+        "trained": rounded(pointing.pointing_game(records)),
+        "untrained": [untrained(model, records, images, seed) for seed in SEEDS],
+    }
+
+
 # For exercises -----------------------------------------------------------------------------------
 
 
@@ -381,6 +410,7 @@ def main() -> None:
         "article": article(test.grammar, records, gates),
         "closed": closed(model, test.grammar, samples),
         "pairs": pairs(model, options.lone),
+        "mosaics": of_mosaics(options.scenes),
         "one_noun": one_noun(test, 1000),
         "given": given(model, options.scenes),
     }
