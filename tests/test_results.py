@@ -10,16 +10,20 @@ import random
 from types import SimpleNamespace
 
 import alignment
+import bottleneck
+import bottleneck_exercises
 import copying
 import dials
 import finger
 import learning_rules
+import lookups
 import numpy as np
 import own_score
 import pytest
 import reordering
 import soft_hard
 import stray
+import supervised
 import sweep
 import torch
 import verb_place
@@ -324,3 +328,128 @@ def test_sentences_within_reach_are_told_by_their_longest_link():
         some = verb_place.phrases(random.Random(0), 300, last, "test")
         share[last] = sum(verb_place.longest(x) > verb_place.REACH for x in some) / len(some)
     assert share[False] < 0.15 < 0.4 < share[True]
+
+
+SMALL = bottleneck.Budget(symbols=4, sequences=40, updates=4, test_sequences=6)
+
+
+def test_a_larger_budget_has_more_of_everything_in_the_same_measure():
+    budget = bottleneck.Budget()
+    longer = budget.times(4000)
+    assert longer.updates / budget.updates == longer.sequences / budget.sequences == 5
+    assert budget.times(budget.updates) == budget
+
+
+def test_no_run_of_the_plan_comes_twice():
+    runs = [
+        (*setting, updates, seed)
+        for updates, settings, seeds in bottleneck.PLAN
+        for seed in seeds
+        for setting in settings
+    ]
+    assert len(set(runs)) == len(runs)
+    assert {run[:2] for run in runs} == set(bottleneck.SETTINGS)
+
+
+@pytest.mark.parametrize("name", list(bottleneck.PATHS))
+def test_shares_of_the_gradient_are_those_of_small_nudges(name):
+    """Of each letter by itself, by central differences in float64."""
+    torch.manual_seed(5)
+    setting = bottleneck.PATHS[name]
+    model = bottleneck.make_model(setting, SMALL).double().eval()
+    (found,) = bottleneck.gradient_shares("copy", setting, SMALL, 1, model, lengths=(3,)).values()
+    pairs = bottleneck.sequences("copy", setting, SMALL, 1, "test", (3, 3), SMALL.test_sequences)
+    shares = []
+    for pair in pairs:
+        batch = collate([pair])
+        read = model.embedding(batch.source).detach()
+
+        def loss(nudged, batch=batch):
+            hook = model.encoder.register_forward_pre_hook(lambda _, given: (nudged, given[1]))
+            with torch.no_grad():
+                logits, _ = model(batch.source, batch.source_lengths, batch.target_in)
+            hook.remove()
+            return float(cross_entropy(logits[:, 2], batch.target_out[:, 2]))
+
+        norms = []
+        for s in range(3):
+            slopes = []
+            for i in range(read.shape[-1]):
+                step = torch.zeros_like(read)
+                step[0, s, i] = 1e-5
+                slopes.append((loss(read + step) - loss(read - step)) / 2e-5)
+            norms.append(math.hypot(*slopes))
+        shares.append([norm / sum(norms) for norm in norms])
+    want = [sum(column) / len(shares) for column in zip(*shares, strict=True)]
+    assert found == pytest.approx(want, rel=6e-3)  # they have three digits
+
+
+def test_wrong_letters_are_counted_by_position():
+    torch.manual_seed(7)
+    setting = bottleneck.SETTINGS["copy", "attention"]
+    model = bottleneck.make_model(setting, SMALL).eval()
+    (found,) = bottleneck.wrong_letters("copy", setting, SMALL, 2, model, lengths=(3,)).values()
+    wrong = [0, 0, 0]
+    for pair in bottleneck.sequences("copy", setting, SMALL, 2, "test", (3, 3), 6):
+        batch = collate([pair])
+        with torch.no_grad():
+            logits, _ = model(batch.source, batch.source_lengths, batch.target_in)
+        for t in range(3):
+            wrong[t] += int(logits[0, t].argmax()) != pair[1][t]
+    assert found == pytest.approx([count / 6 for count in wrong], abs=1e-4) and sum(wrong)
+
+
+def test_a_fixed_decoder_in_one_call_is_the_library_s_step_by_step():
+    torch.manual_seed(6)
+    setting = bottleneck.SETTINGS["copy", "fixed"]
+    model = bottleneck.make_model(setting, SMALL).eval()
+    batch = collate(bottleneck.sequences("copy", setting, SMALL, 1, "test", (2, 5), 6))
+    with torch.no_grad():
+        quick, _ = model(batch.source, batch.source_lengths, batch.target_in)
+        model.decoder.__class__ = bottleneck.RecurrentDecoder
+        slow, _ = model(batch.source, batch.source_lengths, batch.target_in)
+    torch.testing.assert_close(quick, slow, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("pair", list(bottleneck_exercises.LANGUAGES))
+def test_the_verb_of_a_sentence_stands_where_its_language_has_it(pair):
+    sentences = bottleneck_exercises.sentences(pair, 1, "test", 30)
+    for each in sentences:
+        assert each.target.count(each.verb) == 1
+        if pair == "SVO to SOV" and "jamais" not in each.target:
+            assert each.target[-1] == each.verb or each.target[-1] in ("souvent", "toujours")
+        if pair == "SOV to SVO":
+            assert each.verb in bottleneck_exercises.VERBS and each.verb in each.target
+    plain, back = (bottleneck_exercises.ids(sentences, how) for how in ("plain", "reversed"))
+    assert all(x[::-1] == y and t == u for (x, t), (y, u) in zip(plain, back, strict=True))
+
+
+def test_pairs_of_equal_letters_are_counted_by_hand():
+    assert bottleneck_exercises.pairs_of_equals(("a", "b", "a", "a")) == ("b", "b", "b")
+    assert bottleneck_exercises.pairs_of_equals(("a", "b", "b", "a")) == ("b", "a", "b")
+    letters = toy.vocabulary("copy", 4)
+    several = [([], letters.encode(list(word))) for word in ("ab", "aa", "ab", "bb")]
+    assert bottleneck_exercises.commoner(several) == 0.75
+
+
+def test_a_network_that_gives_the_names_in_order_is_right_where_adjectives_stay():
+    source, target = lookups.phrases(300, torch.Generator().manual_seed(0))
+    stays = lookups.right(source[..., 4:], source, target)
+    assert stays == pytest.approx(float(source[:, 1, lookups.STAYS].mean())) and 0.25 < stays < 0.42
+    assert lookups.right(target, source, target) == 1
+
+
+def test_a_cold_lookup_finds_every_key_and_a_warm_one_none():
+    assert lookups.found(8, 1e-3, 64, seed=0) == 1
+    assert lookups.found(8, 10.0, 64, seed=0) == 0
+
+
+def test_what_is_taught_is_the_logarithm_of_the_weight_on_the_true_links(untrained, examples):
+    plain, taught = (
+        float(supervised.loss_of(untrained, examples, lam).detach()) for lam in (0, 0.5)
+    )
+    logs = []
+    for example in examples:
+        _, weights, _ = alone(untrained, example)
+        logs += [math.log(weights[t, s]) for t, s in example.alignment]
+    assert taught - plain == pytest.approx(-0.5 * sum(logs) / len(logs), rel=1e-4)
