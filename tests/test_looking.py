@@ -1,0 +1,80 @@
+"""What the scripts of chapters 07 and 08 compute, in small: the gate, and who came first."""
+
+import math
+
+import looking
+import numpy as np
+import pytest
+import torch
+import who_is_first
+
+from attnlib import pretrained
+from attnlib.data import scenes
+from attnlib.data.images import as_floats
+from attnlib.metrics.pointing import Record
+
+
+def test_who_came_first_is_marked_with_a_twin():
+    """Who reads the order is right; who looks at the bag of words is right half the time."""
+
+    def reads(words):
+        return (words == 1).int().argmax(1) - (words == 0).int().argmax(1)
+
+    assert who_is_first.right(reads, 16, tested=50) == 1
+    assert who_is_first.right(lambda words: -reads(words), 16, tested=50) == 0
+    assert who_is_first.right(lambda words: words.sum(1) - 80, 16, tested=50) == 0.5
+    words, first = who_is_first.sentences(40, 9, torch.Generator().manual_seed(1))
+    assert ((words == 0).sum(1) == 1).all() and ((words == 1).sum(1) == 1).all()
+    assert ((reads(words) > 0) == first).all() and 5 < first.sum() < 35
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Two scenes and their captions of different lengths, so that one is padded."""
+    found = [scenes.Scenes("test").sample(i) for i in (0, 2)]
+    texts = [each.captions[0].text for each in found]
+    assert len({len(text.split()) for text in texts}) == 2
+    return found, texts
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_a_gate_is_held_shut_while_some_words_are_written(pictures, shut):
+    """Step by step, one scene at a time; the second word and the last read nothing."""
+    model = pretrained.load("scenes-soft")
+    samples, texts = pictures
+    closed = [[t in (1, len(x.split()) - 1) for t in range(len(x.split()))] for x in texts]
+    logs, gates = looking.run(model, samples, texts, closed if shut else None)
+    network = model.model
+    for sample, text, log, opened, its in zip(samples, texts, logs, gates, closed, strict=True):
+        ids = [1, *model.tokenizer.encode(text)]
+        with torch.no_grad():
+            memory = network.encode(as_floats(sample.image)[None], torch.tensor([64]))
+            state = network.start(memory)
+            for t, last in enumerate(ids[:-1]):
+                embedded = network.embedding(torch.tensor([last]))
+                z, _, state = network.decoder.advance(embedded, state, memory, t)
+                assert float(network.decoder.beta(state.hidden)) == pytest.approx(opened[t], 1e-4)
+                if shut and its[t]:
+                    z, state = 0 * z, state._replace(fed=0 * state.fed)
+                seen = network.decoder.deep_output(embedded, state.hidden, z)
+                want = network.output(seen).log_softmax(-1)[0].numpy()
+                np.testing.assert_allclose(log[t], want, rtol=0, atol=1e-3)
+    assert "attend" not in vars(network.decoder)
+
+
+def test_a_word_costs_what_it_has_not_of_its_class():
+    logs = np.log(np.array([[0.1, 0.3, 0.6], [0.2, 0.2, 0.6]]))
+    got = looking.nats(logs, [0, 2], [(0, 1), range(3)])
+    assert got == pytest.approx([-math.log(0.1 / 0.4), -math.log(0.6)])
+
+
+def test_words_are_counted_by_their_gate():
+    """Four words on a thing in the left of two cells, looked at rightly twice."""
+    masks = np.array([[[True, True, False, False]] * 2])
+    weights = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6], [0.5, 0.5]]
+    things = [{0}, {0}, {0}, {0}, set()]
+    record = Record.of(list("abcde"), things, weights, masks, (1, 2), true=True)
+    found = looking.gate([record], [np.array([0.1, 0.2, 0.5, 0.9, 0.9])])
+    words = {name: (row["words"], row["pointing"][0]) for name, row in found["words"].items()}
+    assert words == {"all": (4, 0.5), "shut": (2, 0.5), "open": (2, 0.5)}
+    assert found["read_on_the_thing"] == pytest.approx((0.1 + 0.5) / 1.7, abs=1e-4)
