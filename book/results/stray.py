@@ -9,7 +9,8 @@ and the weight of every target word that has a link is shared out: on the words 
 (sure or possible), on </s>, on punctuation that it is not linked to, on other words within reach of
 the diagonal (at most D = 10 subwords from it), and on words farther off. The last part is what a
 window like local-m would forbid. So the rows of weights are also cut to that window, without
-training anything, and the alignment error is counted again.
+training anything, and the alignment error is counted again. For comparison, the same shares of
+weights that are even, as they nearly are before training.
 
 The captions have no links. There ``en-fr-bahdanau``, which looks everywhere, and ``en-fr-luong``,
 which has a predicted window, are compared: the weight that falls on </s> and on punctuation while a
@@ -19,6 +20,7 @@ Intervals: 95 % by bootstrap over sentences. It needs the Hansards and Multi30k,
 ``stray.json`` beside this file.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +92,11 @@ def debates() -> dict:
     gold, model = hansards.gold("test"), pretrained.load(DEBATES)
     sides = [[" ".join(words) for words in side] for side in (gold.source, gold.target)]
     found = model.align(*sides)
-    shares = mean_rows([shared_out(x, set(links)) for x, links in zip(found, gold.possible)])
+    even = [replace(x, weights=np.full_like(x.weights, 1 / x.weights.shape[1])) for x in found]
+    shares, of_even = (
+        dict(zip(PLACES, mean_rows([shared_out(x, set(links)) for x, links in pairs]), strict=True))
+        for pairs in (zip(found, gold.possible), zip(even, gold.possible))
+    )
     error = {}
     for name, change in (("everywhere", np.asarray), ("within D", within_reach)):
         links = [
@@ -104,7 +110,8 @@ def debates() -> dict:
     return {
         "model": DEBATES,
         "sha256": model.card["sha256"][storage.MODEL],
-        "weight": dict(zip(PLACES, shares, strict=True)),
+        "weight": shares,
+        "even_weight": of_even,
         "error": error,
     }
 
