@@ -4,11 +4,13 @@ Run from the root of the repository::
 
     OMP_NUM_THREADS=1 python book/results/captioning.py
 
-Each variant is `scenes-soft` of the training queue with a fifth of its updates, one seed, and is
+Each variant is `scenes-soft` of the training queue with an eighth of its updates, and is
 marked on the same test scenes as `attnlib.pretrained.caption_scores` does. Pointing is also marked
 on captions of the data, which every model is made to write: they are the same for all, whatever a
 model would have said itself. The script trains what ``captioning.json`` does not hold yet, so a
-stopped run goes on.
+stopped run goes on; a run takes some ten minutes of one core. ``--seeds`` and ``--only`` name what
+to train: ``--seeds 2 3 --only soft "asked after" "no attention" "no gate"`` are two more of each of
+the four main rows.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import torch
 from _record import record
 
 from attnlib import evaluation, pretrained
+from attnlib.captioning import CaptionDecoder
 from attnlib.metrics import pointing
 from attnlib.training import QUEUE, Run, RunConfig
 
@@ -41,13 +44,20 @@ VARIANTS = {
     "no detector": {"word_detection": 0.0},
     "asked after, words hidden": {"timing": "after", "word_dropout": 0.3},
     "asked after, told where": {"timing": "after", "supervised_attention": 1.0},
+    "asked after, word once": {"timing": "after"},  # and the output below
 }
+WORD_ONCE = "asked after, word once"
 TESTED = 1000  # scenes
 REFERENCE = 300  # of them for the captions of the data
 
 
+def word_once(decoder: CaptionDecoder, embedded, hidden, z):
+    """The deep output without the last word, which has gone into the state already."""
+    return decoder.L_o(decoder.dropout(decoder.L_h(hidden) + decoder.L_z(z)))
+
+
 def measure(name: str, config: RunConfig) -> dict:
-    """Train one variant, and mark it."""
+    """Train one variant with one seed, and mark it."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(config, Path(scratch), quiet=True)
         torch.set_float32_matmul_precision("medium")  # for the training; it is marked in float32
@@ -67,6 +77,7 @@ def measure(name: str, config: RunConfig) -> dict:
         found["given_attention_inside"] = round(pointing.mass_inside(given).value, 4)
     return {
         "name": name,
+        "seed": config.seed,
         "changed": VARIANTS[name],
         "parameters": sum(p.numel() for p in model.model.parameters()),
         "seconds": round(run.progress.seconds),
@@ -89,20 +100,26 @@ def main() -> None:
     """Do what is left, and write the file after each variant."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), help="some of the variants")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[BASE.seed])
     options = parser.parse_args()
     torch.set_num_threads(1)
     how = BASE.optimisation
-    scale = {"updates": how.updates, "images": how.images, "tested": TESTED, "seed": BASE.seed}
+    scale = {"updates": how.updates, "images": how.images, "tested": TESTED}
     content = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if content.get("scale") != scale:
         content = {"scale": scale, "runs": []}
-    for name in options.only:
-        if name in {run["name"] for run in content["runs"]}:
-            continue
-        found = measure(name, BASE.replace(name=name, **VARIANTS[name]))
-        content["runs"].append(found)
-        print(found, flush=True)
-        record(RESULTS, COMMAND, content, "cuda" if torch.cuda.is_available() else "cpu")
+    for seed in options.seeds:
+        for name in options.only:
+            if (name, seed) in {(run["name"], run["seed"]) for run in content["runs"]}:
+                continue
+            deep_output = CaptionDecoder.deep_output
+            if name == WORD_ONCE:
+                CaptionDecoder.deep_output = word_once
+            found = measure(name, BASE.replace(name=name, seed=seed, **VARIANTS[name]))
+            CaptionDecoder.deep_output = deep_output
+            content["runs"].append(found)
+            print(found, flush=True)
+            record(RESULTS, COMMAND, content, "cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":

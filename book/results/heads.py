@@ -10,11 +10,13 @@ It forces ``en-fr-transformer`` through the references of Multi30k's test set, a
   ``</s>``, beside what a head has there that looks at everything alike (`attnlib.metrics.heads`);
 * the alignment error of its attention to the source, head by head and for the mean of the heads of
   each layer, against silver links (`sweep.silver`), beside the other shipped models. The best head
-  and the best layer are chosen on the val split. ``late`` links target word t by the row after its
+  and the best layer are chosen on the val split; ``differences`` are theirs less that of
+  ``en-fr-bahdanau``, paired by sentence. ``late`` links target word t by the row after its
   own, in which the decoder has just been given it;
 * by the kind of token that is due, how much of that attention rests on ``</s>``; the loss, and the
   loss if the decoder may not see ``</s>``, or a source token drawn at random in its place; and how
-  long what a head reads from ``</s>`` is, beside what it reads from the words.
+  long what a head reads from ``</s>`` is, beside what it reads from the words;
+* the loss on captions of val when one head that looks at the source is left out (an exercise).
 
 Intervals are 95 %, by bootstrap over sentences. It writes ``heads.json`` beside this file.
 """
@@ -33,6 +35,7 @@ from attnlib.data.batches import collate
 from attnlib.data.corpora import multi30k
 from attnlib.data.tokenizer import EOS, SPECIALS
 from attnlib.metrics import heads
+from attnlib.training import validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/heads.py"
@@ -111,18 +114,40 @@ def alignment(val, val_links, test, test_links) -> dict:
     return {"heads": of_heads, "layers": of_layers, "best": best}
 
 
-def beside(test, gold, pairs) -> list[dict]:
-    """The error of the other shipped models, and of knowing nothing."""
-    rows = []
+def beside(gold, pairs) -> tuple[list[dict], dict[str, list]]:
+    """The error of the other shipped models, and of knowing nothing; and the models' links."""
+    rows, drawn = [], {}
     for name in OTHERS:
         found = pretrained.load(name).align(*pairs)
-        drawn = [links(x.weights, x.source_tokens, x.target_tokens) for x in found]
-        rows.append({"what": name} | error(drawn, gold))
+        drawn[name] = [links(x.weights, x.source_tokens, x.target_tokens) for x in found]
+        rows.append({"what": name} | error(drawn[name], gold))
     sizes = [(len(y.split()), len(x.split())) for x, y in zip(*pairs, strict=True)]
     rows.append(
         {"what": "diagonal"} | error([metrics.diagonal_alignment(*size) for size in sizes], gold)
     )
-    return rows
+    return rows, drawn
+
+
+def differences(best: dict, test, others: dict[str, list], gold) -> dict:
+    """The error of the best head and of the best layer, less that of the other models."""
+    found: dict[str, dict] = {}
+    for what, row in best.items():
+        which = (
+            slice(None) if row["head"] == "mean" else slice(int(row["head"]), int(row["head"]) + 1)
+        )
+        drawn = [
+            links(
+                each.cross[row["layer"], which].mean(axis=0), each.source_tokens, each.target_tokens
+            )
+            for each in test
+        ]
+        found[what] = {}
+        for name, other in others.items():
+            score = metrics.alignment_error_difference(drawn, other, *gold, resamples=RESAMPLES)
+            low, high = score.interval
+            numbers = zip(("value", "low", "high"), (score.value, low, high), strict=True)
+            found[what][name] = {key: round(float(x), 4) for key, x in numbers}
+    return found
 
 
 def losses(model, batch, hidden: int | None) -> np.ndarray:
@@ -194,6 +219,29 @@ def reads(model: torch.nn.Module, pairs, tokenizer) -> list[list[float]]:
     return np.mean(ratios, axis=0).round(4).tolist()
 
 
+def pruned(model: pretrained.Pretrained, number: int = 200) -> dict:
+    """The loss on captions of val, as it is and without each head that looks at the source."""
+    encode = model.tokenizer.encode
+    pairs = [(encode(x), encode(y)) for x, y in list(multi30k("val"))[:number]]
+    found = {
+        "captions": number,
+        "all": round(validation_loss(model.model, pairs), 4),
+        "without": [],
+    }
+    for block in model.model.decoder.stack.blocks:
+        W_O, heads_ = block.cross_attention.W_O.weight, block.cross_attention.heads
+        width, losses = W_O.shape[1] // heads_, []
+        for head in range(heads_):
+            columns = slice(head * width, (head + 1) * width)
+            kept = W_O[:, columns].clone()
+            with torch.no_grad():
+                W_O[:, columns] = 0
+                losses.append(round(validation_loss(model.model, pairs), 4))
+                W_O[:, columns] = kept
+        found["without"].append(losses)
+    return found
+
+
 def main() -> None:
     """Measure, and write the file."""
     torch.set_num_threads(1)
@@ -207,22 +255,32 @@ def main() -> None:
     found = model.attention_maps(*pairs)
     on_val = model.attention_maps(list(val.source), list(val.target))
     measured, alike = shares(found)
+    aligned = alignment(on_val, gold["val"], found, gold["test"])
+    rows, drawn = beside(gold["test"], pairs)
     content = {
         "model": MODEL,
         "sha256": model.card["sha256"][storage.MODEL],
         "sentences": n,
         "shares": measured,
         "alike": alike,
-        "alignment": alignment(on_val, gold["val"], found, gold["test"]),
-        "beside": beside(found, gold["test"], pairs),
+        "alignment": aligned,
+        "beside": rows,
+        "differences": differences(aligned["best"], found, drawn, gold["test"]),
         "silent": silent(model, pairs, found),
         "reads_from_end": reads(model.model, pairs, model.tokenizer),
+        "pruned": pruned(model),
     }
     record(RESULTS, COMMAND, content)
     for which, row in measured.items():
         for name, each in row.items():
             print(which, name, each["value"], "alike", alike[which][name])
-    print(content["alignment"]["best"], content["beside"], content["reads_from_end"], sep="\n")
+    print(
+        content["alignment"]["best"],
+        content["beside"],
+        content["differences"],
+        content["reads_from_end"],
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":

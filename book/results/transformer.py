@@ -12,9 +12,10 @@ last update instead of the mean of its last snapshots.
 Measured on Multi30k's val split: the cross-entropy in nats a subword on gold prefixes, without
 smoothing; cased BLEU, greedy, with a 95 % interval by bootstrap over the sentences. Seeds
 differ too: ``seeds`` holds what each gave. It trains what ``transformer.json`` does not hold yet,
-so a stopped run goes on.
+so a stopped run goes on, one seed after another; ``--seeds`` and ``--only`` name some of them.
 """
 
+import argparse
 import csv
 import dataclasses
 import json
@@ -38,7 +39,7 @@ from attnlib.training import (
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/transformer.py"
-SEEDS = (1, 2)
+SEEDS = (1, 2, 3)
 BASE = TRANSFORMER.replace(
     name="base", vocab_size=4000, layers=2, dropout=0.1, updates=1600, lr=3e-3,
     warmup=300, validate_every=100,
@@ -95,12 +96,17 @@ def summed_up(seeds: dict[str, dict]) -> dict:
 
 def main() -> None:
     """Train and measure what is missing, and write the file after each run."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS))
+    parser.add_argument("--only", nargs="*", default=list(LEFT_OFF), help="some of the settings")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"runs": {}}
     data = prepare(BASE)
     found = {name: run["seeds"] for name, run in results["runs"].items()}
-    for seed in SEEDS:
-        for name, changes in LEFT_OFF.items():
+    for seed in options.seeds:
+        for name in options.only:
+            changes = LEFT_OFF[name]
             if str(seed) in found.get(name, {}):
                 continue
             run, curve = trained(BASE.replace(seed=seed, **changes), data)
