@@ -54,7 +54,7 @@ def test_a_foreign_letter_is_found(text):
 
 
 def test_bahdanau_asks_with_s_and_luong_with_h():
-    """The state before the step is s, that after it h, in the figure of the dials as in the text."""
+    """The state before the step is s, that after it h: in the figure of the dials as in prose."""
     figure = (ROOT / "attnlib/explore/five_dials.mjs").read_text("utf-8")
     assert 'STATE = { before: "s", after: "h" }' in figure
     assert not re.search(r"[\"`]\\q\{q_t\} = h|h_\{t−1\}", figure)
