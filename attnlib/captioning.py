@@ -37,15 +37,15 @@ class CaptionState(NamedTuple):
 class CaptionDecoder(nn.Module):
     r"""The LSTM that attends to the image and writes (Xu et al. 2015, section 3.1.2).
 
-    .. math:: \hat z_t = \beta_t \sum_i \alpha_{ti} a_i, \qquad \beta_t = \sigma(f_\beta(h_{t-1}))
+    .. math:: \hat z_t = \beta_t \sum_s a_{ts} \bar h_s, \qquad \beta_t = \sigma(f_\beta(h_{t-1}))
     .. math:: h_t = \mathrm{LSTM}([E y_{t-1}; \hat z_t], h_{t-1}), \qquad
               p(y_t) \propto \exp(L_o (E y_{t-1} + L_h h_t + L_z \hat z_t))
 
     The state before the step asks (timing "before"), and the gate :math:`\beta_t`, one number of
-    section 4.2.1, says how much of the context the step gets. The first state and memory come from
-    the mean annotation, each through a layer with tanh. In the deep output (eq. 7) the
-    paper's :math:`L_o` is a matrix a word wide; ours is the tied embedding times a square matrix,
-    so without that matrix the last word would always speak for itself.
+    section 4.2.1, says how much of the context the step gets; :math:`\bar h_s` is an annotation.
+    The first state and memory come from the mean annotation, each through a layer with tanh. In the
+    deep output (eq. 7) the paper's :math:`L_o` is a matrix a word wide; ours is the tied embedding
+    times a square matrix, so without that matrix the last word would always speak for itself.
 
     Parameters
     ----------

@@ -97,9 +97,10 @@ def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 
     Attention is marked where the caption is true, for only then do its words name things:
     ``pointing_game`` and ``attention_inside`` of nouns and adjectives, as `pointing` says; the
     first also of each class of words, numbers among them; and both of attention that knows nothing
-    (``_uniform``, ``_centre``, ``_untrained``: of the same model with random weights, made to write
-    the same) or everything (``_best``, as much as cells allow). ``_given`` is of captions of the
-    data, which any model can be made to write.
+    (``_uniform``, ``_centre``, ``_untrained``: of the same model with one draw of random weights,
+    made to write the same; other draws differ, as chapter 07 shows) or everything (``_best``, as
+    much as cells allow). ``_given`` is of captions of the data, which any model can be made to
+    write.
 
     Of photographs nothing but ``bleu`` is known, against all of their captions.
 

@@ -189,21 +189,22 @@ class Objective(nn.Module):
 def doubly_stochastic_loss(weights: Tensor, real: Tensor, target: str = "one") -> Tensor:
     r"""Doubly stochastic attention: every cell should be attended to (Xu et al. 2015, eq. 14).
 
-    .. math:: \sum_i \Big(\tau - \sum_t \alpha_{ti}\Big)^2
+    .. math:: \sum_s \Big(\kappa - \sum_t a_{ts}\Big)^2
 
-    summed over the images. The paper has :math:`\tau = 1`, which C steps with weights that sum to 1
-    cannot reach on more than C cells; public code also has :math:`\tau = C / S`, the mean. **To
-    learning they are the same**: expanded, the sum is :math:`S \tau^2 - 2 \tau C + \sum_i (\sum_t
-    \alpha_{ti})^2`, and as long as every step's weights sum to 1 only the last term can change. The
-    two differ in value, and under a window whose weights sum to less than 1 (`windows.Predictive`).
+    summed over the images. The paper's results are with :math:`\kappa = 1`, which T steps with
+    weights that sum to 1 cannot reach on more than T cells; one widely copied program has
+    :math:`\kappa = T / S`, the mean. **To learning they are the same**: expanded, the sum is
+    :math:`S \kappa^2 - 2 \kappa T + \sum_s (\sum_t a_{ts})^2`, and as long as every step's weights
+    sum to 1 only the last term can change. The two differ in value, and under a window whose
+    weights sum to less than 1 (`windows.Predictive`).
 
     Parameters
     ----------
     weights : Tensor of shape (B, T, S)
     real : boolean Tensor of shape (B, T)
-        True at the C real steps of each caption; padding is left out.
+        True at the real steps of each caption; padding is left out.
     target : str
-        :math:`\tau`: ``one``, or ``steps/cells``.
+        :math:`\kappa`: ``one``, or ``steps/cells``.
 
     Returns
     -------
@@ -277,8 +278,7 @@ def word_detection_loss(logits: Tensor, wanted: Tensor, pad: int = 0) -> Tensor:
 def supervised_attention_loss(weights: Tensor, places: Tensor) -> Tensor:
     r"""Supervised attention: its cross-entropy to where the words are (Liu et al. 2017, sec. 3.2).
 
-    .. math:: -\sum_t \sum_i \beta_{ti} \log \alpha_{ti}, \qquad
-              \beta_{ti} = m_{ti} / \sum_j m_{tj}
+    .. math:: -\sum_t \sum_s \frac{m_{ts}}{\sum_j m_{tj}} \log a_{ts}
 
     in nats, summed over the words that name something. A model that is trained with it is given
     more than captions, the places of the things: it is an upper bound for a model that is not.
