@@ -57,7 +57,12 @@ def shares(found: list[pretrained.HeadMaps]) -> tuple[dict, dict]:
         flat = [heads.even(*w.shape[2:], causal=which == "decoder")[None, None] for w in looks]
         for into, weights in ((measured, looks), (alike, flat)):
             into[which] = {
-                name: {key: np.round(part, 3).tolist() for key, part in vars(found).items()}
+                name: {
+                    key: np.round(part, 3).tolist()
+                    for key, part in zip(
+                        ("value", "low", "high"), (found.value, *found.interval), strict=True
+                    )
+                }
                 for name, found in heads.measure(weights, marked, resamples=RESAMPLES).items()
                 if not np.isnan(found.value).all()
             }
