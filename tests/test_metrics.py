@@ -21,7 +21,7 @@ from sacrebleu.metrics import CHRF
 from attnlib import metrics
 from attnlib.data import corpora, files, hansards, toy
 from attnlib.explore import rows
-from attnlib.metrics import Estimate, intervals, translation
+from attnlib.metrics import Estimate, translation
 
 EXACT = {"rel": 0, "abs": 1e-12}  # float64: only the order of the sums may differ
 quick = settings(max_examples=50, deadline=None)  # a busy machine is no failure
@@ -367,15 +367,15 @@ def test_wilson_interval_of_newcombe():
     [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (9, 2.262), (30, 2.042)],
 )
 def test_student_quantiles_are_those_of_the_table(freedom, want):
-    assert intervals._student_quantile(0.975, freedom) == pytest.approx(want, abs=5e-4)
+    assert metrics.student_quantile(freedom) == pytest.approx(want, abs=5e-4)
 
 
 def test_student_quantile_meets_scipy_and_the_normal():
     stats = pytest.importorskip("scipy.stats")
     for freedom in (1, 2, 3, 6, 7, 50):
         want = stats.t.ppf(0.975, freedom)
-        assert intervals._student_quantile(0.975, freedom) == pytest.approx(want, rel=1e-10)
-    assert intervals._student_quantile(0.975, 10_000) == pytest.approx(1.96, abs=1e-3)
+        assert metrics.student_quantile(freedom) == pytest.approx(want, rel=1e-10)
+    assert metrics.student_quantile(10_000) == pytest.approx(1.96, abs=1e-3)
 
 
 def test_paired_interval_is_of_the_differences():

@@ -31,6 +31,7 @@ from attnlib.metrics.intervals import (
     bootstrap_interval,
     mean_interval,
     paired_interval,
+    student_quantile,
     wilson_interval,
 )
 from attnlib.metrics.translation import (
@@ -67,6 +68,7 @@ __all__ = [
     "moses",
     "paired_interval",
     "share_on_gold",
+    "student_quantile",
     "uniform_weights",
     "wilson_interval",
     "word_indices",

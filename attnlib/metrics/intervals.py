@@ -83,9 +83,28 @@ def mean_interval(values: Iterable[float]) -> Estimate:
     if not np.isfinite(values).all():
         raise ValueError(f"values must be finite, got {values.tolist()}")
     n = len(values)
-    half = _student_quantile(0.5 + LEVEL / 2, n - 1) * values.std(ddof=1) / math.sqrt(n)
+    half = student_quantile(n - 1) * values.std(ddof=1) / math.sqrt(n)
     mean = float(values.mean())
     return Estimate(mean, f"mean|n:{n}|interval:student", (mean - half, mean + half))
+
+
+def student_quantile(freedom: int) -> float:
+    """How many standard errors a 95 % interval reaches to either side (Student 1908).
+
+    For an error that was itself estimated from few numbers, with so many degrees of freedom.
+
+    >>> round(student_quantile(4), 3)
+    2.776
+    """
+    if freedom < 1:
+        raise ValueError(f"need at least one degree of freedom, got {freedom}")
+    probability, low, high = 0.5 + LEVEL / 2, 0.0, 1.0
+    while _student_cdf(high, freedom) < probability:
+        high *= 2
+    for _ in range(100):  # by bisection
+        middle = (low + high) / 2
+        low, high = (middle, high) if _student_cdf(middle, freedom) < probability else (low, middle)
+    return high
 
 
 def paired_interval(first: Iterable[float], second: Iterable[float]) -> Estimate:
@@ -177,17 +196,6 @@ def with_interval(
     low, high = np.nanquantile(values, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
     signature = f"{estimate.signature}|bootstrap:{resamples}|seed:{seed}"
     return Estimate(estimate.value, signature, (float(low), float(high)))
-
-
-def _student_quantile(probability: float, freedom: int) -> float:
-    """Where Student's t distribution reaches `probability`, above one half, by bisection."""
-    low, high = 0.0, 1.0
-    while _student_cdf(high, freedom) < probability:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _student_cdf(middle, freedom) < probability else (low, middle)
-    return high
 
 
 def _student_cdf(t: float, freedom: int) -> float:

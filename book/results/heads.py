@@ -80,9 +80,7 @@ def links(weights, source_tokens, target_tokens) -> set[tuple[int, int]]:
 
 def error(predicted, sure_possible, resamples=RESAMPLES) -> dict:
     """Alignment error rate with its interval."""
-    score = metrics.alignment_error_rate(predicted, *sure_possible, resamples=resamples)
-    low, high = score.interval
-    return {"value": round(score.value, 4), "low": round(low, 4), "high": round(high, 4)}
+    return _rounded(metrics.alignment_error_rate(predicted, *sure_possible, resamples=resamples))
 
 
 def alignment(val, val_links, test, test_links) -> dict:
@@ -185,22 +183,22 @@ def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
             rows.append(np.concatenate([[len(chosen)], *sums]))
     table = []
     for name, rows in of_kind.items():
-        number, drawn = len(rows), np.array(rows)  # (sentences, 1 + L + 3)
-        draws = np.random.default_rng(0).multinomial(number, [1 / number] * number, RESAMPLES)
-        sums = draws @ drawn
-        value = drawn[:, 1:].sum(axis=0) / drawn[:, 0].sum()
-        low, high = np.quantile(sums[:, 1:] / sums[:, :1], [0.025, 0.975], axis=0)
-        more = (sums[:, -2] - sums[:, -3]) / sums[:, 0]  # without </s>, on the same sentences
+        number, *sums = np.array(rows).T  # of a sentence each: tokens, the layers, the losses
+        *on_end, seen, without, _ = sums
+
+        def mean(totals, number=number):
+            return metrics.bootstrap_interval(totals, number, resamples=RESAMPLES)
+
         table.append(
             {
                 "what": name,
-                "tokens": int(drawn[:, 0].sum()),
-                "on_end": [
-                    dict(zip(("value", "low", "high"), np.round(part, 4).tolist(), strict=True))
-                    for part in zip(value[:-3], low[:-3], high[:-3], strict=True)
-                ],
-                "loss": dict(zip(HIDDEN, value[-3:].round(4).tolist(), strict=True)),
-                "more_without_end": np.quantile(more, [0.025, 0.975]).round(4).tolist(),
+                "tokens": int(number.sum()),
+                "on_end": [_rounded(mean(each)) for each in on_end],
+                "loss": {
+                    what: _rounded(mean(each))["value"]
+                    for what, each in zip(HIDDEN, sums[-3:], strict=True)
+                },
+                "more_without_end": list(_rounded(mean(without - seen)).values())[1:],
             }
         )
         print(table[-1], flush=True)
@@ -245,6 +243,12 @@ def pruned(model: pretrained.Pretrained, number: int = 200) -> dict:
                 W_O[:, columns] = kept
         found["without"].append(losses)
     return found
+
+
+def _rounded(score: metrics.Estimate) -> dict:
+    """Its value and the ends of its interval."""
+    parts = dict(zip(("value", "low", "high"), (score.value, *score.interval), strict=True))
+    return {name: round(float(part), 4) for name, part in parts.items()}
 
 
 def main() -> None:
