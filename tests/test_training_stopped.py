@@ -15,26 +15,13 @@ import time
 from pathlib import Path
 
 import pytest
+import stopped_runs
 import torch
 
 from attnlib import cli, training
 from attnlib.training import Run, RunConfig, Stopped, StopSignals, loop, recipes
 
-SMALL = RunConfig.of(
-    "small",
-    corpus="copy",
-    sentences=60,
-    max_length=6,
-    width=8,
-    hidden=8,
-    updates=12,
-    tokens=60,
-    warmup=2,
-    dropout=0.3,
-    output_dropout=0.3,
-    validate_every=4,
-    average=2,
-)
+SMALL = stopped_runs.SMALL.replace(updates=12, validate_every=4, average=2)
 DATA = training.prepare(SMALL)
 
 
