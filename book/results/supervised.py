@@ -1,6 +1,6 @@
 """An open exercise of chapter 03, tried: does teaching the alignment help the translation?
 
-Run from the root of the repository, on one thread, about MINUTES minutes::
+Run from the root of the repository, on one thread, about five minutes::
 
     OMP_NUM_THREADS=1 python book/results/supervised.py
 
