@@ -147,9 +147,7 @@ def differences(best: dict, test, others: dict[str, list], gold) -> dict:
         found[what] = {}
         for name, other in others.items():
             score = metrics.alignment_error_difference(drawn, other, *gold, resamples=RESAMPLES)
-            low, high = score.interval
-            numbers = zip(("value", "low", "high"), (score.value, low, high), strict=True)
-            found[what][name] = {key: round(float(x), 4) for key, x in numbers}
+            found[what][name] = _rounded(score)
     return found
 
 
