@@ -27,6 +27,7 @@ import supervised
 import sweep
 import torch
 import verb_place
+import window_controls
 from torch.nn.functional import cross_entropy, one_hot
 
 from attnlib import choosing, pretrained
@@ -453,3 +454,10 @@ def test_what_is_taught_is_the_logarithm_of_the_weight_on_the_true_links(untrain
         _, weights, _ = alone(untrained, example)
         logs += [math.log(weights[t, s]) for t, s in example.alignment]
     assert taught - plain == pytest.approx(-0.5 * sum(logs) / len(logs), rel=1e-4)
+
+
+def test_controls_of_the_windows_have_the_size_and_the_budget_of_the_others():
+    configs = window_controls.MODELS.values()
+    assert len({config.optimisation.updates for config in configs}) == 1
+    sizes = [sum(p.numel() for p in config.build(4000).parameters()) for config in configs]
+    assert max(sizes) < 1.08 * min(sizes)
