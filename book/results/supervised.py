@@ -1,6 +1,6 @@
 """An open exercise of chapter 03, tried: does teaching the alignment help the translation?
 
-Run from the root of the repository, on one thread, about five minutes::
+Run from the root of the repository, on one thread, about two minutes::
 
     OMP_NUM_THREADS=1 python book/results/supervised.py
 
