@@ -4,6 +4,7 @@ import datetime
 import json
 from pathlib import Path
 
+import _record
 import pytest
 from _record import digest, record
 
@@ -63,3 +64,13 @@ def test_a_changed_number_changes_the_digest(tmp_path):
     assert found["digest"] == digest(found)
     found["rows"][1]["3"] = 0.51
     assert found["digest"] != digest(found)
+
+
+def test_a_file_that_grows_names_all_its_machines(tmp_path, monkeypatch):
+    path = tmp_path / "found.json"
+    for machine in ("an abacus", "a slide rule", "an abacus"):
+        monkeypatch.setattr(_record, "hardware", lambda device, machine=machine: machine)
+        record(path, "python found.py", {"rows": [1]}, grows=True)
+    assert json.loads(path.read_text("utf-8"))["hardware"] == "an abacus; a slide rule"
+    record(path, "python found.py", {"rows": [1]})
+    assert json.loads(path.read_text("utf-8"))["hardware"] == "an abacus"

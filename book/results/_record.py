@@ -14,7 +14,12 @@ from attnlib.training.environment import hardware
 
 
 def record(
-    path: Path, command: str, content: dict, device: str = "cpu", one_a_line: str | None = None
+    path: Path,
+    command: str,
+    content: dict,
+    device: str = "cpu",
+    one_a_line: str | None = None,
+    grows: bool = False,
 ) -> None:
     """Write what was found, whole or not at all: a long sweep writes its file after each run.
 
@@ -30,6 +35,9 @@ def record(
         Where it was measured: "cpu", or "cuda".
     one_a_line : str, optional
         The name of a list in `content` whose entries are written one a line.
+    grows : bool
+        Whether the command adds to the file: what was found on other machines stays, and so do
+        their names.
 
     Examples
     --------
@@ -42,7 +50,7 @@ def record(
     """
     about = {
         "command": command,
-        "hardware": hardware(device),
+        "hardware": "; ".join(_machines(path, hardware(device)) if grows else [hardware(device)]),
         "date": datetime.date.today().isoformat(),
     }
     found = {name: value for name, value in content.items() if name not in (*about, "digest")}
@@ -57,6 +65,12 @@ def record(
     part = path.with_name(path.name + ".part")
     part.write_text(text + "\n", encoding="utf-8")
     os.replace(part, path)
+
+
+def _machines(path: Path, here: str) -> list[str]:
+    """The machines that the file names, and this one."""
+    known = json.loads(path.read_text("utf-8"))["hardware"].split("; ") if path.exists() else []
+    return [*known, *([] if here in known else [here])]
 
 
 def digest(found: dict) -> str:

@@ -357,7 +357,7 @@ def main() -> None:
                 if setting.source == "plain":
                     run["gradient"] = gradient_shares(task, setting, budget, seed, model)
                 results["runs"].append(run)
-                record(arguments.out, COMMAND, results, one_a_line="runs")
+                record(arguments.out, COMMAND, results, one_a_line="runs", grows=True)
                 seconds = time.monotonic() - start
                 print(f"{seconds:.0f} s", *list(run.values())[:7], flush=True)
 

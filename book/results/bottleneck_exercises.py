@@ -145,7 +145,7 @@ def main() -> None:
 
     def write(part: str, run: dict) -> None:
         results[part].append(run)
-        record(arguments.out, COMMAND, results)
+        record(arguments.out, COMMAND, results, grows=True)
         print(*run.values(), flush=True)
 
     done = {(run["pair"], run["source"], run["seed"]) for run in results["phrases"]}

@@ -119,7 +119,13 @@ def main() -> None:
             CaptionDecoder.deep_output = deep_output
             content["runs"].append(found)
             print(found, flush=True)
-            record(RESULTS, COMMAND, content, "cuda" if torch.cuda.is_available() else "cpu")
+            record(
+                RESULTS,
+                COMMAND,
+                content,
+                "cuda" if torch.cuda.is_available() else "cpu",
+                grows=True,
+            )
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def main() -> None:
             "also_on": sorted(machines - {hardware()}),  # where earlier runs were made
             "runs": runs,
         }
-        record(RESULTS, COMMAND, content)
+        record(RESULTS, COMMAND, content, grows=True)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def main() -> None:
             "tested": soft_hard.TESTED,
             "runs": runs,
         }
-        record(RESULTS, COMMAND, content, one_a_line="runs")
+        record(RESULTS, COMMAND, content, one_a_line="runs", grows=True)
 
 
 if __name__ == "__main__":

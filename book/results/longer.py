@@ -44,7 +44,7 @@ def main() -> None:
         runs.append(measure(score, updates, seed, examples))
         print(runs[-1], flush=True)
         content = {"seeds": SEEDS, "updates": UPDATES, "runs": runs}
-        record(RESULTS, COMMAND, content, one_a_line="runs")
+        record(RESULTS, COMMAND, content, one_a_line="runs", grows=True)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def main() -> None:
             continue
         runs.append(measure(*recipe, seed, examples))
         print(runs[-1], flush=True)
-        record(RESULTS, COMMAND, {"runs": runs}, one_a_line="runs")
+        record(RESULTS, COMMAND, {"runs": runs}, one_a_line="runs", grows=True)
 
 
 if __name__ == "__main__":

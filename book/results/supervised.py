@@ -115,7 +115,7 @@ def main() -> None:
                 continue
             run = {"lambda": lam, "seed": seed} | marks(train(lam, seed), held_out)
             results["runs"].append(run)
-            record(arguments.out, COMMAND, results, one_a_line="runs")
+            record(arguments.out, COMMAND, results, one_a_line="runs", grows=True)
             print(*run.values(), flush=True)
 
 

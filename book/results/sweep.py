@@ -141,10 +141,10 @@ def main() -> None:
     for config in left[: options.limit]:
         content["runs"].append(measure(config, data, links, options.full))
         print(content["runs"][-1], flush=True)
-        record(RESULTS, COMMAND, content, device)
+        record(RESULTS, COMMAND, content, device, grows=True)
     if options.limit is None:
         content["speeds"] = speeds(data, [config for config in chosen if config.seed == 1])
-        record(RESULTS, COMMAND, content, device)
+        record(RESULTS, COMMAND, content, device, grows=True)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def main() -> None:
                 "config": dataclasses.asdict(BASE),
                 "runs": {name: summed_up(seeds) for name, seeds in found.items()},
             }
-            record(RESULTS, COMMAND, results)
+            record(RESULTS, COMMAND, results, grows=True)
 
 
 if __name__ == "__main__":

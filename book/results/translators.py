@@ -238,7 +238,7 @@ def _write(results: dict) -> None:
     results["versions"] = {name: importlib.metadata.version(name) for name in PACKAGES}
     results["versions"]["python"] = platform.python_version()
     results["rows"] = rows
-    record(RESULTS, COMMAND, results)
+    record(RESULTS, COMMAND, results, grows=True)
 
 
 def _checksum(card: dict) -> str:

@@ -101,7 +101,7 @@ def main() -> None:
         runs.append(measure(window, last, seed, tests[last]))
         print(runs[-1], flush=True)
         content = {"reach": REACH, "tested": TESTED, "beyond_reach": share, "runs": runs}
-        record(RESULTS, COMMAND, content, one_a_line="runs")
+        record(RESULTS, COMMAND, content, one_a_line="runs", grows=True)
 
 
 if __name__ == "__main__":

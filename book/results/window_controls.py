@@ -63,7 +63,7 @@ def main() -> None:
         runs.append(measure(name, seed))
         print(runs[-1], flush=True)
         content = {"updates": small.SMALL.optimisation.updates, "runs": runs}
-        record(RESULTS, COMMAND, content, one_a_line="runs")
+        record(RESULTS, COMMAND, content, one_a_line="runs", grows=True)
 
 
 if __name__ == "__main__":
