@@ -24,7 +24,7 @@ from attnlib import metrics
 from attnlib.data import toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
-from attnlib.training import Run, hardware, validation_loss
+from attnlib.training import Run, validation_loss
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/dials.py"
@@ -104,9 +104,7 @@ def main() -> None:
     """Do what is left, and write the file after each run."""
     torch.set_num_threads(1)
     examples = alignment.held_out()
-    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"runs": []}
-    runs = before["runs"]
-    machines = {*before.get("also_on", ()), before.get("hardware", hardware())}
+    runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.exists() else []
     done = {(*(run[dial] for dial in DIALS), run["seed"]) for run in runs}
     plan = [
         *itertools.product(SEEDS, settings()),
@@ -122,7 +120,6 @@ def main() -> None:
             "updates": alignment.config(None, 1).optimisation.updates,
             "sentences": alignment.SENTENCES,
             "tested": alignment.TESTED,
-            "also_on": sorted(machines - {hardware()}),  # where earlier runs were made
             "runs": runs,
         }
         record(RESULTS, COMMAND, content, grows=True)
