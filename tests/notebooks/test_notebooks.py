@@ -339,3 +339,19 @@ def test_a_broken_formula_of_the_library_fails_a_chapter(sample_book, tmp_path, 
     assert broken.returncode == 1
     assert "7.7782" in broken.stdout  # (1, 2) · (3, 4) / √2, as stored
     assert "5.5000" in broken.stdout  # the same divided by 2, as the broken library says
+
+
+QUANTILES = r"(?<![\w.])(?:1\.96|2\.776|2\.06|4\.303|0?\.025|0?\.975|97\.5)(?!\w)|\bt\.ppf\b"
+SCRIPTS = sorted((ROOT / "book" / "results").glob("*.py"))
+
+
+@chapter
+def test_a_chapter_takes_its_intervals_from_metrics(path):
+    """No quantile is typed in: `attnlib.metrics` has an interval for every kind of claim."""
+    for cell in code_cells(path):
+        assert not re.search(QUANTILES, cell.source), cell.source
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_takes_its_intervals_from_metrics(path):
+    assert not re.findall(QUANTILES, path.read_text("utf-8"))
