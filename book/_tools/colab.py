@@ -43,6 +43,7 @@ from notebooks import METADATA, cell_id
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "_build" / "colab"
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BRANCH = "colab"
 LARGEST_FILE = 200_000  # bytes of a result file that a notebook may carry with it
 OUTPUT_KINDS = ("image/png", "image/jpeg", "image/svg+xml", "text/html", "text/plain")
@@ -153,14 +154,18 @@ class Chapter(MarkdownWriter):
         return cell
 
     def named_files(self, cell: nbformat.NotebookNode) -> list[Path]:
-        """Return the book's files that stand as strings in a code cell, also as Path("a") / "b"."""
-        if cell.cell_type != "code":
-            return []
-        try:
-            tree = ast.parse(re.sub(r"(?m)^(\s*)[%!]", r"\1# ", cell.source))
-        except SyntaxError:
-            return []
-        names = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+        """Return the book's files that stand as strings in code, also as Path("a") / "b".
+
+        The code may be a cell's, or that of a solution, which a reader runs in a cell of their own.
+        """
+        blocks = [cell.source] if cell.cell_type == "code" else FENCE.findall(cell.source)
+        names = set()
+        for block in blocks:
+            try:
+                tree = ast.parse(re.sub(r"(?m)^(\s*)[%!]", r"\1# ", block))
+            except SyntaxError:
+                continue
+            names |= {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
         names = {
             name for name in names if isinstance(name, str) and re.fullmatch(r"[\w./-]+", name)
         }

@@ -422,17 +422,73 @@ def texts(outputs: list) -> list[str]:
     return [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
 
 
+SOLUTION = re.compile(r"<summary><b>Solution to (.*?)</b></summary>(.*?)</details>", re.DOTALL)
+CODE = re.compile(r"^```python\n(.*?)^```(?:\s*^```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
+QUOTED = re.compile(r"# (attnlib/\S+\.py)\n")  # the first line of what is shown, not run
+LONG = re.compile(r"# (?:takes )?(?:some|\d+) (?:minutes|hours)\b.*\n")
+
+
+def solutions(notebook) -> dict[str, list[tuple[str, str]]]:
+    """Blocks of code of each solution that has any, each with what the page says it prints."""
+    found = {title: CODE.findall(body) for title, body in SOLUTION.findall(text_of(notebook))}
+    return {title: blocks for title, blocks in found.items() if blocks}
+
+
+AT_ONCE = f"""import os
+from attnlib.training import Run
+
+if not os.path.exists("book"):
+    os.symlink({str(ROOT / "book")!r}, "book")  # "from the root of a checkout"
+_whole = Run.run
+Run.run = lambda self, *_, **__: _whole(self, minutes=0)  # one update
+"""
+
+
+def with_solutions(notebook) -> None:
+    """Let the code of each solution follow the chapter, each in a copy of the page's names.
+
+    Solutions that train for minutes train for one update.
+    """
+    for title, blocks in solutions(notebook).items():
+        lines = ["import contextlib, io", "_names = dict(globals())"]
+        for code, printed in blocks:
+            if QUOTED.match(code):
+                continue
+            lines += AT_ONCE.splitlines() if LONG.match(code) else []
+            lines += [
+                "with contextlib.redirect_stdout(io.StringIO()) as _said:",
+                f"    exec(compile({code!r}, {title!r}, 'exec'), _names)",
+            ]
+            lines += ["Run.run = _whole"] if LONG.match(code) else []
+            if printed:
+                lines.append(f"assert _said.getvalue() == {printed!r}, _said.getvalue()")
+        notebook.cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
+
+
 @pytest.mark.slow
 @chapter
 def test_chapter_runs_alone_and_says_what_the_page_says(book, fresh, tmp_path, monkeypatch, name):
+    """Its solutions too, one by one, from where the page has come to."""
     stored = nbformat.from_dict(book[name])
     executed = nbformat.from_dict(book[name])
+    with_solutions(executed)
     run_alone(executed, fresh, tmp_path, monkeypatch)
     for old, new in zip(stored.cells, executed.cells):
         if old.get("outputs") and "# nbval-ignore-output" not in old.source:
             was, now = outputs(old), outputs(new)
             was = compare.settle(was, now, old.metadata.get("tags", []))
             assert texts(now) == texts(was), old.source
+
+
+@chapter
+def test_what_a_solution_quotes_is_in_the_library(book, name):
+    for title, blocks in solutions(book[name]).items():
+        for code, _ in blocks:
+            if quoted := QUOTED.match(code):
+                source = (ROOT / quoted.group(1)).read_text("utf-8")
+                lines = [line.strip() for line in source.splitlines()]
+                for line in code.splitlines()[1:]:
+                    assert line.strip() in lines, f"{title}: {line}"
 
 
 @pytest.mark.slow
