@@ -224,11 +224,7 @@ def pruned(model: pretrained.Pretrained, number: int = 200) -> dict:
     """The loss on captions of val, as it is and without each head that looks at the source."""
     encode = model.tokenizer.encode
     pairs = [(encode(x), encode(y)) for x, y in list(multi30k("val"))[:number]]
-    found = {
-        "captions": number,
-        "all": round(validation_loss(model.model, pairs), 4),
-        "without": [],
-    }
+    whole, without = round(validation_loss(model.model, pairs), 4), []
     for block in model.model.decoder.stack.blocks:
         W_O, heads_ = block.cross_attention.W_O.weight, block.cross_attention.heads
         width, losses = W_O.shape[1] // heads_, []
@@ -239,8 +235,8 @@ def pruned(model: pretrained.Pretrained, number: int = 200) -> dict:
                 W_O[:, columns] = 0
                 losses.append(round(validation_loss(model.model, pairs), 4))
                 W_O[:, columns] = kept
-        found["without"].append(losses)
-    return found
+        without.append(losses)
+    return {"captions": number, "all": whole, "without": without}
 
 
 def _rounded(score: metrics.Estimate) -> dict:
