@@ -96,6 +96,7 @@ SUMS = {
         "ex-04-budget": [
             run[mark] for run in stored("longer", "runs") for mark in ("exact", "error")
         ],
+        "ex-04-own": [run["exact"] for run in stored("own_score", "runs")],
     },
     "05_global_local": {
         "the window at 4.2": [4.2 - 2, 4.2 + 2, np.exp(-(0.8**2) / 2)],
