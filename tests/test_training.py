@@ -1,7 +1,9 @@
 """The loop: what it minimises, that it learns, and that stopping it changes nothing."""
 
+import contextlib
 import inspect
 import json
+import multiprocessing
 import os
 import re
 import subprocess
@@ -375,9 +377,9 @@ def test_bpe_dropout_cuts_words_anew_each_epoch_and_never_for_validation():
     pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
     data = training.TextData(tokenizer, pairs, pairs[:4], corpus)
 
-    def epoch(number, **changes):
+    def epoch(number, data=data, workers=0, **changes):
         config = TINY.replace(**changes)
-        batches = data.epoch(config, number)
+        batches = data.epoch(config, number, workers=workers)
         return [row for b in batches for row in b.source.tolist() + b.target_out.tolist()]
 
     whole, cut = epoch(0), epoch(0, bpe_dropout=0.3)
@@ -387,6 +389,10 @@ def test_bpe_dropout_cuts_words_anew_each_epoch_and_never_for_validation():
     assert {tokenizer.decode(row) for row in cut} == {tokenizer.decode(row) for row in whole}
     held = [row for batch in data.validation() for row in batch.target_out.tolist()]
     assert {tuple(i for i in row if i > EOS) for row in held} == {tuple(y) for _, y in pairs[:4]}
+    with contextlib.closing(data):  # a worker cuts ahead, from any epoch on, what is cut without it
+        for number in (0, 1, 3, 4, 2):
+            assert epoch(number, workers=1, bpe_dropout=0.3) == epoch(number, bpe_dropout=0.3)
+    assert not multiprocessing.active_children()
 
 
 def test_bpe_dropout_is_refused_where_there_are_no_subwords(tmp_path):

@@ -234,14 +234,14 @@ def epoch(
         batch_size=None,  # an item is a batch
         sampler=range(first, len(batches)),
         num_workers=workers,
-        worker_init_fn=_leave_group,
+        worker_init_fn=leave_group,
         generator=torch.Generator(),  # or it would draw from torch's own, and change the training
     )
     for batch in loader:
         yield replace(batch, source=batch.source.float() / 255)
 
 
-def _leave_group(worker: int) -> None:
+def leave_group(worker: int) -> None:
     """Signals that end a whole group, as Ctrl-C does, are not for a worker: its loader ends it."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()

@@ -153,13 +153,6 @@ def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(state["cuda"].cpu(), device)
 
 
-def precision(device: torch.device):
-    """bf16 autocast on a GPU that has it; plain float32 elsewhere."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", torch.bfloat16)
-    return contextlib.nullcontext()
-
-
 def hardware(device: torch.device | str = "cpu") -> str:
     """What a result was measured on, in words."""
     device = torch.device(device)

@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from attnlib.data import corpora, hansards, images, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
@@ -34,13 +35,44 @@ class TextData:
     def epoch(
         self, config: RunConfig, number: int, first: int = 0, workers: int = 0
     ) -> Iterator[Batch]:
-        """The batches of an epoch, from the `first` on; no worker is needed."""
-        train = self._sampled(config, number) if config.data.bpe_dropout else self.train
+        """The batches of an epoch, from the `first` on.
+
+        A worker cuts the text of the next epoch while this one is trained on; with or without one
+        the batches are the same.
+        """
+        train = self._cut(config, number, workers) if config.data.bpe_dropout else self.train
         order = by_tokens(
             train, config.optimisation.tokens, random.Random(f"{config.seed} {number}")
         )
         for rows in itertools.islice(order, first, None):
             yield collate([train[i] for i in rows])
+
+    def _cut(self, config: RunConfig, number: int, workers: int) -> Sequence[Pair]:
+        if not workers:
+            return self._sampled(config, number)
+        if self._ahead.get("number") != number:
+            loader = DataLoader(
+                EpochsOfText(self, config),
+                batch_size=None,  # an item is an epoch, as it is
+                collate_fn=list,
+                sampler=itertools.count(number),
+                num_workers=1,
+                prefetch_factor=1,
+                worker_init_fn=images.leave_group,
+                generator=torch.Generator(),  # or it would draw from torch's own
+            )
+            self._ahead["epochs"] = iter(loader)
+        self._ahead["number"] = number + 1
+        return next(self._ahead["epochs"])
+
+    def close(self) -> None:
+        """End the worker, if there is one."""
+        self._ahead.clear()
+
+    @cached_property
+    def _ahead(self) -> dict[str, Any]:
+        """The epochs that a worker cuts, and the number of the next of them."""
+        return {}
 
     def _sampled(self, config: RunConfig, number: int) -> Sequence[Pair]:
         """The training pairs of an epoch, cut into subwords anew (`Tokenizer.sample`)."""
@@ -57,6 +89,17 @@ class TextData:
     def validation(self, tokens: int = 4000) -> Iterator[Batch]:
         """All of the validation set, in batches."""
         return in_batches(self.val, tokens)
+
+
+@dataclass(frozen=True)
+class EpochsOfText(Dataset):
+    """The training pairs of a run by the number of the epoch, for a worker to make."""
+
+    data: TextData
+    config: RunConfig
+
+    def __getitem__(self, number: int) -> Sequence[Pair]:
+        return self.data._sampled(self.config, number)
 
 
 @dataclass(frozen=True)
@@ -78,6 +121,9 @@ class ImageData:
         places = partial(pointing.named_cells, grid=self.grid) if told else None
         how = (size, config.seed, number, first, limit, workers)
         return images.epoch(self.train, self.tokenizer, math.prod(self.grid), *how, places)
+
+    def close(self) -> None:
+        """Nothing: workers end with their epoch."""
 
     def validation(self) -> Iterator[Batch]:
         """The first images of the validation set, in batches; made once."""

@@ -29,7 +29,6 @@ from attnlib.training.environment import (
     Stopped,
     StopSignals,
     hardware,
-    precision,
     random_state,
     set_random_state,
 )
@@ -224,11 +223,12 @@ class Run:
     def _batches(self) -> Generator[Batch, None, None]:
         """The batches from where the run stands, epoch after epoch without an end."""
         state = self.progress
-        while True:
-            yield from self.data.epoch(self.config, state.epoch, state.index, self.workers)
-            if not state.index:
-                raise ValueError(f"{self.config.name} has no training data")
-            state.epoch, state.index = state.epoch + 1, 0
+        with contextlib.closing(self.data):
+            while True:
+                yield from self.data.epoch(self.config, state.epoch, state.index, self.workers)
+                if not state.index:
+                    raise ValueError(f"{self.config.name} has no training data")
+                state.epoch, state.index = state.epoch + 1, 0
 
     def _validate(self, lr: float) -> dict[str, str]:
         """Write a row of the log; what the bar of progress says of it."""
@@ -271,8 +271,7 @@ class Run:
         places = None
         if told and isinstance(batch, ImageBatch) and batch.places is not None:
             places = batch.places[rows].to(self.device)
-        with precision(self.device):
-            loss = self.objective(source, lengths, given, wanted, places)
+        loss = self.objective(source, lengths, given, wanted, places)
         if idle:
             loss = 0.0 * loss
         self.optimizer.zero_grad(set_to_none=True)
