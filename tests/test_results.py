@@ -7,6 +7,7 @@ trained, or one whose answers are known.
 import json
 import math
 import random
+import sys
 from types import SimpleNamespace
 
 import alignment
@@ -21,17 +22,19 @@ import numpy as np
 import own_score
 import pytest
 import reordering
+import seeds
 import soft_hard
 import stray
 import supervised
 import sweep
 import torch
+import translation_length
 import verb_place
 import window_controls
 from torch.nn.functional import cross_entropy, one_hot
 
-from attnlib import choosing, pretrained
-from attnlib.data import toy
+from attnlib import choosing, metrics, pretrained, storage
+from attnlib.data import corpora, toy
 from attnlib.data.batches import collate
 from attnlib.decoding import greedy
 
@@ -461,3 +464,23 @@ def test_controls_of_the_windows_have_the_size_and_the_budget_of_the_others():
     assert len({config.optimisation.updates for config in configs}) == 1
     sizes = [sum(p.numel() for p in config.build(4000).parameters()) for config in configs]
     assert max(sizes) < 1.08 * min(sizes)
+
+
+def test_seeds_measure_what_the_queue_finished_once(tmp_path, monkeypatch):
+    shipped = pretrained.load("en-fr-fixed")
+    config = {**shipped.card["config"], "name": "called otherwise"}
+    card = {**shipped.card, "config": config, "unmeasured": []}
+    storage.save(tmp_path / "another" / "model", shipped.model, shipped.tokenizer, card)
+    test = corpora.multi30k("test_2016_flickr")[:12]
+    monkeypatch.setattr(translation_length, "multi30k", lambda split: test)
+    monkeypatch.setattr(seeds, "RESULTS", tmp_path / "seeds.json")
+    monkeypatch.setattr(sys, "argv", ["seeds.py", "--folder", str(tmp_path)])
+    seeds.main()
+    (row,) = json.loads(seeds.RESULTS.read_text())["rows"]
+    assert row["model"] == "en-fr-fixed" and row["trained_on"] == card["hardware"]
+    assert row["loss"] == card["metrics"]["val.loss"]
+    written = [found.text for found in shipped.translate(test.source, beam=5)]
+    assert row["joined"]["1"] == round(float(metrics.bleu(written, test.target)), 2)
+    assert len(row["joined"]) == 4 and set(row["words"]) <= {"0", "9", "12", "15", "18"}
+    monkeypatch.setattr(seeds, "measure", None)
+    seeds.main()  # nothing is measured again

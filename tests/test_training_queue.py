@@ -125,7 +125,7 @@ def test_the_queues_name_runs_each_after_that_which_it_starts_from():
 
 
 @pytest.mark.parametrize(
-    "free, cores, jobs", [(80e9, 16, 8), (11e9, 16, 2), (1e9, 16, 1), (80e9, 1, 1)]
+    "free, cores, jobs", [(80e9, 16, 12), (11e9, 16, 5), (1e9, 16, 1), (80e9, 1, 1)]
 )
 def test_a_gpu_bears_as_many_runs_as_its_memory_and_the_cores_do(monkeypatch, free, cores, jobs):
     assert queue.side_by_side("cpu") == 1

@@ -4,11 +4,14 @@ A checksum of what was found stands beside them, so that a number that somebody 
 that a merge of two versions left behind, does not pass for a measured one.
 """
 
+import argparse
 import datetime
 import hashlib
 import json
 import os
 from pathlib import Path
+
+import torch
 
 from attnlib.training.environment import hardware
 
@@ -65,6 +68,33 @@ def record(
     part = path.with_name(path.name + ".part")
     part.write_text(text + "\n", encoding="utf-8")
     os.replace(part, path)
+
+
+def begin(doc: str, path: Path, nothing: dict) -> tuple[argparse.Namespace, dict]:
+    """Begin a script that trains seed after seed, on one thread, and goes on where it stopped.
+
+    Parameters
+    ----------
+    doc : str
+        The script's docstring; its first line is printed by ``--help``.
+    path : Path
+        The results file, unless ``--out`` names another.
+    nothing : dict
+        What a file without results would hold.
+
+    Returns
+    -------
+    options : argparse.Namespace
+        With ``seeds`` and ``out``.
+    results : dict
+        What the file holds already.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--out", type=Path, default=path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    return options, json.loads(options.out.read_text("utf-8")) if options.out.exists() else nothing
 
 
 def _machines(path: Path, here: str) -> list[str]:

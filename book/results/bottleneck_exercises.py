@@ -17,15 +17,13 @@ It writes ``bottleneck_exercises.json`` beside itself after every run, and skips
 there.
 """
 
-import argparse
 import dataclasses
-import json
 import random
 from pathlib import Path
 
 import bottleneck
 import torch
-from _record import record
+from _record import begin, record
 
 from attnlib import metrics
 from attnlib.data import toy
@@ -132,15 +130,8 @@ def commoner(several: list) -> float:
 
 def main() -> None:
     """Do what is left of the runs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    arguments, results = begin(__doc__, RESULTS, {"phrases": [], "pairs": []})
     base = bottleneck.Budget()
-    results = {"phrases": [], "pairs": []}
-    if arguments.out.exists():
-        results = json.loads(arguments.out.read_text())
     results |= {"updates": base.updates, "sentences": base.sequences, "tested": TESTED}
 
     def write(part: str, run: dict) -> None:

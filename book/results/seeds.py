@@ -5,8 +5,9 @@ Run from the root of the repository, after ``python -m attnlib.training --queue 
     OMP_NUM_THREADS=1 python book/results/seeds.py
 
 For each finished model in ``runs/`` (or ``--folder``) that translates Multi30k: the loss on val and
-the BLEU scores of its card, and BLEU of one to four test sentences joined into one source, as in
-``translation_length.py``. What ``seeds.json`` holds already is not measured again.
+the BLEU scores of its card, and BLEU as in ``translation_length.py``: of one to four test sentences
+joined into one source, and of single ones by their length. What ``seeds.json`` holds already is not
+measured again.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def measure(folder: Path) -> dict:
     model = pretrained.read(folder)
     card = model.card
     scores = {name.rpartition(".")[2]: value for name, value in card["metrics"].items()}
-    found = translation_length.measure(model, BEAM, 0)["joined"]
+    found = translation_length.measure(model, BEAM, 0)
     return {
         "model": name_of(RunConfig.from_dict(card["config"])),
         "seed": card["seed"],
@@ -50,7 +51,8 @@ def measure(folder: Path) -> dict:
         "trained_on": card["hardware"],
         "seconds": card["seconds"],
         **{name: scores[name] for name in ("loss", "bleu", "bleu_lc_tok")},
-        "joined": {str(row["concatenated"]): row["value"] for row in found},
+        "joined": {str(row["concatenated"]): row["value"] for row in found["joined"]},
+        "words": {str(row["words_from"]): row["value"] for row in found["words"]},
     }
 
 

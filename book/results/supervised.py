@@ -10,13 +10,11 @@ lambda times the mean logarithm of the weight on a link. It writes ``supervised.
 itself after every run, and skips the runs already there.
 """
 
-import argparse
-import json
 import random
 from pathlib import Path
 
 import torch
-from _record import record
+from _record import begin, record
 from torch import Tensor, nn
 
 from attnlib import metrics
@@ -98,14 +96,7 @@ def marks(model: Translator, examples: list[toy.Example]) -> dict[str, float]:
 
 def main() -> None:
     """Do what is left of the runs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    results: dict = {"runs": []}
-    if arguments.out.exists():
-        results = json.loads(arguments.out.read_text())
+    arguments, results = begin(__doc__, RESULTS, {"runs": []})
     results |= {"sentences": SENTENCES, "tested": TESTED, "updates": UPDATES}
     done = {(run["lambda"], run["seed"]) for run in results["runs"]}
     held_out = toy.phrases(random.Random("supervised"), TESTED, deepest=0, split="test")
