@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 
 from attnlib.data import files
 from attnlib.training import queue, recipes, shipping
@@ -47,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _train_side_by_side(options)
         else:
             _train(options)
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        Processes.leave()
     except Stopped as stopped:
         return _explained(stopped, 128 + stopped.number)
     except KeyboardInterrupt:

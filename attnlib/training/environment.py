@@ -95,6 +95,17 @@ class Processes:
         rank = dist.get_rank()
         return cls(rank, int(os.environ.get("LOCAL_RANK", rank)), world)
 
+    @staticmethod
+    def leave() -> None:
+        """End what `join` began, when all processes have come this far.
+
+        Waiting for them matters with torch 2.4: a thread that still lets go of the numbers of the
+        last sum wants Python's lock, which the end of the group would hold while it waits for it.
+        """
+        if dist.is_initialized():
+            dist.barrier()
+            dist.destroy_process_group()
+
     def device(self, name: str | None = None) -> torch.device:
         """Where this process computes: on a GPU of its own where there are GPUs, unless named."""
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
