@@ -28,6 +28,7 @@ FIXED := PYTHONHASHSEED=0 COLUMNS=100 \
 	$(foreach library,OMP MKL OPENBLAS,$(library)_NUM_THREADS=$(THREADS)) \
 	MPLBACKEND=module://matplotlib_inline.backend_inline
 PYTEST := $(BIN)/python -m pytest
+NOTEBOOKS := $(wildcard book/*.ipynb book/appendix/*.ipynb)
 # Of the scripts mypy looks at names and calls alone: they run for hours, and seldom.
 LOOSE := arg-type assignment dict-item index list-item misc operator return-value union-attr var-annotated
 # Tests are shared among workers; a notebook's cells stay together.
@@ -94,6 +95,7 @@ test-fast: lint ## the inner loop: lint, and the tests that take no time
 lint: $(READY) ## ruff for Python, rules and format; mypy for its types; oxlint for JavaScript
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --line-length 80 $(NOTEBOOKS)
 	$(BIN)/mypy
 	$(BIN)/mypy --no-warn-unused-ignores $(addprefix --disable-error-code=,$(LOOSE)) book/results
 	$(BIN)/oxlint --deny-warnings attnlib book
@@ -136,6 +138,7 @@ bench: $(READY) ## measure speed and memory
 format: $(READY) ## let ruff format and mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/ruff format --line-length 80 $(NOTEBOOKS)
 
 # --- housekeeping ---
 

@@ -24,6 +24,8 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``ibm1``                word alignment by counting, what attention is measured against
 ``choosing``            soft against hard where the right choice is known: tasks, one small model
 ``plotting``            arrays in, Axes out
+``drawing``             the book's drawings: boxes, arrows, vectors and matrices as SVG
+``tables``              results as a table, on a page and in a terminal
 ``storage``             a model as a folder of bytes, without pickle, its checksums on its card
 ``pretrained``          the shipped models: ``load("en-fr-bahdanau")``
 ``evaluation``          a model's test set, translated or captioned, and scored

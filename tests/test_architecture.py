@@ -29,6 +29,8 @@ LAYERS = {
     "ibm1": 4,
     "metrics": 4,
     "plotting": 4,
+    "drawing": 4,
+    "tables": 4,
     "storage": 4,
     "settings": 6,
     "choosing": 7,

@@ -1,9 +1,9 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
 `SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`, `CaptionSteps`,
-`PositionsFigure`, `HeadsFigure`, `ModelsFigure`: each a Python class that checks its data and
-computes its numbers with attnlib, and one ES module that draws. `modules()` gives the modules;
-`captioned` what a captioner says, for `CaptionSteps`.
+`PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `Quiz`: each a Python class that checks its
+data and computes its numbers with attnlib, and one ES module that draws. `modules()` gives the
+modules; `captioned` what a captioner says, for `CaptionSteps`.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
@@ -14,6 +14,7 @@ from attnlib.explore.heads import HeadsFigure
 from attnlib.explore.local_windows import LocalWindows
 from attnlib.explore.models import ModelsFigure
 from attnlib.explore.positions import PositionsFigure
+from attnlib.explore.quiz import Quiz
 from attnlib.explore.soft_hard import SoftHard
 from attnlib.explore.softmax_lookup import SoftmaxLookup
 
@@ -27,6 +28,7 @@ __all__ = [
     "LocalWindows",
     "ModelsFigure",
     "PositionsFigure",
+    "Quiz",
     "SoftHard",
     "SoftmaxLookup",
     "captioned",
