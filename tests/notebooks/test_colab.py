@@ -434,6 +434,16 @@ def solutions(notebook) -> dict[str, list[tuple[str, str]]]:
     return {title: blocks for title, blocks in found.items() if blocks}
 
 
+def checks(notebook) -> dict[str, list[str]]:
+    """The blocks of each exercise that begin with `# check`: a right answer passes them."""
+    found = {}
+    for number, body in re.findall(
+        r"^#+ (Exercise [\d.]+)(.*?)(?=^#+ |<details>|\Z)", text_of(notebook), re.M | re.S
+    ):
+        found[number] = [code for code, _ in CODE.findall(body) if code.startswith("# check\n")]
+    return found
+
+
 AT_ONCE = f"""import os
 from attnlib.training import Run
 
@@ -447,8 +457,9 @@ Run.run = lambda self, *_, **__: _whole(self, minutes=0)  # one update
 def with_solutions(notebook) -> None:
     """Let the code of each solution follow the chapter, each in a copy of the page's names.
 
-    Solutions that train for minutes train for one update.
+    Solutions that train for minutes train for one update. An exercise's own check follows.
     """
+    checked = checks(notebook)
     for title, blocks in solutions(notebook).items():
         lines = ["import contextlib, io", "_names = dict(globals())"]
         for code, printed in blocks:
@@ -462,7 +473,11 @@ def with_solutions(notebook) -> None:
             lines += ["Run.run = _whole"] if LONG.match(code) else []
             if printed:
                 lines.append(f"assert _said.getvalue() == {printed!r}, _said.getvalue()")
+        number = re.match(r"Exercise [\d.]+", re.sub(r"<[^>]+>", "", title))
+        for code in checked.pop(number.group() if number else "", []):
+            lines.append(f"exec(compile({code!r}, {title!r}, 'exec'), _names)")
         notebook.cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
+    assert not any(checked.values()), "an exercise has a check, and its solution no code"
 
 
 @pytest.mark.slow
