@@ -108,5 +108,5 @@ def test_each_drawing_draws_as_it_is(name):
     assert canvas.to_svg() == DRAWINGS[name]().to_svg()
     for text in tree(canvas).iter(f"{SVG}text"):
         assert float(text.get("font-size")) >= SMALLEST
-    numbers = re.findall(r'(?:x|y|cx|cy)="(-?[\d.]+)"', canvas.to_svg())
+    numbers = re.findall(r'\b(?:x|y|cx|cy)="(-?[\d.]+)"', canvas.to_svg())
     assert all(-1 <= float(n) <= max(canvas.width, canvas.height) + 1 for n in numbers)
