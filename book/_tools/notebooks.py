@@ -50,8 +50,8 @@ ADDRESS = re.compile(r" (?:object )?at 0x[0-9a-f]+")
 
 
 def chapters() -> list[Path]:
-    """Return the book's chapters in order: book/NN_name.ipynb."""
-    return sorted(BOOK.glob("[0-9][0-9]_*.ipynb"))
+    """Return the chapters in order: book/NN_name.ipynb, and second pages, book/NNb_name.ipynb."""
+    return sorted(BOOK.glob("[0-9][0-9]*_*.ipynb"))
 
 
 def cell_id(source: str, taken: set[str]) -> str:

@@ -23,6 +23,8 @@ NUMBER = re.compile(r"(?<![\w.,/-])\d+\.\d+(?!\w|\.\d)")
 PRINTED = re.compile(r"\d+\.\d+(?:e[-+]?\d+)?|\d+(?:,\d{3})*")
 FENCE = re.compile(r"^(`{3,})(?:python|text|none)?\n(.*?)^\1", re.MULTILINE | re.DOTALL)
 DATA = re.compile(r'<script type="application/json">.*?</script>', re.DOTALL)
+# A heading, an exercise or a solution; `# check` is the first line of an exercise's test.
+OPENS = re.compile(r"(?m)^(?=#{1,4} (?!check$)|`{3,}\{(?:exercise|solution)\})")
 SOURCE = re.compile(r"\{(?:cite|ref|numref|doc|eq)[\w:]*\}`|\]\(")
 PLACE = re.compile(
     r"(?:[Tt]able|[Ss]ections?|[Ff]ig(?:ure|\.)|[Ee]q(?:uation|\.)|[Aa]ppendix)s? [\w.]+"
@@ -69,7 +71,7 @@ def sections(notebook) -> list[Section]:
                 shown = [output.get("text", ""), *(data[k] for k in data if k.startswith("text/"))]
                 compute(DATA.sub("", "\n".join(map("".join, shown))))
             continue
-        for text in re.split(r"(?m)^(?=#{1,4} |`{3,}\{(?:exercise|solution)\})", cell.source):
+        for text in OPENS.split(cell.source):
             heading = re.match(r"#+", text)
             opens = 5 if text.startswith("```") else len(heading.group()) if heading else None
             if opens is not None:
