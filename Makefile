@@ -26,7 +26,7 @@ READY := $(VENV)/.ready$(if $(TORCH),-torch-$(TORCH))
 # Notebooks are run as they were stored: one thread, fixed hashes, pictures in the page.
 FIXED := PYTHONHASHSEED=0 COLUMNS=100 \
 	$(foreach library,OMP MKL OPENBLAS,$(library)_NUM_THREADS=$(THREADS)) \
-	MPLBACKEND=module://matplotlib_inline.backend_inline
+	MPLBACKEND=module://matplotlib_inline.backend_inline MATPLOTLIBRC=$(CURDIR)/book
 PYTEST := $(BIN)/python -m pytest
 NOTEBOOKS := $(wildcard book/*.ipynb book/appendix/*.ipynb)
 # Of the scripts mypy looks at names and calls alone: they run for hours, and seldom.

@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "COLUMNS": "100",
+    "MATPLOTLIBRC": str(BOOK),  # book/matplotlibrc: how plots look
 }
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
