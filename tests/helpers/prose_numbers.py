@@ -101,7 +101,7 @@ SUMS = {
         "ex-04-own": [run["exact"] for run in stored("own_score", "runs")],
     },
     "05_global_local": {
-        "the window at 4.2": [4.2 - 2, 4.2 + 2, np.exp(-(0.8**2) / 2)],
+        "the window at 4.2": [4.2 - 2, 4.2 + 2, np.exp(-(0.8**2) / 2), 4.2 / 6],
         "at the border": [np.exp(-2)],
         "ex-05-hand": [
             *np.exp(LOCAL),
