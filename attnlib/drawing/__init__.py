@@ -1,6 +1,31 @@
 """The book's drawings: each a function that returns a `Canvas`, which shows itself in a cell."""
 
 from attnlib.drawing.canvas import Canvas
+from attnlib.drawing.encoder_decoder import (
+    encoder_steps,
+    gradient_paths,
+    gru,
+    halving,
+    lstm,
+    one_arrow,
+    same_vector,
+    teacher_forcing,
+    unrolled,
+)
 from attnlib.drawing.windows import four_windows, pulls, stops
 
-__all__ = ["Canvas", "four_windows", "pulls", "stops"]
+__all__ = [
+    "Canvas",
+    "encoder_steps",
+    "four_windows",
+    "gradient_paths",
+    "gru",
+    "halving",
+    "lstm",
+    "one_arrow",
+    "pulls",
+    "same_vector",
+    "stops",
+    "teacher_forcing",
+    "unrolled",
+]
