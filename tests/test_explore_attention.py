@@ -125,7 +125,7 @@ def test_a_browser_may_choose():
     assert figure.query_words == ["un", "homme"] and figure.key_words == ["·ing", "man", "</s>"]
     figure.set_state({"head": None, "word": 0})
     assert repr(figure) == (
-        "HeadsFigure(2 sentences, English to French; cross, layer 2 of 3, mean of 2 heads)"
+        "HeadsFigure(2 sentences, English to French; cross, block 3 of 3, mean of 2 heads)"
     )
     figure.sentence, figure.kind, figure.word = 0, "encoder", 5
     figure.kind = "cross"  # which has fewer rows

@@ -12,6 +12,12 @@ from attnlib.drawing.encoder_decoder import (
     teacher_forcing,
     unrolled,
 )
+from attnlib.drawing.transformer import (
+    kv_cache,
+    masked_training,
+    norms,
+    transformer_model,
+)
 from attnlib.drawing.windows import four_windows, pulls, stops
 
 __all__ = [
@@ -21,11 +27,15 @@ __all__ = [
     "gradient_paths",
     "gru",
     "halving",
+    "kv_cache",
     "lstm",
+    "masked_training",
+    "norms",
     "one_arrow",
     "pulls",
     "same_vector",
     "stops",
     "teacher_forcing",
+    "transformer_model",
     "unrolled",
 ]

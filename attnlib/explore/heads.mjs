@@ -12,7 +12,7 @@ export function wordsOf({ source, target }, kind) {
   return [queries, kind === "decoder" ? [BEGINNING, ...target.slice(0, -1)] : source];
 }
 
-/** Weights (Q, K) of one head, or the mean over the layer's heads where `head` is null. */
+/** Weights (Q, K) of one head, or the mean over the block's heads where `head` is null. */
 export function weightsOf(sentence, { kind, layer, head }) {
   const heads = head === null ? sentence[kind][layer] : [sentence[kind][layer][head]];
   return heads[0].map((row, t) => row.map((_, s) => heads.reduce((sum, rows) => sum + rows[t][s], 0) / (1000 * heads.length)));
@@ -115,7 +115,8 @@ function render({ model, el }) {
     model.save_changes();
   };
   const now = () => Object.fromEntries(["kind", "layer", "head"].map((name) => [name, model.get(name)]));
-  const named = (layer, head) => `layer ${layer}, ${head === null ? `mean of ${H} heads` : `head ${head}`}`;
+  // blocks and heads count from 1 for the reader, from 0 in the model's state
+  const named = (layer, head) => `block ${layer + 1}, ${head === null ? `mean of ${H} heads` : `head ${head + 1}`}`;
 
   // ---- the controls
   const menu = sentenceMenu(sentences.map(({ source }) => asText(source)), (sentence) => set({ word: 0, sentence }));
@@ -130,7 +131,7 @@ function render({ model, el }) {
     onpick: (kind) => set({ word: Math.min(model.get("word"), wordsOf(sentences[model.get("sentence")], kind)[0].length - 1), kind }),
   });
 
-  // ---- the overview: a picture a head, a row a layer
+  // ---- the overview: a picture a head, a row a block
   const thumbs = Array.from({ length: L }, (_, layer) =>
     heads.map((head) =>
       h("div", {
@@ -148,7 +149,7 @@ function render({ model, el }) {
     {
       class: "overview",
       role: "grid",
-      "aria-label": "Layers and heads",
+      "aria-label": "Blocks and heads",
       style: { "--heads": H },
       onkeydown: (event) => {
         if (!(event.key in KEYS) || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -163,9 +164,9 @@ function render({ model, el }) {
       "div",
       { class: "row", role: "row" },
       label("columnheader", "head"),
-      heads.map((head) => label("columnheader", head === null ? "mean" : String(head), "top")),
+      heads.map((head) => label("columnheader", head === null ? "mean" : String(head + 1), "top")),
     ),
-    thumbs.map((row, layer) => h("div", { class: "row", role: "row" }, label("rowheader", `layer ${layer}`), row)),
+    thumbs.map((row, layer) => h("div", { class: "row", role: "row" }, label("rowheader", `block ${layer + 1}`), row)),
   );
   function choose(layer, head, focus) {
     set({ layer, head });
@@ -247,7 +248,7 @@ function render({ model, el }) {
   frame(
     el,
     "heads",
-    "Heads and layers of a transformer",
+    "Heads and blocks of a transformer",
     STYLE,
     sentences.length > 1 && menu.node,
     kinds.node,
@@ -256,7 +257,7 @@ function render({ model, el }) {
     h(
       "p",
       { class: "hint" },
-      "Choose a layer and a head in the small pictures: click one, or use the arrow keys. Then point at a word that asks, tap it, or move with the " +
+      "Choose a block and a head in the small pictures: click one, or use the arrow keys. Then point at a word that asks, tap it, or move with the " +
         "up and down arrow keys in the large one. A decoder’s row is the query that predicts its word; it may look at the words given so far, " +
         "which lie one place behind.",
     ),

@@ -1,4 +1,4 @@
-"""Heads of a transformer: what every head of every layer looks at, in a sentence and its output."""
+"""Heads of a transformer: what every head of every block looks at, in a sentence and its output."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ BEGINNING = "<s>"  # what the decoder is given first
 
 
 class HeadsFigure(SentencesFigure):
-    """The attention of a transformer, layer by layer and head by head (Vaswani et al. 2017, 3.2.2).
+    """The attention of a transformer, block by block and head by head (Vaswani et al. 2017, 3.2.2).
 
     Three kinds: the encoder's words look at each other, the decoder's words at those given to it so
     far, and the decoder's words at the source. A row of the decoder is the query that predicts a
     target word; its keys are the words given, which lie one place behind: the first is ``<s>``.
-    Layers, heads and words count from 0.
+    The arguments count from 0; blocks and heads are shown counted from 1, as in the text.
 
     Parameters
     ----------
@@ -38,8 +38,9 @@ class HeadsFigure(SentencesFigure):
         What is chosen first: an index into `sentences`.
     kind : "encoder", "decoder" or "cross"
     layer : int
+        The block.
     head : int, optional
-        The mean of the layer's heads unless given.
+        The mean of the block's heads unless given.
     word : int
         An index into the queries: source words of the encoder, target words of the others.
 
@@ -60,7 +61,7 @@ class HeadsFigure(SentencesFigure):
     ... )
     >>> figure = HeadsFigure([looks], kind="cross", head=1)
     >>> figure
-    HeadsFigure(1 sentence, English to French; cross, layer 0 of 1, head 1 of 2)
+    HeadsFigure(1 sentence, English to French; cross, block 1 of 1, head 2 of 2)
     >>> figure.numbers(0)
     {'best': '</s>', 'largest': 0.8, 'entropy': 0.5004}
     >>> figure.head = None
@@ -139,7 +140,7 @@ class HeadsFigure(SentencesFigure):
 
     @property
     def weights(self) -> list[list[float]]:
-        """The chosen weights (Q, K), as stored: of one head, or the mean over the layer's heads."""
+        """The chosen weights (Q, K), as stored: of one head, or the mean over the block's heads."""
         heads = self.sentences[self.sentence][self.kind][self.layer]
         heads = heads if self.head is None else [heads[self.head]]
         return [
@@ -164,8 +165,8 @@ class HeadsFigure(SentencesFigure):
 
     def _setting(self) -> str:
         layers, heads = size(self.sentences[0])
-        head = f"mean of {heads} heads" if self.head is None else f"head {self.head} of {heads}"
-        return f"{self.kind}, layer {self.layer} of {layers}, {head}"
+        head = f"mean of {heads} heads" if self.head is None else f"head {self.head + 1} of {heads}"
+        return f"{self.kind}, block {self.layer + 1} of {layers}, {head}"
 
     def __repr__(self):
         sentences, pair = plural(len(self.sentences), "sentence"), " to ".join(self.languages)

@@ -46,9 +46,8 @@ WITH_DOT = softmax([0, 1, 2, 0])  # and a full stop, all zeros
 GENDERS = softmax([-2, 0, 2, 0])  # of "a red shirt .", as the first word sees them
 TANH = np.tanh(np.array([1, 1]) + STATES)
 ADDITIVE = softmax(TANH.sum(1))
-NORMED = np.array([[-1, 1], [1, -1], [1, -1]])
-LOOKS = [softmax(NORMED @ q / 2**0.5) for q in NORMED[:2]]
-POST = [softmax(STATES @ q / 2**0.5) for q in STATES[1:]]
+TRIPLES = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 2]])  # of "a red shirt" in chapter 09
+READ = [softmax(TRIPLES @ [0, 0, -4 * x[2]] / 3**0.5) @ TRIPLES for x in TRIPLES]
 MATRIX = 512**2 / 1e6  # millions of weights
 EMBEDDING, ATTENTION, FEED_FORWARD = 37_000 * 512 / 1e6, 4 * MATRIX, 2 * 4 * MATRIX
 
@@ -161,27 +160,7 @@ SUMS = {
         "ex-08-hand": [*softmax([0, 1]), *softmax([2, 0]), *softmax([0, 2]), *softmax([4, 0])],
     },
     "09_transformer": {
-        "the small models": [stored("transformer", "config", "lr")],
-        "a block with a pencil": [
-            np.mean([2, -1]),
-            np.std([2, -1]),
-            2**0.5,
-            *np.exp(NORMED @ NORMED[0] / 2**0.5),
-            *LOOKS[0],
-            LOOKS[0][1:].sum(),
-            *(LOOKS[0] @ NORMED),
-            *LOOKS[1],
-            *(LOOKS[1] @ NORMED),
-        ],
-        "ex-09-post": [
-            *(STATES @ STATES[1] / 2**0.5),
-            *POST[0],
-            *(POST[0] @ STATES),
-            *(STATES[1] + POST[0] @ STATES),
-            *(STATES @ STATES[2] / 2**0.5),
-            *(POST[1] @ STATES),
-            *(STATES[2] + POST[1] @ STATES),
-        ],
+        "ex-09-post": np.ravel([READ, [norm(row) for row in TRIPLES + READ]]),
         "ex-09-prune": [
             stored("heads", "pruned", "all"),
             *np.ravel(stored("heads", "pruned", "without")),

@@ -103,7 +103,7 @@ def test_figures_do_not_disturb_each_other(draw):
     assert (
         second.get_by_role("gridcell", selected=True)
         .get_attribute("aria-label")
-        .startswith("layer 1, mean of 2 heads")
+        .startswith("block 2, mean of 2 heads")
     )
     first, second = page.locator(".attn-positions").all()
     first.get_by_label("rotary").check()
@@ -220,10 +220,10 @@ def check_heads(page, figure):
     assert page.locator(".data tbody th").all_text_contents() == figure.query_words
     assert number_at(page, "dd.share") == pytest.approx(means["share"], abs=0.00056)
     assert number_at(page, "dd.mean-entropy") == pytest.approx(means["entropy"], abs=0.00056)
-    named = f"mean of {H} heads" if figure.head is None else f"head {figure.head}"
+    named = f"mean of {H} heads" if figure.head is None else f"head {figure.head + 1}"
     chosen = page.get_by_role("gridcell", selected=True)
     assert chosen.count() == 1
-    label = f"layer {figure.layer}, {named}: mean entropy {means['entropy']:.3f} nats"
+    label = f"block {figure.layer + 1}, {named}: mean entropy {means['entropy']:.3f} nats"
     assert chosen.get_attribute("aria-label")[:-10] == label[:-10]
     empty = len(weights) * (len(weights) - 1) // 2 if figure.kind == "decoder" else 0
     assert page.locator(".cell.none").count() == empty
@@ -282,7 +282,7 @@ def test_heads_follow_the_keyboard(draw):
     best = figure.numbers(0)["best"]
     page.wait_for_function(
         "text => document.querySelector('[aria-live]').textContent.startsWith(text)",
-        arg=f"layer 0, mean of 2 heads. a: looks most at {best}, ",
+        arg=f"block 1, mean of 2 heads. a: looks most at {best}, ",
     )
     page.get_by_label(KINDS["encoder"]).focus()
     page.keyboard.press("ArrowRight")
