@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib import reference
+from attnlib import drawing, reference
 from attnlib.attention import Attention
 from attnlib.masks import masked_softmax
 from attnlib.scores import DotScore
@@ -254,8 +254,36 @@ def test_the_error_of_the_linear_layer_in_the_prose_is_a_fraction():
 
 def test_exercises_come_with_solutions_and_harder_ones_last():
     text = "\n".join(prose())
-    asked = re.findall(r"```\{exercise\}.*\n:label: (\S+)\n\*(\w+)\.\*", text)
+    asked = re.findall(
+        r"\{exercise\}.*\n:label: (\S+)\n\*(Warm-up|Core|Open)(, build it)?, \d+ minutes\.\*", text
+    )
     solved = re.findall(r"````\{solution\} (\S+)\n:class: dropdown", text)
-    assert [label for label, _ in asked] == solved and len(solved) >= 6
-    grades = [("Easy", "Medium", "Open").index(grade) for _, grade in asked]
+    assert [label for label, *_ in asked] == solved and len(solved) >= 6
+    grades = [("Warm-up", "Core", "Open").index(grade) for _, grade, _ in asked]
     assert all(one <= other for one, other in pairwise(grades))
+    assert sum(bool(built) for *_, built in asked) >= 2
+
+
+# --- the drawings ---
+
+
+def test_the_drawn_sheet_shows_the_exact_numbers():
+    _, _, weights, context = lookup(QUERY, STATES, STATES)
+    words = said(drawing.sheet(query=QUERY))
+    assert words == said(drawing.sheet(["a", "red", "shirt"], STATES, QUERY))
+    for weight in weights:
+        assert shown(weight, "0.000") in words
+    assert "(" + ", ".join(shown(c, "0.000") for c in context).replace("-", "\u2212") + ")" in words
+
+
+def test_the_drawn_roles_of_a_word_are_its_products():
+    canvas = drawing.projections("shirt", vector=WORDS[2], matrices=[W_Q, W_K, W_V])
+    for W in (W_Q, W_K, W_V):
+        row = ", ".join(str(x).replace("-", "\u2212") for x in project([WORDS[2]], W)[0])
+        assert f"({row})" in canvas.alt
+
+
+def said(canvas):
+    """The texts on a drawing."""
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", canvas.to_svg())
+    return [re.sub(r"<[^>]+>", "", text) for text in texts]

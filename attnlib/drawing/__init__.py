@@ -12,6 +12,7 @@ from attnlib.drawing.encoder_decoder import (
     teacher_forcing,
     unrolled,
 )
+from attnlib.drawing.lookup import dictionary, projections, sheet
 from attnlib.drawing.transformer import (
     kv_cache,
     masked_training,
@@ -22,6 +23,7 @@ from attnlib.drawing.windows import four_windows, pulls, stops
 
 __all__ = [
     "Canvas",
+    "dictionary",
     "encoder_steps",
     "four_windows",
     "gradient_paths",
@@ -32,8 +34,10 @@ __all__ = [
     "masked_training",
     "norms",
     "one_arrow",
+    "projections",
     "pulls",
     "same_vector",
+    "sheet",
     "stops",
     "teacher_forcing",
     "transformer_model",
