@@ -1,6 +1,7 @@
 """The book's drawings: each a function that returns a `Canvas`, which shows itself in a cell."""
 
 from attnlib.drawing.canvas import Canvas
+from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_average
 from attnlib.drawing.encoder_decoder import (
     encoder_steps,
     gradient_paths,
@@ -23,7 +24,9 @@ from attnlib.drawing.windows import four_windows, pulls, stops
 
 __all__ = [
     "Canvas",
+    "average_or_choice",
     "dictionary",
+    "either",
     "encoder_steps",
     "four_windows",
     "gradient_paths",
@@ -33,6 +36,7 @@ __all__ = [
     "lstm",
     "masked_training",
     "norms",
+    "nudges",
     "one_arrow",
     "projections",
     "pulls",
@@ -42,4 +46,5 @@ __all__ = [
     "teacher_forcing",
     "transformer_model",
     "unrolled",
+    "where_to_average",
 ]
