@@ -14,6 +14,15 @@ from attnlib.drawing.encoder_decoder import (
     unrolled,
 )
 from attnlib.drawing.lookup import dictionary, projections, sheet
+from attnlib.drawing.self_attention import (
+    clocks,
+    growing_cache,
+    heads,
+    query_key_value,
+    rotary,
+    two_ways,
+    who_sees_whom,
+)
 from attnlib.drawing.transformer import (
     kv_cache,
     masked_training,
@@ -25,13 +34,16 @@ from attnlib.drawing.windows import four_windows, pulls, stops
 __all__ = [
     "Canvas",
     "average_or_choice",
+    "clocks",
     "dictionary",
     "either",
     "encoder_steps",
     "four_windows",
     "gradient_paths",
+    "growing_cache",
     "gru",
     "halving",
+    "heads",
     "kv_cache",
     "lstm",
     "masked_training",
@@ -40,11 +52,15 @@ __all__ = [
     "one_arrow",
     "projections",
     "pulls",
+    "query_key_value",
+    "rotary",
     "same_vector",
     "sheet",
     "stops",
     "teacher_forcing",
     "transformer_model",
+    "two_ways",
     "unrolled",
     "where_to_average",
+    "who_sees_whom",
 ]
