@@ -109,6 +109,17 @@ def test_the_contents_name_every_chapter():
     assert named == [f"book/{path.stem}" for path in CHAPTERS]
 
 
+def test_the_introduction_lists_every_chapter_with_its_minutes():
+    text = "\n".join(
+        cell.source
+        for cell in nbformat.read(ROOT / "book/intro.ipynb", 4).cells
+        if cell.cell_type == "markdown"
+    )
+    listed = re.findall(r"(?m)^\|.*\{doc\}`(\w+)` \|.*\| (\d+) \|$", text)
+    assert [name for name, _ in listed] == [path.stem for path in CHAPTERS]
+    assert all(15 <= int(minutes) <= 90 for _, minutes in listed)
+
+
 @chapter
 def test_stored_in_normal_form(path):
     text = path.read_text("utf8")
