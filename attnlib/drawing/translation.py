@@ -297,7 +297,7 @@ def shares(
 
     >>> even = [[0.5, 0.5], [0.5, 0.5]]
     >>> shares(["a", "dog"], ["un", "chien"], [("round 1", even)]).height
-    206
+    186
     """
     last_name, last = rounds[-1]
     told = "; ".join(
@@ -306,22 +306,22 @@ def shares(
     )
     canvas = Canvas(
         440,
-        206,
+        186,
         f"Lines between source and target words, as thick as the shares of the target words, for "
         f"{len(rounds)} rounds. In {last_name}: {told}.",
     )
     wide = 440 / len(rounds)
     for r, (name, table) in enumerate(rounds):
         x = wide * r
-        pitch = (wide - 6) / max(len(source), len(target))
         canvas.text(x + wide / 2, 12, name, bold=True)
-        tops = [x + 3 + pitch * (s + 0.5) for s in range(len(source))]
-        ends = [x + 3 + pitch * (t + 0.5) for t in range(len(target))]
+        above, below = ((wide - 6) / len(row) for row in (source, target))
+        tops = [x + 3 + above * (s + 0.5) for s in range(len(source))]
+        ends = [x + 3 + below * (t + 0.5) for t in range(len(target))]
         for t, row in enumerate(table):
             for s, p in enumerate(row):
-                canvas.line((tops[s], 66), (ends[t], 152), thick=0.4 + 9 * p, faint=p < 0.5)
-        for s, word in enumerate(source):
-            canvas.box(tops[s] - pitch / 2 + 2, 36, pitch - 4, 30, word, role="key", size=14)
-        for t, word in enumerate(target):
-            canvas.box(ends[t] - pitch / 2 + 2, 152, pitch - 4, 30, word, role="query", size=14)
+                canvas.line((tops[s], 66), (ends[t], 152), thick=0.4 + 9 * p, faint=p < 0.25)
+        for top, word in zip(tops, source, strict=True):
+            canvas.box(top - above / 2 + 2, 36, above - 4, 30, word, role="key", size=14)
+        for end, word in zip(ends, target, strict=True):
+            canvas.box(end - below / 2 + 2, 152, below - 4, 30, word, role="query", size=14)
     return canvas
