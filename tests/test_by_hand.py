@@ -283,6 +283,14 @@ def test_the_drawn_roles_of_a_word_are_its_products():
         assert f"({row})" in canvas.alt
 
 
+def test_the_drawn_arrows_are_the_gradients():
+    scores, _, weights, context = lookup(QUERY, STATES, STATES)
+    alt = drawing.gradients(scores=scores).alt.replace("\u2212", "-")
+    for word, a, state in zip(("a", "red", "shirt"), weights, STATES, strict=True):
+        x, y = (shown(a * (v - c), "0.000") for v, c in zip(state, context, strict=True))
+        assert f"towards {word} by ({x}, {y})" in alt
+
+
 def said(canvas):
     """The texts on a drawing."""
     texts = re.findall(r"<text[^>]*>(.*?)</text>", canvas.to_svg())

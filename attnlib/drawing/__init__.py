@@ -13,7 +13,7 @@ from attnlib.drawing.encoder_decoder import (
     teacher_forcing,
     unrolled,
 )
-from attnlib.drawing.lookup import dictionary, projections, sheet
+from attnlib.drawing.lookup import dictionary, gradients, patterns, projections, sheet
 from attnlib.drawing.self_attention import (
     clocks,
     growing_cache,
@@ -46,6 +46,7 @@ __all__ = [
     "encoder_steps",
     "four_windows",
     "gradient_paths",
+    "gradients",
     "growing_cache",
     "gru",
     "halving",
@@ -58,6 +59,7 @@ __all__ = [
     "nudges",
     "one_arrow",
     "padded_batch",
+    "patterns",
     "projections",
     "pulls",
     "query_key_value",

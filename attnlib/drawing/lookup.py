@@ -1,4 +1,4 @@
-"""Drawings of a lookup: hard and soft, on one sheet, and a word's query, key and value."""
+"""Drawings of a lookup: hard and soft, step by step, its roles, its gradient, its weights."""
 
 import math
 from collections.abc import Sequence
@@ -100,7 +100,7 @@ def sheet(
     columns = [172 + 106 * s for s in range(len(words))]
     for y, label in ((46, "keys"), (158, "scores"), (262, "weights"), (330, "values")):
         canvas.text(0, y, label, anchor="start", faint=True)
-    canvas.text(0, 84, "query", anchor="start", faint=True)
+    canvas.text(0, 80, "query", anchor="start", faint=True)
     canvas.box(1, 94, 76, 32, _vector(query), role="query")
     start = 78
     for x, word, state, score, a in zip(columns, words, states, scores, weights, strict=True):
@@ -178,6 +178,101 @@ def projections(
         )  # fmt: skip
         canvas.text(middle, end + 86, role, bold=True, role=role)
         canvas.text(middle, end + 108, said, size=14)
+    return canvas
+
+
+def gradients(
+    words: Sequence[str] = WORDS,
+    states: Sequence[Sequence[float]] = STATES,
+    scores: Sequence[float] = (0, 1, 2),
+) -> Canvas:
+    """Where the context moves when one score rises: its weight's share of the way to that value.
+
+    Parameters
+    ----------
+    words : S words
+    states : their values, S vectors of two coordinates
+    scores : their scores
+    """
+    weights = _softmax(scores)
+    context = [sum(a * v[i] for a, v in zip(weights, states, strict=True)) for i in (0, 1)]
+    unit = 118
+
+    def place(point: Sequence[float]) -> tuple[float, float]:
+        return 132 + unit * point[0], 140 - unit * point[1]
+
+    moves = [
+        [a * (v[i] - context[i]) for i in (0, 1)] for a, v in zip(weights, states, strict=True)
+    ]
+    told = "; ".join(
+        f"towards {word} by ({_shown(x, 3)}, {_shown(y, 3)})"
+        for word, (x, y) in zip(words, moves, strict=True)
+    )
+    canvas = Canvas(
+        WIDEST,
+        280,
+        f"The triangle of the values of {', '.join(words)}, and the context in it, from which "
+        f"arrows point towards the corners. A rising score moves the context {told}.",
+    )
+    at = place(context)
+    corners = [place(state) for state in states]
+    canvas.line(*corners, corners[0], role="value", faint=True)
+    for word, a, (x, y), corner in zip(words, weights, moves, corners, strict=True):
+        canvas.line(at, corner, dashed=True, faint=True)
+        canvas.arrow(at, (at[0] + unit * x, at[1] - unit * y), role="context", thick=2.5)
+        canvas.circle(*corner, 6, role="value", shade=0.9)
+        x, y = corner[0] + 12, corner[1] - 9
+        if x < at[0]:  # the lines leave to the right: above them
+            canvas.text(x, y, f"*{word}* {a:.3f}", anchor="start")
+        else:
+            canvas.text(x, y, f"*{word}*", anchor="start")
+            canvas.text(x, y + 18, f"{a:.3f}", anchor="start")
+    canvas.circle(*at, 6, role="context", shade=1)
+    canvas.text(at[0] - 10, at[1] + 18, "*c*", anchor="end", role="context", size=17)
+    return canvas
+
+
+def patterns(
+    panels: Sequence[tuple[Sequence[str], Sequence[str], Sequence[Sequence[float]]]] = (
+        (
+            ("linear,", "any phrase"),
+            ("det.", "adj.", "noun"),
+            ((1, 0, 0), (0, 0.33, 0.67), (0, 0.67, 0.33)),
+        ),
+        (("attention,", "a red shirt"), WORDS, ((1, 0, 0), (0, 0, 1), (0, 1, 0))),
+    ),
+    rows: Sequence[str] = ("first", "second", "third"),
+    digits: int = 2,
+) -> Canvas:
+    """Matrices of weights side by side, their numbers written into the cells.
+
+    Parameters
+    ----------
+    panels : up to three (lines of a title, names of the columns, weights of shape (T, S))
+    rows : T names, which all panels share
+    digits : int
+        With how many decimals.
+    """
+    wide, high, left, top = 40, 34, 58, 62
+    alt = "; ".join(
+        f"{' '.join(title)}: "
+        + ", ".join(
+            f"{row} on " + " and ".join(f"{n} {_shown(a, digits)}" for n, a in seen)
+            for row, weights in zip(rows, matrix, strict=True)
+            if (seen := [(n, a) for n, a in zip(names, weights, strict=True) if a >= 0.1])
+        )
+        for title, names, matrix in panels
+    )
+    canvas = Canvas(WIDEST, top + high * len(rows) + 4, f"Weights of source words. {alt}.")
+    for t, row in enumerate(rows):
+        canvas.text(left - 8, top + high * (t + 0.5), row, size=14, anchor="end")
+    for n, (title, names, matrix) in enumerate(panels):
+        x = left + n * (wide * len(names) + 10)
+        for i, line in enumerate(title):
+            canvas.text(x + wide * len(names) / 2, 9 + 18 * i, line, size=14, bold=not i)
+        for s, name in enumerate(names):
+            canvas.text(x + wide * (s + 0.5), top - 10, f"*{name}*", size=14)
+        canvas.matrix(x, top, matrix, cell=(wide, high), written=True, digits=digits)
     return canvas
 
 
