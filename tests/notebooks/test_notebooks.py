@@ -115,7 +115,7 @@ def test_the_introduction_lists_every_chapter_with_its_minutes():
         for cell in nbformat.read(ROOT / "book/intro.ipynb", 4).cells
         if cell.cell_type == "markdown"
     )
-    listed = re.findall(r"(?m)^\|.*\{doc\}`(\w+)` \|.*\| (\d+) \|$", text)
+    listed = re.findall(r"(?m)^\|.*\{doc\}`(\w+)`: .*\? \| (\d+) \|$", text)
     assert [name for name, _ in listed] == [path.stem for path in CHAPTERS]
     assert all(15 <= int(minutes) <= 90 for _, minutes in listed)
 
