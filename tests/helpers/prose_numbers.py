@@ -56,7 +56,7 @@ GAUSS = np.exp(-2 * np.arange(-2, 3) ** 2 / 2**2)
 
 SUMS = {
     "01_bottleneck": {
-        "ex-01-hand": [0.5**2, 1 + 0.5, 0.5**3, 0.5 * (1 + 0.5), 0.11],  # the last in binary
+        "ex-01-hand": [0.5**2, 1 + 0.5, 0.5**3, 0.5 * (1 + 0.5), 0.001, 0.11],  # two in binary
         "ex-01-enough": [log2(30_000), 60 * log2(30_000) / 1000],
         "what is left of the first word": [2.0**-12],
     },
