@@ -471,6 +471,20 @@ def test_papers_sit_where_they_say():
     assert "no paper: yours" in FiveDials("dot").to_html()
 
 
+@pytest.mark.parametrize("states", SETTINGS["timing"])
+def test_one_network_for_both_timings_moves_the_rows_by_one(states):
+    early, late = (
+        FiveDials("dot", timing=timing, feeding="none", states=states)
+        for timing in ("before", "after")
+    )
+    np.testing.assert_allclose(early.weights[1:], late.weights[:-1], rtol=0, atol=0)
+    own = FiveDials("dot", timing=states, feeding="none")
+    assert own.weights == (early if states == "before" else late).weights
+    assert "states" not in own.example and late.example["states"] == states
+    with pytest.raises(FigureError, match="unknown states 'late': one of own, "):
+        FiveDials(states="late")
+
+
 @pytest.mark.parametrize("dial", SETTINGS)
 def test_dials_refuse_unknown_settings(dial):
     with pytest.raises(FigureError, match=f"unknown {dial} 'nowhere': one of {SETTINGS[dial][0]}"):

@@ -2,6 +2,7 @@
 
 from attnlib.drawing.canvas import Canvas
 from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_average
+from attnlib.drawing.decoders import feedings, one_recurrence, score_pictures, two_orders
 from attnlib.drawing.encoder_decoder import (
     encoder_steps,
     gradient_paths,
@@ -44,6 +45,7 @@ __all__ = [
     "dictionary",
     "either",
     "encoder_steps",
+    "feedings",
     "four_windows",
     "gradient_paths",
     "gradients",
@@ -58,6 +60,7 @@ __all__ = [
     "norms",
     "nudges",
     "one_arrow",
+    "one_recurrence",
     "padded_batch",
     "patterns",
     "projections",
@@ -65,12 +68,14 @@ __all__ = [
     "query_key_value",
     "rotary",
     "same_vector",
+    "score_pictures",
     "shares",
     "sheet",
     "six_steps",
     "stops",
     "teacher_forcing",
     "transformer_model",
+    "two_orders",
     "two_readers",
     "two_ways",
     "unrolled",

@@ -9,6 +9,8 @@ other things than one that asks after it). Biases are zero; the first state is t
 import itertools
 import math
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -175,9 +177,9 @@ class _Run(nn.Module):
         return self.decoder(numbers["previous"].unsqueeze(0), memory)[1][0]
 
 
-def tensors() -> dict[str, Tensor]:
-    """The example's numbers in float64."""
-    return {name: torch.tensor(value, dtype=torch.float64) for name, value in NUMBERS.items()}
+def tensors(numbers: Mapping[str, Any] = NUMBERS) -> dict[str, Tensor]:
+    """The example's numbers, or others of the same shapes, in float64."""
+    return {name: torch.tensor(numbers[name], dtype=torch.float64) for name in NUMBERS}
 
 
 def fit(steps: int = 1000, seed: int = 3) -> dict[str, list]:

@@ -385,8 +385,11 @@ function render({ model, el }) {
     h(
       "p",
       { class: "hint" },
-      "Rings mark the right words. The decoder is attnlib’s, three numbers wide; its numbers were fitted so that every " +
-        "setting but a causal window finds the alignment. Tap a row, or move with the up and down arrow keys, to see its step in the diagram.",
+      "Rings mark the right words. The decoder is attnlib’s, three numbers wide; its numbers were fitted so that " +
+        (example.states
+          ? `a decoder that asks ${example.states} the step finds the alignment, and here they stay the same when the timing is turned. `
+          : "every setting but a causal window finds the alignment. ") +
+        "Tap a row, or move with the up and down arrow keys, to see its step in the diagram.",
     ),
   );
 

@@ -1,5 +1,6 @@
 """The five dials: turn one, and formula, diagram, paper and weights follow."""
 
+import itertools
 from typing import Any
 
 import torch
@@ -95,6 +96,9 @@ class FiveDials(Figure):
         The target word, 0 to 3, that the diagram shows.
     seed : int
         Which draws a selection that chooses makes.
+    states : "own", "before" or "after"
+        The example has a recurrence for each timing, fitted to it: its "own". With another setting
+        both timings run on the one named, so that the same decoder asks earlier or later.
 
     Raises
     ------
@@ -110,6 +114,9 @@ class FiveDials(Figure):
     ['Luong, Pham and Manning 2015, global']
     >>> [[round(a, 2) for a in row] for row in figure.weights][1]  # chemise
     [0.02, 0.03, 0.95, 0.0]
+    >>> early = FiveDials("general", timing="before", feeding="input", states="after")
+    >>> [round(a, 2) for a in early.weights[1]]  # asked one step too early
+    [0.94, 0.02, 0.02, 0.02]
     """
 
     module = "five_dials"
@@ -134,17 +141,21 @@ class FiveDials(Figure):
         feeding="context",
         step=1,
         seed=0,
+        states="own",
     ):
         self.set_trait("papers", PAPERS)
-        self.set_trait(
-            "example",
-            {
-                "source": example.SOURCE,
-                "target": example.TARGET,
-                "gold": example.GOLD,
-                "numbers": {**example.NUMBERS, "reach": example.REACH},
-            },
-        )
+        one_of("states", states, ("own", *TIMINGS))
+        numbers = dict(example.NUMBERS)
+        if states != "own":
+            for each, name in itertools.product(TIMINGS, example.RECURRENCE):
+                numbers[f"{each}_{name}"] = example.NUMBERS[f"{states}_{name}"]
+        shown = {
+            "source": example.SOURCE,
+            "target": example.TARGET,
+            "gold": example.GOLD,
+            "numbers": {**numbers, "reach": example.REACH},
+        }
+        self.set_trait("example", shown if states == "own" else {**shown, "states": states})
         super().__init__(
             score=score,
             window=window,
@@ -181,7 +192,7 @@ class FiveDials(Figure):
             noise = [[example.gumbel(self.seed, t * S + s) for s in range(S)] for t in range(T)]
             draws = torch.tensor(noise, dtype=torch.float64)
         dials = self.score, self.window, chooser, self.timing, self.feeding
-        weights = example.TinyModel(*dials, draws)(example.tensors())
+        weights = example.TinyModel(*dials, draws)(example.tensors(self.example["numbers"]))
         if chooser is None or draws is None:
             return weights.tolist(), None
         return weights.tolist(), chooser.choose(weights, draws).tolist()
