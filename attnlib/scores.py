@@ -121,7 +121,10 @@ class GeneralScore(Score):
 
 
 class AdditiveScore(Score):
-    r"""Additive score :math:`v^\top \tanh(W q_t + U k_s)` (Bahdanau et al. 2015, A.1.2)."""
+    r"""Additive score (Bahdanau et al. 2015, A.1.2).
+
+    .. math:: e_{ts} = v^\top \tanh(W q_t + U k_s)
+    """
 
     def __init__(self, query_dim: int, key_dim: int, hidden_dim: int):
         super().__init__()
@@ -134,7 +137,8 @@ class AdditiveScore(Score):
         return self.U(keys)  # (B, S, A)
 
     def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
-        hidden = self.W(queries).unsqueeze(2) + prepared.unsqueeze(1)  # (B, T, S, A)
+        asked = self.W(queries).unsqueeze(2)  # (B, T, 1, A)
+        hidden = asked + prepared.unsqueeze(1)  # (B, T, S, A)
         return self.v(hidden.tanh()).squeeze(-1)  # (B, T, S)
 
 

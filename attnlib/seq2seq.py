@@ -157,19 +157,25 @@ class RecurrentDecoder(nn.Module):
         return contexts.squeeze(1), weights.squeeze(1)
 
     def advance(
-        self, embedded: Tensor, state: RecurrentState, memory: RecurrentMemory, position: int
+        self,
+        embedded: Tensor,
+        state: RecurrentState,
+        memory: RecurrentMemory,
+        position: int,
     ) -> tuple[Tensor, Tensor, RecurrentState]:
         """One step on the previous word's embedding (B, E).
 
-        Returns the readout's input [h_t; c_t; E y] (B, H + 2H + E), the weights (B, S) and the new
-        state; its `fed` is filled in by `feed`, when feeding wants the attentional vector.
+        Returns the readout's input [h_t; c_t; E y] (B, H + 2H + E), the weights
+        (B, S) and the new state. With feeding "input" the caller puts the
+        attentional vector into the state's `fed`.
         """
         if self.timing == "before":
             context, weights = self.attend(state.hidden, memory, position)
             fed = context if self.feeding == "context" else state.fed
             hidden = self.cell(torch.cat([embedded, fed], -1), state.hidden)
         else:
-            hidden = self.cell(torch.cat([embedded, state.fed], -1), state.hidden)
+            given = torch.cat([embedded, state.fed], -1)
+            hidden = self.cell(given, state.hidden)
             context, weights = self.attend(hidden, memory, position)
         seen = torch.cat([hidden, context, embedded], -1)
         fed = context if self.feeding == "context" else state.fed
