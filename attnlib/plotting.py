@@ -28,6 +28,7 @@ WEIGHTS = "viridis"
 COLOURBAR: dict[str, Any] = {"label": "attention weight", "shrink": 0.8}
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 ACROSS = 7  # pictures in a row of `word_maps`
+VEIL = 0.85  # how far a cell is darkened that is not looked at at all
 
 
 def alignment(weights, source, target, *, ax: Axes | None = None, links=()) -> Axes:
@@ -79,6 +80,7 @@ def word_map(
     ax: Axes | None = None,
     outline=None,
     scale: bool = True,
+    bright: bool = False,
 ) -> Axes:
     """Where one word of a caption looked, over the image.
 
@@ -86,6 +88,10 @@ def word_map(
     tinted with its own, unsmoothed. The scale goes from 0 to 1 and is one of square roots: where
     many cells share 1, few have a tenth. A white frame is around the cell with most (none if
     several share it), and the most is written below.
+
+    With `bright` it is as in the figures of Xu et al. (2015): the image keeps its colours, and a
+    cell is the darker the less it was looked at, beside the cell with most. The scale is then that
+    of one word, and the number below says how much the brightest cell has.
 
     Parameters
     ----------
@@ -103,6 +109,8 @@ def word_map(
         Pixels to draw a line around: the thing that the word names.
     scale : bool
         Whether the scale of the tint stands beside it.
+    bright : bool
+        Whether to darken what was not looked at in place of tinting; there is then no scale.
 
     Raises
     ------
@@ -110,18 +118,20 @@ def word_map(
         If shapes do not fit, or the weights lie outside [0, 1].
     """
     ax = ax or plt.figure(layout="constrained").subplots()
-    tint = _word_map(image, weights, grid, word, ax, outline)
-    if scale:
+    tint = _word_map(image, weights, grid, word, ax, outline, bright)
+    if scale and not bright:
         ax.figure.colorbar(tint, ax=ax, **COLOURBAR)
     return ax
 
 
-def word_maps(image, weights, words, grid: tuple[int, int], *, outlines=None) -> list[Axes]:
+def word_maps(
+    image, weights, words, grid: tuple[int, int], *, outlines=None, bright: bool = False
+) -> list[Axes]:
     """An image, and once more for each word of its caption, with where that word looked.
 
     Parameters
     ----------
-    image, grid
+    image, grid, bright
         As in `word_map`.
     weights : array of shape (T, S)
         Attention of the T words.
@@ -155,12 +165,12 @@ def word_maps(image, weights, words, grid: tuple[int, int], *, outlines=None) ->
     first.imshow(_image(image), interpolation="nearest")
     first.set_axis_off()
     tints = [
-        _word_map(image, row, grid, word, ax, outline)
+        _word_map(image, row, grid, word, ax, outline, bright)
         for row, word, ax, outline in zip(weights, words, axes, outlines)
     ]
     for ax in axes[len(words) :]:
         ax.remove()
-    if tints:
+    if tints and not bright:
         figure.colorbar(tints[0], ax=[first, *axes[: len(words)]], **COLOURBAR)
     return [first, *axes[: len(words)]]
 
@@ -173,7 +183,7 @@ def _image(image) -> np.ndarray:
     return image / 255 if image.dtype == np.uint8 else image
 
 
-def _word_map(image, weights, grid, word, ax, outline):
+def _word_map(image, weights, grid, word, ax, outline, bright):
     """Draw what `word_map` says; the tint, for the scale beside it."""
     rows, columns = grid
     weights = np.asarray(weights, dtype=float)
@@ -183,11 +193,17 @@ def _word_map(image, weights, grid, word, ax, outline):
     image = _image(image)
     height, width = image.shape[:2]
     span = (0, width, height, 0)  # of the pixels, whose centres are at halves
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
-    ax.imshow(0.4 + 0.6 * image @ LUMINANCE, extent=span, interpolation="nearest", **grey)
     cells = weights.reshape(rows, columns)
-    scale = {"cmap": WEIGHTS, "norm": PowerNorm(0.5, 0, 1)}
-    tint = ax.imshow(cells, extent=span, interpolation="nearest", alpha=0.6, **scale)
+    grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
+    how = {"extent": span, "interpolation": "nearest"}
+    if bright:
+        ax.imshow(image, **how)
+        dark = VEIL * (1 - cells / (cells.max() or 1))
+        tint = ax.imshow(np.zeros_like(cells), alpha=dark, **how, **grey)
+    else:
+        ax.imshow(0.4 + 0.6 * image @ LUMINANCE, **how, **grey)
+        scale = {"cmap": WEIGHTS, "norm": PowerNorm(0.5, 0, 1)}
+        tint = ax.imshow(cells, alpha=0.6, **how, **scale)
     if (weights == weights.max()).sum() == 1:
         row, column = divmod(int(weights.argmax()), columns)
         down, across = height / rows, width / columns

@@ -132,6 +132,19 @@ def test_a_word_map_draws_a_line_around_the_thing():
     assert ax.get_xlim() == (0, 6) and ax.get_ylim() == (4, 0)
 
 
+def test_a_bright_word_map_darkens_a_cell_by_what_it_has_less_than_the_most():
+    ax = plotting.word_map(IMAGE, CELLS, (2, 3), "ring", bright=True)
+    image, veil = ax.images
+    np.testing.assert_array_equal(image.get_array(), IMAGE / 255)  # in its colours
+    assert not veil.get_array().any()  # black
+    share = np.array([[1 / 7, 0, 0], [0, 1, 2 / 7]])
+    np.testing.assert_allclose(veil.get_alpha(), plotting.VEIL * (1 - share))
+    assert frame(ax) == (2, 2, 2, 2) and ax.get_xlabel() == "0.70"
+    assert len(ax.figure.axes) == 1  # no scale: it is of this word alone
+    nowhere = plotting.word_map(IMAGE, np.zeros(6), (2, 3), bright=True)
+    assert (nowhere.images[1].get_alpha() == plotting.VEIL).all()
+
+
 def test_word_maps_shows_the_image_then_each_word_with_one_scale():
     weights, words = np.eye(6)[[4, 0, 5]], ["a", "red", "ring"]
     mask = IMAGE[..., 0] > 0
@@ -142,6 +155,8 @@ def test_word_maps_shows_the_image_then_each_word_with_one_scale():
     assert [len(ax.collections) for ax in axes] == [0, 0, 1, 0]
     figure = axes[0].figure
     assert [ax.get_ylabel() for ax in figure.axes if ax not in axes] == ["attention weight"]
+    bright = plotting.word_maps(IMAGE, weights, words, (2, 3), bright=True)
+    assert len(bright[0].figure.axes) == len(bright) == 4
 
 
 def test_word_maps_begins_a_new_row_and_leaves_no_empty_frame():

@@ -1,6 +1,7 @@
 """The book's drawings: each a function that returns a `Canvas`, which shows itself in a cell."""
 
 from attnlib.drawing.canvas import Canvas
+from attnlib.drawing.captioner import captioner, field_of_view, four_cells, marking_rule
 from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_average
 from attnlib.drawing.decoders import feedings, one_recurrence, score_pictures, two_orders
 from attnlib.drawing.encoder_decoder import (
@@ -41,11 +42,14 @@ __all__ = [
     "asking",
     "average_or_choice",
     "beam",
+    "captioner",
     "clocks",
     "dictionary",
     "either",
     "encoder_steps",
     "feedings",
+    "field_of_view",
+    "four_cells",
     "four_windows",
     "gradient_paths",
     "gradients",
@@ -56,6 +60,7 @@ __all__ = [
     "kv_cache",
     "links",
     "lstm",
+    "marking_rule",
     "masked_training",
     "norms",
     "nudges",

@@ -294,8 +294,13 @@ def gru() -> Canvas:
     return canvas
 
 
-def lstm() -> Canvas:
-    """A long short-term memory: a line of memory that gates erase, fill and show."""
+def lstm(step: str = "s") -> Canvas:
+    """A long short-term memory: a line of memory that gates erase, fill and show.
+
+    Parameters
+    ----------
+    step : the letter of the position: s in a source, t in a target
+    """
     canvas = Canvas(
         WIDEST,
         236,
@@ -304,17 +309,17 @@ def lstm() -> Canvas:
         " and times the output gate, is the new state h.",
     )
     top, low = 30, 142
-    canvas.text(8, top, "*m*_{s−1}", anchor="start")
+    canvas.text(8, top, f"*m*_{{{step}−1}}", anchor="start")
     canvas.arrow((52, top), (76, top), thick=3, role="key")
     canvas.circle(90, top, 13, "×")
     canvas.arrow((104, top), (204, top), thick=3, role="key")
     canvas.circle(218, top, 13, "+")
     canvas.arrow((232, top), (404, top), thick=3, role="key")
-    canvas.text(422, top, "*m*_s")
-    for x, name, letter in ((28, "forget", "*f*_s"), (136, "input", "*i*_s")):
+    canvas.text(422, top, f"*m*_{step}")
+    for x, name, letter in ((28, "forget", f"*f*_{step}"), (136, "input", f"*i*_{step}")):
         canvas.box(x, low, 92, 50, [f"{name} gate", letter])
-    canvas.box(240, low, 92, 50, ["candidate", "*m̃*_s"])
-    canvas.box(344, low, 92, 50, ["output gate", "*o*_s"])
+    canvas.box(240, low, 92, 50, ["candidate", f"*m̃*_{step}"])
+    canvas.box(344, low, 92, 50, ["output gate", f"*o*_{step}"])
     canvas.arrow((76, low), (89, top + 15))
     canvas.circle(218, 90, 13, "×")
     canvas.arrow((182, low), (209, 101))
@@ -325,8 +330,10 @@ def lstm() -> Canvas:
     canvas.text(344, 56, "tanh")
     canvas.arrow((372, low), (367, 105))
     canvas.arrow((380, 90), (404, 90))
-    canvas.text(420, 90, "*h*_s")
-    canvas.text(WIDEST / 2, 218, "*x*_s and *h*_{s−1} enter all four boxes", faint=True)
+    canvas.text(420, 90, f"*h*_{step}")
+    canvas.text(
+        WIDEST / 2, 218, f"*x*_{step} and *h*_{{{step}−1}} enter all four boxes", faint=True
+    )
     return canvas
 
 

@@ -1,0 +1,196 @@
+"""Drawings of a captioner: cells in place of words, its eye and gate, and how a look is marked."""
+
+from collections.abc import Sequence
+
+from attnlib.drawing.canvas import WIDEST, Canvas
+
+CROSS = ("0011100", "0011100", "1111111", "1111111", "1111111", "0011100", "0011100")
+
+
+def four_cells(
+    annotations: Sequence[Sequence[float]] = ((2, 0), (0, 0), (0, 0), (0, 2)),
+    words: Sequence[str] = ("red", "left of"),
+    queries: Sequence[Sequence[float]] = ((1, 0), (1, 1)),
+    weights: Sequence[Sequence[float]] = ((0.71, 0.1, 0.1, 0.1), (0.44, 0.06, 0.06, 0.44)),
+    contexts: Sequence[Sequence[float]] = ((1.42, 0.19), (0.88, 0.88)),
+) -> Canvas:
+    """An image of four cells, and where two words look in it.
+
+    Parameters
+    ----------
+    annotations : of the four cells, row by row
+    words, queries, weights, contexts : of two steps of the decoder
+    """
+    told = "; ".join(
+        f"at {word} the weights are {', '.join(f'{x:.2f}' for x in row)}"
+        for word, row in zip(words, weights, strict=True)
+    )
+    canvas = Canvas(
+        WIDEST, 202, f"An image of two by two cells, each with its annotation vector; {told}."
+    )
+    side, top = 62, 34
+    canvas.text(side + 4, 14, "annotations", role="key", bold=True)
+    for i, annotation in enumerate(annotations):
+        x, y = 4 + side * (i % 2), top + side * (i // 2)
+        canvas.box(x, y, side, side, _tuple(annotation), role="key", shade=0.08)
+    canvas.text(side + 4, 174, "keys and values", faint=True)
+    side = 58
+    for i, word in enumerate(words):
+        x, row = 170 + 144 * i, weights[i]
+        canvas.text(x + side, 14, f"*{word}*", bold=True)
+        cells = [row[:2], row[2:]]
+        canvas.matrix(x, top, cells, role="key", cell=side, written=True, digits=2)
+        canvas.text(x + side, 168, f"query {_tuple(queries[i])}", role="query")
+        canvas.text(x + side, 190, f"context {_tuple(contexts[i])}", role="context")
+    return canvas
+
+
+def captioner(word: str = "ring", cells: int = 8) -> Canvas:
+    """One step of the captioner that asks with its new state: the eye, the gate and the word.
+
+    Parameters
+    ----------
+    word : the word that is written
+    cells : on a side of the grid
+    """
+    canvas = Canvas(
+        WIDEST,
+        396,
+        "One step. A picture goes through convolutions and becomes a grid of annotations. The LSTM"
+        " reads the previous word and the gated context of the step before. Its state is the query"
+        " of an attention over the grid, sets the gate that scales the context, and with that and"
+        f" the previous word goes into the deep output, which writes {word}.",
+    )
+    canvas.text(46, 12, "picture", bold=True).box(10, 26, 72, 72)
+    canvas.circle(32, 48, 11, role="context", shade=0).circle(32, 48, 6, role="context", shade=0)
+    canvas.box(52, 64, 18, 18, role="query", shade=0.5)
+    canvas.arrow((86, 62), (112, 62))
+    canvas.text(166, 12, "image encoder", bold=True)
+    canvas.box(114, 40, 104, 44, "convolutions").arrow((220, 62), (246, 62))
+    canvas.text(286, 12, "annotations", role="key", bold=True)
+    canvas.matrix(250, 26, (cells, cells), role="key", cell=72 / cells)
+    canvas.text(334, 52, "*h̄*_s, one for", anchor="start")
+    canvas.text(334, 72, "each cell", anchor="start")
+    canvas.arrow((286, 102), (286, 150), role="key", thick=2.5)
+    canvas.text(298, 124, "keys and values", anchor="start", role="key")
+    canvas.box(232, 152, 108, 40, "attention", bold=True)
+    canvas.arrow((286, 194), (286, 228), role="context", thick=2.5)
+    canvas.text(304, 210, "*c*_t, an average", anchor="start", role="context")
+    canvas.circle(286, 244, 14, "×")
+    canvas.arrow((286, 260), (286, 302), role="context", thick=2.5)
+    canvas.text(304, 278, "*ẑ*_t, what is read", anchor="start", role="context")
+    canvas.box(232, 304, 108, 40, "deep output", bold=True)
+    canvas.arrow((342, 324), (386, 324)).text(412, 324, f"*{word}*", bold=True)
+    canvas.arrow((286, 372), (286, 346)).text(286, 384, "*E y*_{t−1}")
+    canvas.text(58, 122, "*E y*_{t−1}").arrow((58, 134), (58, 150))
+    canvas.box(16, 152, 84, 192, "LSTM", bold=True)
+    canvas.arrow((58, 372), (58, 346), role="context", thick=2.5)
+    canvas.text(58, 384, "*ẑ*_{t−1}", role="context")
+    canvas.arrow((102, 172), (230, 172), role="query", thick=2.5)
+    canvas.text(166, 158, "query *h*_t", role="query")
+    canvas.arrow((102, 244), (134, 244), role="query", thick=2.5)
+    canvas.box(136, 226, 88, 36, "gate *β*_t").arrow((226, 244), (270, 244))
+    canvas.arrow((102, 324), (230, 324), role="query", thick=2.5)
+    canvas.text(166, 310, "*h*_t", role="query")
+    return canvas
+
+
+def field_of_view(
+    side: int = 8,
+    cells: int = 8,
+    field: tuple[int, int, int, int] = (13, 13, 43, 43),
+    cell: tuple[int, int, int, int] = (24, 24, 32, 32),
+    ring: int = 26,
+) -> Canvas:
+    """A grid of cells, one of them, and the larger square that its annotation depends on.
+
+    Parameters
+    ----------
+    side, cells : pixels a side of a cell, and cells a side of the image
+    field, cell : left, top, right and bottom of what the cell has seen and of the cell, in pixels
+    ring : how wide a thing is that the field can hold and the cell cannot, in pixels
+    """
+    scale, at = 4, 4
+    seen = field[2] - field[0]
+    canvas = Canvas(
+        WIDEST,
+        scale * side * cells + 2 * at,
+        f"An image cut into {cells} by {cells} cells of {side} pixels. One cell is shaded; a larger"
+        f" frame of {seen} pixels around it is what it has seen. A ring {ring} pixels wide fits"
+        " into the frame, but not into the cell.",
+    )
+    canvas.matrix(at, at, [[0] * cells for _ in range(cells)], cell=scale * side)
+    left, top, right, bottom = (at + scale * x for x in field)
+    canvas.box(left, top, right - left, bottom - top, role="key", shade=0.25)
+    x0, y0, x1, y1 = (at + scale * x for x in cell)
+    canvas.box(x0, y0, x1 - x0, y1 - y0, role="key", shade=0.9)
+    middle = (x0 + x1) / 2, (y0 + y1) / 2
+    canvas.circle(*middle, scale * ring / 2, role="context", shade=0)
+    end = at + scale * side * cells + 12
+    for y, points, lines in (
+        (left + 8, (right + 2, left + 8), ("what it has seen:", f"{seen} × {seen} pixels")),
+        (middle[1], (x1 + 2, middle[1]), ("a cell:", f"{side} × {side} pixels")),
+        (bottom - 12, None, ("a large ring:", f"{ring} pixels wide")),
+    ):
+        target = points or (middle[0] + scale * ring * 0.36, middle[1] + scale * ring * 0.36)
+        canvas.arrow((end - 3, y), target)
+        for i, line in enumerate(lines):
+            canvas.text(end + 2, y + 20 * i - 2, line, anchor="start")
+    return canvas
+
+
+def marking_rule(
+    pixels: Sequence[Sequence[int | bool]] | None = None,
+    shares: Sequence[Sequence[float]] = ((0.19, 0.13), (0.13, 0.08)),
+    on: Sequence[Sequence[int | bool]] = ((1, 1), (1, 0)),
+    name: str = "cross",
+) -> Canvas:
+    """How a look is marked: which cells are on a thing, by how much of them it covers.
+
+    Parameters
+    ----------
+    pixels : the thing, True where it is visible; as many pixels as fill the cells
+    shares : of each cell, how much of it is covered
+    on : which cells count as on the thing
+    name : the thing
+    """
+    rows, columns = len(shares), len(shares[0])
+    if pixels is None:
+        plain = [[int(x) for x in row.center(15, "0") + "0"] for row in CROSS]
+        pixels = [[0] * 16] * 4 + plain + [[0] * 16] * 5
+    side = 192 / columns
+    high = side * rows
+    dot = 192 / len(pixels[0])
+    most = max(max(row) for row in shares)
+    told = ", ".join(f"{x:.2f}" for row, its in zip(shares, on) for x, y in zip(row, its) if y)
+    canvas = Canvas(
+        WIDEST,
+        high + 62,
+        f"Left, the pixels of a {name} over a grid of cells. Right, the share of each cell that it"
+        f" covers. The fullest has {most:.2f}; those with at least half as much, {told}, are framed"
+        " and count as on the thing.",
+    )
+    left, right, top = 8, WIDEST - 200, 30
+    canvas.text(left + 96, 12, f"the {name}, and the cells")
+    canvas.text(right + 96, 12, "share that is covered")
+    for i, row in enumerate(pixels):
+        for j, on_it in enumerate(row):
+            if on_it:
+                canvas.matrix(left + j * dot, top + i * dot, [[1]], role="value", cell=dot)
+    for x in (left, right):
+        canvas.matrix(x, top, [[0] * columns for _ in range(rows)], cell=side)
+    canvas.arrow((left + 198, top + high / 2), (right - 8, top + high / 2))
+    for i in range(rows):
+        for j in range(columns):
+            x, y = right + j * side, top + i * side
+            if on[i][j]:
+                canvas.box(x + 3, y + 3, side - 6, side - 6, role="value", shade=0.3)
+            if shares[i][j]:
+                canvas.text(x + side / 2, y + side / 2, f"{shares[i][j]:.2f}", bold=bool(on[i][j]))
+    half = f"at least half of {most:.2f}: on the thing"
+    canvas.text(WIDEST - 8, top + high + 18, half, anchor="end")
+    return canvas
+
+
+def _tuple(numbers: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{x:g}" for x in numbers) + ")"
