@@ -27,8 +27,8 @@ LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000
 WEIGHTS = "viridis"
 COLOURBAR: dict[str, Any] = {"label": "attention weight", "shrink": 0.8}
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
-ACROSS = 7  # pictures in a row of `word_maps`
-VEIL = 0.85  # how far a cell is darkened that is not looked at at all
+ACROSS = 5  # pictures in a row of `word_maps`
+VEIL = 0.78  # how far a cell is darkened that is not looked at at all
 
 
 def alignment(weights, source, target, *, ax: Axes | None = None, links=()) -> Axes:

@@ -177,8 +177,8 @@ def marking_rule(
         for j, on_it in enumerate(row):
             if on_it:
                 canvas.matrix(left + j * dot, top + i * dot, [[1]], role="value", cell=dot)
-    for x in (left, right):
-        canvas.matrix(x, top, [[0] * columns for _ in range(rows)], cell=side)
+    for start in (left, right):
+        canvas.matrix(start, top, [[0] * columns for _ in range(rows)], cell=side)
     canvas.arrow((left + 198, top + high / 2), (right - 8, top + high / 2))
     for i in range(rows):
         for j in range(columns):
