@@ -25,7 +25,7 @@ from attnlib.drawing.self_attention import (
     two_ways,
     who_sees_whom,
 )
-from attnlib.drawing.transformer import kv_cache, masked_training, norms, transformer_model
+from attnlib.drawing.transformer import masked_training, norms, transformer_model
 from attnlib.drawing.translation import (
     asking,
     beam,
@@ -57,7 +57,6 @@ __all__ = [
     "gru",
     "halving",
     "heads",
-    "kv_cache",
     "links",
     "lstm",
     "marking_rule",

@@ -1,4 +1,4 @@
-"""Drawings of the transformer (chapter 09): the model, its norms, its training and its cache."""
+"""Drawings of the transformer (chapter 09): the model, its norms and its training."""
 
 from collections.abc import Sequence
 
@@ -142,35 +142,6 @@ def masked_training(
         canvas.arrow((left + cell * T + 6, y), (left + cell * T + 34, y), role="context")
         canvas.text(left + cell * T + 40, y, due[t], anchor="start", bold=True)
     return canvas.text(left + cell * T / 2, top + 34 * T + 20, f"one pass, {T} losses", faint=True)
-
-
-def kv_cache(words: Sequence[str] = ("<s>", "Un", "homme", "en")) -> Canvas:
-    """One step of decoding with a cache: the last of `words` is new, the others are kept."""
-    T = len(words)
-    step, left = 66, 88
-    canvas = Canvas(
-        left + step * T + 6,
-        262,
-        f"One step of writing. For the words {', '.join(words[:-1])} a key and a value each are "
-        f"kept in a frame named cache. For the new word {words[-1]} a query, a key and a value "
-        "are computed. Its query asks all keys, and the values are averaged into one context.",
-    )
-    new = left + step * (T - 0.5)
-    canvas.box(left, 44, step * (T - 1), 148, dashed=True, shade=0.04)
-    canvas.text(left + step * (T - 1) / 2, 12, "cache: kept", faint=True)
-    canvas.text(new, 12, "new", bold=True)
-    for name, y in (("query", 72), ("keys", 126), ("values", 172), ("context", 242)):
-        canvas.text(left - 10, y, name, anchor="end", role=name.rstrip("s"))
-    for t, word in enumerate(words):
-        x = left + step * (t + 0.5)
-        canvas.text(x, 32, word)
-        canvas.vector(x - 21, 119, 3, role="key", cell=14, upright=False)
-        canvas.vector(x - 21, 165, 3, role="value", cell=14, upright=False)
-        canvas.arrow((new, 79), (x, 117), role="query")
-        canvas.line((x, 179), (x, 208), (new, 208), role="value")
-    canvas.vector(new - 21, 65, 3, role="query", cell=14, upright=False)
-    canvas.arrow((new, 208), (new, 233), role="context")
-    return canvas.vector(new - 21, 235, 3, role="context", cell=14, upright=False)
 
 
 def _trunk(canvas: Canvas, x: float, low: float, high: float, gaps) -> None:
