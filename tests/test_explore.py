@@ -22,8 +22,10 @@ from attnlib.explore import (
     FiveDials,
     HeadsFigure,
     LocalWindows,
+    MemoryFigure,
     ModelsFigure,
     PositionsFigure,
+    Quiz,
     SoftHard,
     SoftmaxLookup,
     modules,
@@ -53,7 +55,8 @@ def figures():
     translated = SimpleNamespace(**tokens, text="une chemise rouge", weights=PAIR[2])
     attention = [HeadsFigure([looks]), PositionsFigure(), ModelsFigure("a", {"one": translated})]
     made = [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard, captions]
-    return made + attention
+    quiz = Quiz("Which?", [("one", True, "It is this one."), ("two", False, "It is not this.")])
+    return [*made, *attention, MemoryFigure(), quiz]
 
 
 every_figure = pytest.mark.parametrize("which", range(len(figures())))

@@ -1,9 +1,9 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
 `SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`, `CaptionSteps`,
-`PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `Quiz`: each a Python class that checks its
-data and computes its numbers with attnlib, and one ES module that draws. `modules()` gives the
-modules; `captioned` what a captioner says, for `CaptionSteps`.
+`PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `MemoryFigure`, `Quiz`: each a Python class that
+checks its data and computes its numbers with attnlib, and one ES module that draws. `modules()`
+gives the modules; `captioned` what a captioner says, for `CaptionSteps`.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
@@ -12,6 +12,7 @@ from attnlib.explore.figure import FigureError, modules
 from attnlib.explore.five_dials import FiveDials
 from attnlib.explore.heads import HeadsFigure
 from attnlib.explore.local_windows import LocalWindows
+from attnlib.explore.memory import MemoryFigure
 from attnlib.explore.models import ModelsFigure
 from attnlib.explore.positions import PositionsFigure
 from attnlib.explore.quiz import Quiz
@@ -26,6 +27,7 @@ __all__ = [
     "FiveDials",
     "HeadsFigure",
     "LocalWindows",
+    "MemoryFigure",
     "ModelsFigure",
     "PositionsFigure",
     "Quiz",
