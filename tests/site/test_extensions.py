@@ -4,6 +4,7 @@ import importlib
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from site_map import HTML, MODULES, ROOT
 from sphinx.errors import ExtensionError
@@ -87,3 +88,42 @@ def test_a_module_without_a_word_of_its_own_fails_the_build(extension, monkeypat
     monkeypatch.setattr(importlib.import_module("attnlib.masks"), "__doc__", None)
     with pytest.raises(ExtensionError, match=r"attnlib\.masks has no docstring"):
         api.page("attnlib.masks")
+
+
+def a_picture(paper, colour):
+    """A white picture with a band of one colour, as arrays are drawn."""
+    pixels = np.full((60, 60, 3), 255)
+    pixels[: int(60 * (1 - paper))] = colour
+    return pixels
+
+
+def test_a_plot_of_lines_is_told_from_a_picture(extension):
+    plots = extension("attn_plots")
+    assert plots.is_of_lines(a_picture(0.95, (0, 114, 178)))
+    assert plots.is_of_lines(a_picture(0.6, (217, 234, 243)))  # a pale band
+    assert not plots.is_of_lines(a_picture(0.6, (68, 1, 84)))  # a heat map on white
+    assert not plots.is_of_lines(a_picture(0.1, (90, 90, 90)))  # a photograph fills its frame
+
+
+def test_the_twin_turns_lightness_over_and_keeps_hues(extension):
+    plots = extension("attn_plots")
+    colours = np.array([[[255, 255, 255], [0, 0, 0], [0, 114, 178], [128, 128, 128]]])
+    white, black, blue, grey = plots.turned(colours)[0].astype(int)
+    assert set(white) == {round(255 * plots.GROUND)} and set(black) == {255}
+    assert blue[2] > blue[1] > blue[0] and blue.sum() > 114 + 178
+    assert np.ptp(grey) == 0 and abs(grey[0] - 136) < 3
+
+
+def test_every_plot_of_a_page_has_its_twin(extension, site):
+    plots = extension("attn_plots")
+    shown = 0
+    for path in (HTML / "book").rglob("*.html"):
+        page = path.read_text("utf-8")
+        for tag in plots.IMAGE.finditer(page):
+            assert "loading=" in tag[0], path
+            picture = HTML / "_images" / tag["src"].rsplit("/", 1)[1]
+            assert picture.exists(), tag["src"]
+            if 'class="only-light"' in tag[0]:
+                assert picture.with_name(picture.stem + plots.TWIN).exists()
+                shown += 1
+    assert shown >= 10
