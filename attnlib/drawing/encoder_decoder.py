@@ -182,33 +182,32 @@ def encoder_steps(source: Sequence[str] = SOURCE) -> Canvas:
     return canvas
 
 
-def same_vector(
-    sentences: Sequence[str] = ("a red shirt", LONG), width: int = 8, decoder: bool = True
-) -> Canvas:
+def same_vector(sentences: Sequence[str] = ("a red shirt", LONG), width: int = 8) -> Canvas:
     """Step two: sentences of any length leave the encoder as vectors of one width."""
-    lines = [textwrap.wrap(sentence, 22) for sentence in sentences]
+    lines = [textwrap.wrap(sentence, 19) for sentence in sentences]
     heights = [max(2, len(each)) * 20 + 24 for each in lines]
     canvas = Canvas(
         WIDEST,
-        sum(heights) + 26,
-        f"{len(sentences)} sentences of different lengths, each followed by an arrow to a vector"
-        f" of the same {width} cells.",
+        sum(heights) + 30,
+        f"{len(sentences)} sentences of different lengths go into one encoder. Each leaves it as a"
+        f" vector of the same {width} cells, which goes into one decoder.",
     )
-    cell, left = 12, 226
+    cell, left = 9, 274
     canvas.text(left + cell * width / 2, 14, "*c*", role="context", bold=True)
-    y = 26
+    y: float = 28
+    canvas.box(178, y, 70, sum(heights), "encoder", role="key")
+    canvas.box(WIDEST - 70, y, 68, sum(heights), "decoder", role="query")
     for each, height in zip(lines, heights, strict=True):
         middle = y + height / 2
         for i, line in enumerate(each):
-            canvas.text(8, middle + 20 * (i - (len(each) - 1) / 2), line, anchor="start")
-        canvas.arrow((190, middle), (left - 6, middle), role="context", thick=3)
+            at = middle + 20 * (i - (len(each) - 1) / 2)
+            canvas.text(4, at, line, anchor="start", size=14)
+        canvas.arrow((156, middle), (176, middle))
+        canvas.arrow((250, middle), (left - 4, middle), role="context", thick=3)
         canvas.vector(left, middle - cell / 2, width, role="context", cell=cell, upright=False)
-        if decoder:
-            end = left + cell * width
-            canvas.arrow((end + 4, middle), (WIDEST - 82, middle), role="context", thick=3)
+        end = left + cell * width
+        canvas.arrow((end + 3, middle), (WIDEST - 72, middle), role="context", thick=3)
         y += height
-    if decoder:
-        canvas.box(WIDEST - 80, 34, 76, y - 42, "decoder", role="query")
     return canvas
 
 
