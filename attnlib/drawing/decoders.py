@@ -74,13 +74,13 @@ def feedings() -> Canvas:
         y = 104 * i
         canvas.text(2, y + 12, name, anchor="start", bold=True)
         canvas.text(2, y + 86, remark, anchor="start", size=14, faint=True)
-        canvas.text(98, y + 34, "*E* *y*_{t-1}", size=14)
+        canvas.text(98, y + 31, "*E* *y*_{t-1}", size=14)
         canvas.matrix(70, y + 44, (1, 3), cell=19)
         end = 127
         if second:
             label, cells = second
             canvas.matrix(end, y + 44, (1, cells), role="context", cell=19)
-            canvas.text(end + 19 * cells / 2, y + 34, label, size=14, role="context")
+            canvas.text(end + 19 * cells / 2, y + 31, label, size=14, role="context")
             end += 19 * cells
         canvas.arrow((end + 4, y + 54), (236, y + 54), role="context" if second else "ink",
                      thick=2.5)  # fmt: skip
