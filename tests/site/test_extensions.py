@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from site_map import HTML, MODULES, ROOT
+from site_map import HTML, MODULES, PHONE, ROOT
 from sphinx.errors import ExtensionError
 
 
@@ -127,3 +127,14 @@ def test_every_plot_of_a_page_has_its_twin(extension, site):
                 assert picture.with_name(picture.stem + plots.TWIN).exists()
                 shown += 1
     assert shown >= 10
+
+
+def test_pictures_keep_their_shape_on_a_phone(open_page):
+    page = open_page("book/07_show_attend_tell.html", size=PHONE)
+    shapes = page.locator("div.cell_output img:not(.only-dark)").evaluate_all(
+        "images => images.map((i) => [i.clientWidth / i.clientHeight, i.getAttribute('width')"
+        " / i.getAttribute('height')])"
+    )
+    assert shapes
+    for shown, stored in shapes:
+        assert abs(shown / stored - 1) < 0.02
