@@ -438,9 +438,10 @@ def checks(notebook) -> dict[str, list[str]]:
     """The blocks of each exercise that begin with `# check`: a right answer passes them."""
     found = {}
     for number, body in re.findall(
-        r"^#+ (Exercise [\d.]+)(.*?)(?=^#+ |<details>|\Z)", text_of(notebook), re.M | re.S
+        r"^#+ (Exercise [\d.]+)(.*?)(?=^#{2,} |<details>|\Z)", text_of(notebook), re.M | re.S
     ):
         found[number] = [code for code, _ in CODE.findall(body) if code.startswith("# check\n")]
+    assert sum(map(len, found.values())) == text_of(notebook).count("```python\n# check\n")
     return found
 
 
