@@ -27,7 +27,7 @@ LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000
 WEIGHTS = "viridis"
 COLOURBAR: dict[str, Any] = {"label": "attention weight", "shrink": 0.8}
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
-ACROSS = 5  # pictures in a row of `word_maps`
+ACROSS = 4  # pictures in a row of `word_maps`
 VEIL = 0.78  # how far a cell is darkened that is not looked at at all
 
 
@@ -160,7 +160,8 @@ def word_maps(
         raise ValueError(f"{len(outlines)} outlines for {len(words)} words")
     columns = min(len(words) + 1, ACROSS)
     rows = -(-(len(words) + 1) // columns)
-    figure = plt.figure(figsize=(1.5 * columns + 0.8, 2 * rows), layout="constrained")
+    scale = 0 if bright else 0.8
+    figure = plt.figure(figsize=(1.25 * columns + scale, 1.75 * rows), layout="constrained")
     first, *axes = figure.subplots(rows, columns, squeeze=False).flat
     first.imshow(_image(image), interpolation="nearest")
     first.set_axis_off()

@@ -162,7 +162,7 @@ def test_word_maps_shows_the_image_then_each_word_with_one_scale():
 def test_word_maps_begins_a_new_row_and_leaves_no_empty_frame():
     axes = plotting.word_maps(IMAGE, np.eye(6)[[0] * 9], list("abcdefghi"), (2, 3))
     assert len(axes) == 10 and len(axes[0].figure.axes) == 11  # and the scale
-    assert len({round(ax.get_subplotspec().rowspan.start) for ax in axes}) == 2
+    assert len({round(ax.get_subplotspec().rowspan.start) for ax in axes}) == 3
     assert len(plotting.word_maps(IMAGE, np.zeros((0, 6)), [], (2, 3))) == 1
 
 

@@ -187,7 +187,7 @@ def marking_rule(
                 canvas.box(x + 3, y + 3, side - 6, side - 6, role="value", shade=0.3)
             if shares[i][j]:
                 canvas.text(x + side / 2, y + side / 2, f"{shares[i][j]:.2f}", bold=bool(on[i][j]))
-    half = f"at least half of {most:.2f}: on the thing"
+    half = f"at least {most / 2:.2f}, half of {most:.2f}: on the thing"
     canvas.text(WIDEST - 8, top + high + 18, half, anchor="end")
     return canvas
 
