@@ -63,8 +63,8 @@ def with_twins(page: str, twins: dict[str, tuple[bool, tuple[int, int]]]) -> str
             return f'<img {more}src="{found["src"]}"{tail}>'
         dark = found["src"].removesuffix(".png") + TWIN
         return (
-            f'<img class="only-light" {more}src="{found["src"]}"{tail}>'
-            f'<img class="only-dark" {more}src="{dark}"{tail}>'
+            f'<img class="plot-light" {more}src="{found["src"]}"{tail}>'
+            f'<img class="plot-dark" {more}src="{dark}"{tail}>'
         )
 
     return IMAGE.sub(both, page)

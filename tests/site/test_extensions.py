@@ -123,7 +123,7 @@ def test_every_plot_of_a_page_has_its_twin(extension, site):
             assert "loading=" in tag[0], path
             picture = HTML / "_images" / tag["src"].rsplit("/", 1)[1]
             assert picture.exists(), tag["src"]
-            if 'class="only-light"' in tag[0]:
+            if 'class="plot-light"' in tag[0]:
                 assert picture.with_name(picture.stem + plots.TWIN).exists()
                 shown += 1
     assert shown >= 10
@@ -131,10 +131,21 @@ def test_every_plot_of_a_page_has_its_twin(extension, site):
 
 def test_pictures_keep_their_shape_on_a_phone(open_page):
     page = open_page("book/07_show_attend_tell.html", size=PHONE)
-    shapes = page.locator("div.cell_output img:not(.only-dark)").evaluate_all(
+    shapes = page.locator("div.cell_output img:not(.plot-dark)").evaluate_all(
         "images => images.map((i) => [i.clientWidth / i.clientHeight, i.getAttribute('width')"
         " / i.getAttribute('height')])"
     )
     assert shapes
     for shown, stored in shapes:
         assert abs(shown / stored - 1) < 0.02
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_plot_is_shown_once_with_its_caption(open_page, scheme):
+    page = open_page("book/06_soft_hard.html", scheme=scheme)
+    figures = page.locator("figure:has(img.plot-light)")
+    assert figures.count() >= 1
+    for figure in figures.all():
+        assert figure.locator("figcaption").is_visible()
+        shown = [img.get_attribute("class") for img in figure.locator("img:visible").all()]
+        assert shown == [f"plot-{scheme}"]
