@@ -19,6 +19,8 @@ def four_windows(
     words: Sequence[str] = WORDS,
     rows: Mapping[str, Sequence[float]] = ROWS,
     places: Mapping[str, float] | None = None,
+    reaches: Mapping[str, int] | None = None,
+    scores: Sequence[float] = (0, 2, 0, 0, 1, 3),
 ) -> Canvas:
     """One row of weights a window; what a window hides is crossed out.
 
@@ -27,23 +29,33 @@ def four_windows(
     words : S words of the source
     rows : the windows' names, and S weights each; a weight of 0 is hidden
     places : where windows stand, in source positions from 0; not all need one
+    reaches : how far such a window reaches to either side
+    scores : S scores, above the rows
     """
     places = {"local-m": 4, "local-p": 4.2} if places is None else places
-    left, cell, high = 90, 49, 32
+    reaches = {"local-m": 1, "local-p": 2} if reaches is None else reaches
+    left, cell, high, gap, below = 90, 49, 32, 14, 52
     right = left + cell * len(words)
     told = "; ".join(
         f"{name}: {', '.join('hidden' if not a else f'{a:.2f}' for a in row)}"
         for name, row in rows.items()
     )
-    height = 52 + sum(high + (30 if name in places else 14) for name in rows)
+    height = 80 + sum(high + (below if name in places else gap) for name in rows)
+    listed = ", ".join(f"{e:g}" for e in scores)
     canvas = Canvas(
-        WIDEST, height, f"The weights of {' '.join(words)} under {len(rows)} windows. {told}."
+        WIDEST,
+        height,
+        f"The scores of {' '.join(words)} are {listed};"
+        f" the weights under {len(rows)} windows: {told}.",
     )
     for s, word in enumerate(words):
         canvas.text(left + cell * (s + 0.5), 14, word)
         canvas.text(left + cell * (s + 0.5), 34, str(s), size=14, faint=True)
-    canvas.text(right + 26, 34, "sum", size=14, faint=True)
-    y: float = 50
+        canvas.text(left + cell * (s + 0.5), 58, f"{scores[s]:g}", bold=True)
+    canvas.text(left - 6, 34, "position *s*", size=14, anchor="end", faint=True)
+    canvas.text(left - 6, 58, "score *e*_s", size=14, anchor="end")
+    canvas.text(right + 26, 58, "sum", size=14, faint=True)
+    y: float = 78
     for name, row in rows.items():
         canvas.text(left - 6, y + high / 2, name, anchor="end")
         canvas.matrix(
@@ -59,12 +71,15 @@ def four_windows(
         canvas.text(right + 26, y + high / 2, f"{sum(row):.2f}")
         y += high
         if name in places:
-            x = left + cell * (places[name] + 0.5)
-            canvas.arrow((x, y + 22), (x, y + 2), role="query", thick=2)
-            canvas.text(
-                x - 8, y + 14, f"*p*_t = {places[name]:g}", size=14, anchor="end", role="query"
+            x, far = left + cell * (places[name] + 0.5), cell * reaches[name]
+            canvas.line(
+                (x - far, y + 3), (x - far, y + 9), (x + far, y + 9), (x + far, y + 3), role="query"
             )
-        y += 30 if name in places else 14
+            canvas.arrow((x, y + 32), (x, y + 11), role="query", thick=2)
+            at = f"*p*_t = {places[name]:g}"
+            canvas.text(x - 8, y + 24, at, size=14, anchor="end", role="query")
+            canvas.text(x + 8, y + 24, f"*D* = {reaches[name]}", anchor="start", role="query")
+        y += below if name in places else gap
     return canvas
 
 
