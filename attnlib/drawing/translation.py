@@ -46,33 +46,31 @@ def asking(
     return canvas
 
 
-def six_steps(
-    words: Sequence[str] = WORDS, weights: Sequence[float] = (0.01, 0.02, 0.93)
-) -> Canvas:
+def six_steps(words: Sequence[str] = WORDS) -> Canvas:
     """Bahdanau's decoder six times, at each step with the parts that it uses.
 
-    >>> six_steps(["a", "red", "shirt"], [0.01, 0.02, 0.93]).width
+    >>> six_steps(["a", "red", "shirt"]).width
     440
     """
     canvas = Canvas(
         440,
         714,
         "Six small diagrams of one decoder. Step 1 takes the embedding of the previous word. Step "
-        "2: arrows from the old state to every annotation. Step 3: the weights, "
-        f"{', '.join(f'{word} {a:.2f}' for word, a in zip(words, weights, strict=True))}. Step 4: "
-        "the annotations flow into the context. Step 5: old state, previous word and context make "
-        "the new state. Step 6: new state, context and previous word make the probabilities.",
+        f"2: arrows from the old state to the annotations of {', '.join(words)}. Step 3: every "
+        "annotation gets a weight. Step 4: the annotations flow into the context. Step 5: old "
+        "state, previous word and context make the new state. Step 6: new state, context and "
+        "previous word make the probabilities.",
     )
     for number, name in enumerate(STEPS, 1):
         x, y = 222 * ((number - 1) % 2), 240 * ((number - 1) // 2)
         canvas.text(x + 4, y + 12, f"{number}  {name}", anchor="start", bold=True)
-        _one_step(canvas, x, y, number, words, weights)
+        _one_step(canvas, x, y, number, words)
     return canvas
 
 
-def _one_step(canvas, x, y, number, words, weights):
+def _one_step(canvas, x, y, number, words):
     """The decoder with its corner at (x, y), the parts of one of the six steps in colour."""
-    lit = {1: "y", 2: "sh", 3: "ha", 4: "hc", 5: "sycn", 6: "nycp"}[number]
+    lit = {1: "y", 2: "sh", 3: "ah", 4: "hc", 5: "sycn", 6: "nycp"}[number]
 
     def box(name, left, top, text, role, width=54):
         on = name in lit
@@ -85,18 +83,18 @@ def _one_step(canvas, x, y, number, words, weights):
         shifted = [(x + left, y + top) for left, top in (start, end)]
         canvas.arrow(*shifted, role=role, thick=thick)
 
-    for i, (word, a) in enumerate(zip(words, weights, strict=True)):
+    for i, word in enumerate(words):
         middle = 42 + 66 * i
         canvas.text(x + middle, y + 218, f"*{word}*", size=14, faint=True)
         box("h", middle - 24, 178, f"*h*_{i}", "value" if number == 4 else "key", width=48)
         to = 108 + 12 * (i - 1)
         if number == 2:
             arrow((32, 106), (middle, 176), "query")
-        if number in (3, 4):
-            arrow((middle, 176), (to, 132), "value" if number == 4 else "ink", 1 + 5 * a)
-            side, shift = ("end", -7) if i < 2 else ("start", 16)
-            at = middle + (to - middle) * 0.25 + shift
-            canvas.text(x + at, y + 165, f"{a:.2f}", anchor=side, size=14)
+        if number == 3:
+            box("a", middle - 24, 134, f"*a*_{{t{i}}}", "ink", width=48)
+            arrow((middle, 178), (middle, 164), "ink")
+        if number == 4:
+            arrow((middle, 176), (to, 132), "value")
     if number == 5:
         arrow((58, 88), (150, 87), "query")
         arrow((58, 52), (150, 80), "ink")
