@@ -209,6 +209,9 @@ def ledger():
     with_stop = lookup(QUERY, [*STATES, (0, 0)], [*STATES, (0, 0)])
     doubled = lookup((2, 2), STATES, STATES)
     shirt = [weights[2] * (x - c) for x, c in zip(STATES[2], context, strict=True)]
+    alone = lookup(WORDS[0], WORDS, WORDS)  # one vector for all three jobs
+    white = lookup((1, 1), *LOOKUPS["four words"][1:])
+    horse = [-white[3][0], white[3][1]]
     p = Fraction(2, 3)
     error = 2 * p * (1 - p) * Fraction(2, 3)  # 2 a coordinate, in two places of three
     return {
@@ -217,6 +220,8 @@ def ledger():
         "context": context,
         "products": [x for product in products_of_a_pencil(weights) for x in product],
         "a asks": [*words[0][1], sum(words[0][1]), *words[0][2], *words[0][3]],
+        "a with one vector": alone[2],
+        "white asks": [white[1][0], white[1][1], sum(white[1]), *white[2], *horse],
         "entropy": [entropy(weights), Decimal(3).ln()],
         "words looked at": [entropy(weights).exp()],
         "temperature of base 2": [1 / Decimal(2).ln()],

@@ -15,7 +15,7 @@ from attnlib.drawing.encoder_decoder import (
     teacher_forcing,
     unrolled,
 )
-from attnlib.drawing.lookup import dictionary, gradients, patterns, projections, sheet
+from attnlib.drawing.lookup import dictionary, gradients, patterns, projections, sheet, triangle
 from attnlib.drawing.self_attention import (
     clocks,
     growing_cache,
@@ -79,6 +79,7 @@ __all__ = [
     "stops",
     "teacher_forcing",
     "transformer_model",
+    "triangle",
     "two_orders",
     "two_readers",
     "two_ways",

@@ -232,6 +232,52 @@ def gradients(
     return canvas
 
 
+def triangle(
+    words: Sequence[str] = WORDS,
+    states: Sequence[Sequence[float]] = STATES,
+    contexts: Sequence[Sequence[float]] = ((0.005, 0.575), (1.73, -0.155), (1.73, -0.575)),
+    names: Sequence[str] = ("une", "chemise", "rouge"),
+) -> Canvas:
+    """Where contexts lie: between the states, inside their triangle.
+
+    Parameters
+    ----------
+    words : three words
+    states : their states, three vectors of two coordinates
+    contexts : T vectors of two coordinates
+    names : T words, of the queries that got them
+    """
+    unit = 108
+
+    def place(point: Sequence[float]) -> tuple[float, float]:
+        return 124 + unit * point[0], 140 - unit * point[1]
+
+    told = "; ".join(
+        f"{name} at ({_shown(x, 3)}, {_shown(y, 3)})"
+        for name, (x, y) in zip(names, contexts, strict=True)
+    )
+    canvas = Canvas(
+        WIDEST,
+        290,
+        f"The triangle of the states of {', '.join(words)}, and in it the contexts: {told}.",
+    )
+    corners = [place(state) for state in states]
+    canvas.line(*corners, corners[0], role="value")
+    for word, corner in zip(words, corners, strict=True):
+        canvas.circle(*corner, 7, role="value", shade=0.9)
+        x, y = corner[0] + 13, corner[1] - 10
+        canvas.text(x, y, f"*{word}*", anchor="start", role="value", size=17)
+    edge = max(x for x, _ in corners)
+    for name, context in zip(names, contexts, strict=True):
+        x, y = place(context)
+        # The names stand outside, where no side crosses them: right of the triangle or above it.
+        at = (edge + 10, y + 4) if edge - x < unit else (x + 26, y - 34)
+        canvas.line((x, y), at, role="context", dashed=True, faint=True)
+        canvas.circle(x, y, 7, role="context", shade=1)
+        canvas.text(at[0] + 4, at[1], f"*{name}*", anchor="start", role="context", size=17)
+    return canvas
+
+
 def patterns(
     panels: Sequence[tuple[Sequence[str], Sequence[str], Sequence[Sequence[float]]]] = (
         (

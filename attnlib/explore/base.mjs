@@ -406,16 +406,16 @@ export function readout({ keys = "S", whole = "Mean over the sentence" } = {}) {
       {},
       h("dt", {}, "largest weight of this row"),
       largest,
-      h("dt", {}, "entropy of this row, nats"),
+      h("dt", {}, "its spread (entropy, nats)"),
       spread,
-      h("dt", {}, `most it could be, ln ${keys}`),
+      h("dt", {}, `widest possible spread, ln ${keys}`),
       ceiling,
     ),
     h(
       "div",
       { class: "whole" },
       h("p", { class: "name" }, whole),
-      h("dl", {}, h("dt", {}, "share of the mass on the argmax"), share, h("dt", {}, "entropy, nats"), mean),
+      h("dl", {}, h("dt", {}, "largest weight of a row"), share, h("dt", {}, "spread (entropy, nats)"), mean),
     ),
   );
   /** All rows (T, S). */

@@ -16,6 +16,21 @@ export function shadow(point, direction) {
   return direction.map((x) => share * x);
 }
 
+/** The corners of the smallest convex polygon around points (S, 2), in order. */
+export function hull(points) {
+  const sorted = [...points].sort((p, q) => p[0] - q[0] || p[1] - q[1]);
+  const turn = (o, p, q) => (p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] - o[0]);
+  const half = (ordered) => {
+    const corners = [];
+    for (const next of ordered) {
+      while (corners.length > 1 && turn(corners.at(-2), corners.at(-1), next) <= 0) corners.pop();
+      corners.push(next);
+    }
+    return corners.slice(0, -1);
+  };
+  return [...half(sorted), ...half(sorted.reverse())];
+}
+
 const REACH = 3; // the plane shows coordinates from -REACH to REACH
 const UNIT = 58; // of the drawing's own pixels
 const clamp = (x) => Math.min(Math.max(Math.round(x * 100) / 100, -REACH), REACH);
@@ -49,6 +64,13 @@ const STYLE = `
   text-anchor: middle; dominant-baseline: central;
 }
 .attn-lookup .plane .of-query text { fill: var(--query-ink); } .attn-lookup .plane .of-key text { fill: var(--key-ink); }
+.attn-lookup .plane :is(.among, .found, .found-name) { pointer-events: none; }
+.attn-lookup .among { fill: var(--value); fill-opacity: 0.16; stroke: var(--value); stroke-width: 1.5; stroke-linejoin: round; }
+.attn-lookup .found { fill: var(--context); stroke: var(--sunk); stroke-width: 2; }
+.attn-lookup .plane .found-name {
+  font-size: 17px; font-weight: 700; fill: var(--context-ink); paint-order: stroke; stroke: var(--sunk); stroke-width: 5px;
+  stroke-linejoin: round; text-anchor: middle; dominant-baseline: central;
+}
 .attn-lookup .controls { display: grid; gap: 0.7rem; }
 .attn-lookup .settings { display: flex; flex-wrap: wrap; align-items: end; justify-content: space-between; gap: 0.6rem; }
 .attn-lookup .equations { display: flex; flex-wrap: wrap; gap: 0.2rem 1.4rem; padding: 0.5rem 0; }
@@ -64,8 +86,15 @@ const STYLE = `
   .attn-lookup .meter { display: grid; gap: 2px; justify-items: end; }
   .attn-lookup .track { order: 2; width: 100%; height: 7px; }
 }
+@container (max-width: 26rem) {
+  .attn-lookup table { font-size: 0.9em; }
+  .attn-lookup :is(td, th) { padding: 0.3rem 0.15rem; }
+  .attn-lookup td.weight { width: auto; }
+  .attn-lookup .meter .track { min-width: 0; }
+}
 .attn-lookup .parts { display: flex; gap: 0.5rem; justify-content: flex-end; }
 .attn-lookup .part { display: grid; justify-items: end; gap: 2px; min-width: 2.7rem; }
+@container (max-width: 26rem) { .attn-lookup .parts { gap: 0.3rem; } .attn-lookup .part { min-width: 2.3rem; } }
 .attn-lookup .bar { position: relative; width: 100%; height: 5px; border-radius: 3px; background: var(--line); }
 .attn-lookup .bar span { position: absolute; top: 0; height: 100%; border-radius: 3px; background: var(--value); }
 .attn-lookup tr.total { border-top: 2px solid var(--soft); }
@@ -192,14 +221,23 @@ function render({ model, el }) {
   }
   const keyHandles = labels.map((label, s) => handle(s, label, "key"));
   const queryHandle = handle(-1, "q", "query");
+  // Values of two numbers are points of the same plane, and so is the context.
+  const shown = model.get("values").every((value) => value.length === 2 && value.every((x) => Math.abs(x) <= REACH));
+  const corners = shown ? hull(model.get("values")).map((value) => place(value).join(",")) : [];
+  const among = svg("polygon", { class: "among", points: corners.join(" ") });
+  const found = svg("path", { class: "found", d: "M0 -10L10 0L0 10L-10 0Z" });
+  const foundName = svg("text", { class: "found-name", y: 25 }, "c");
+  const context = svg("g", {}, found, foundName);
   plane.append(
     ...grid,
+    ...(shown ? [among] : []),
     ...ticks,
     ray,
     ...drops,
     ...feet,
     ...keyHandles.map((each) => each.node),
     queryHandle.node,
+    ...(shown ? [context] : []),
   );
 
   // ---- the table, which is also the readout
@@ -341,6 +379,7 @@ function render({ model, el }) {
       rows[s].value.forEach((each, i) => bar(each, values[s][i]));
     });
     total.forEach((each, i) => bar(each, result.context[i]));
+    if (shown) context.setAttribute("transform", `translate(${place(result.context).join(" ")})`);
     spread.textContent = `entropy ${fixed(result.entropy)} nats`;
     heat.show(temperature);
     scoreDial.show(score);
@@ -379,7 +418,8 @@ function render({ model, el }) {
           { class: "hint" },
           "Drag an arrow’s tip, or choose it with Tab and press the arrow keys (Shift for larger steps). " +
             "Each key drops its shadow on the query’s line: the score is the shadow’s length times the query’s" +
-            ", negative when they point apart.",
+            ", negative when they point apart." +
+            (shown ? " The diamond c is the context; it never leaves the green shape, whose corners are values." : ""),
         ),
       ),
     ),

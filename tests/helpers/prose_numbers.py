@@ -68,6 +68,7 @@ SUMS = {
         "what the first word sees": [*np.exp([-2, 0, 2]), np.exp([-2, 0, 2, 0]).sum(), *GENDERS],
         "a temperature for pencils": [1 / log(2), e],
         "half the temperature": [*softmax([0, 2, 4])],
+        "ex-02-horse": [np.exp(-1), np.exp([-1, 1, 0, 0]).sum(), *softmax([-1, 1, 0, 0])],
         "ex-02-fourth": [
             np.exp([0, 1, 2, 0]).sum(),
             *WITH_DOT,

@@ -160,6 +160,26 @@ def test_lookup_follows_its_controls(draw):
     compare(page, SoftmaxLookup())
 
 
+def test_lookup_draws_the_context_among_values_of_two_numbers(draw):
+    states = [[-1, 1], [2, -1], [2, 0], [1.5, -0.3]]  # the last within the triangle
+    figure = SoftmaxLookup(query=[1, 1], keys=states, values=states)
+    page = draw(figure, size=PHONE)
+    points = page.locator(".attn-lookup .among").get_attribute("points").split()
+    unit = 58
+    corners = {tuple(float(x) / unit for x in point.split(",")) for point in points}
+    assert corners == {(x, -y) for x, y in states[:3]}
+    for temperature in (1.0, 0.1):
+        page.get_by_role("slider", name="temperature").fill(str(temperature))
+        figure.temperature = temperature
+        moved = page.locator(".attn-lookup g:has(> .found)").get_attribute("transform")
+        x, y = (float(part) / unit for part in moved[len("translate(") : -1].split())
+        np.testing.assert_allclose((x, -y), figure.context, atol=1e-9)
+    room = page.locator(".attn-lookup .scroll")
+    assert room.evaluate("e => e.scrollWidth <= e.clientWidth")  # no column is cut off
+    page = draw(SoftmaxLookup(query=[1, 0], keys=[[2, 0], [0, 2]], values=[[1], [0]]))
+    assert page.locator(".attn-lookup :is(.among, .found)").count() == 0
+
+
 def test_lookup_follows_the_keyboard(draw):
     figure = SoftmaxLookup()
     page = draw(figure)
