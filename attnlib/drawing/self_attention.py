@@ -157,12 +157,13 @@ def heads(T: int = 3, width: int = 6, H: int = 2) -> Canvas:
     if width % H:
         raise ValueError(f"width must be divisible by H, got {width} and {H}")
     d, gap = width // H, 4
-    cell = min(12, (WIDEST - 164 - 3 * gap * (H - 1)) / (3 * width + T + d))
+    cell = min(12, (WIDEST - 178 - 3 * gap * (H - 1)) / (3 * width + T + d))
     block = d * cell
     wide, tall = H * block + (H - 1) * gap, T * cell
-    left = {role: 68 + i * (wide + 12) for i, role in enumerate(("query", "key", "value"))}
-    grid = left["value"] + wide + 27
-    out = grid + tall + 24
+    left = {"query": 68, "key": 68 + wide + 20}
+    grid = left["key"] + wide + 22
+    left["value"] = grid + tall + 22
+    out = left["value"] + wide + 22
     first = 34
     rows = [first + tall + 40 + h * (tall + 26) for h in range(H)]
     join = rows[-1] + tall + 48
@@ -170,9 +171,9 @@ def heads(T: int = 3, width: int = 6, H: int = 2) -> Canvas:
         WIDEST,
         join + tall + 34,
         f"Above, the matrices Q, K and V, each {T} rows by {width} columns and cut into {H} blocks "
-        f"of {d} columns. Below them a row for each head: its block of Q, of K and of V, an arrow, "
-        f"its own {T} by {T} weights, and its {d} columns of contexts. At the bottom the contexts "
-        f"of all heads stand side by side, {width} columns again, and are multiplied by W_O.",
+        f"of {d} columns. Below them a row for each head: its block of Q and its block of K give "
+        f"its own {T} by {T} weights; these and its block of V give its {d} columns of contexts. "
+        f"At the bottom the contexts of all heads stand side by side, {width} columns again, and are multiplied by W_O.",
     )
 
     def part(x, y, role, h):
@@ -192,9 +193,12 @@ def heads(T: int = 3, width: int = 6, H: int = 2) -> Canvas:
     for h in range(H):
         y = rows[h] + tall / 2
         canvas.text(58, y, f"head {h + 1}", anchor="end")
-        canvas.arrow((left["value"] + wide + 5, y), (grid - 4, y))
+        q, k, v = (left[role] + h * (block + gap) for role in ("query", "key", "value"))
+        canvas.line((q + block + 3, y), (k - 3, y))
+        canvas.arrow((k + block + 3, y), (grid - 4, y))
         canvas.matrix(grid, rows[h], _looks(T, h), cell=cell)
-        canvas.arrow((grid + tall + 4, y), (out - 4, y))
+        canvas.line((grid + tall + 3, y), (v - 3, y))
+        canvas.arrow((v + block + 3, y), (out - 4, y))
         part(out, rows[h], "context", h)
     canvas.text(58, join + tall / 2, "join", anchor="end", bold=True)
     joined = left["value"]
@@ -249,7 +253,7 @@ def clocks(rates: Sequence[float] = (1, 0.398, 0.158), positions: int = 6) -> Ca
             x = 84 + step * (t + 0.5)
             canvas.circle(x, y, radius, shade=0.05)
             tip = x + 19 * math.sin(rate * t), y - 19 * math.cos(rate * t)
-            canvas.arrow((x, y), tip, role="key", thick=2)
+            canvas.arrow((x, y), tip, thick=2)
     for t in range(positions):
         canvas.text(84 + step * (t + 0.5), 16, str(t), bold=True)
     words = "each hand shows two numbers, (sin, cos)"
