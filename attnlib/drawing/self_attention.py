@@ -173,7 +173,8 @@ def heads(T: int = 3, width: int = 6, H: int = 2) -> Canvas:
         f"Above, the matrices Q, K and V, each {T} rows by {width} columns and cut into {H} blocks "
         f"of {d} columns. Below them a row for each head: its block of Q and its block of K give "
         f"its own {T} by {T} weights; these and its block of V give its {d} columns of contexts. "
-        f"At the bottom the contexts of all heads stand side by side, {width} columns again, and are multiplied by W_O.",
+        f"At the bottom the contexts of all heads stand side by side, {width} columns again, "
+        "and are multiplied by W_O.",
     )
 
     def part(x, y, role, h):
