@@ -18,7 +18,7 @@ export function shadow(point, direction) {
 
 /** The corners of the smallest convex polygon around points (S, 2), in order. */
 export function hull(points) {
-  const sorted = [...points].sort((p, q) => p[0] - q[0] || p[1] - q[1]);
+  const sorted = points.toSorted((p, q) => p[0] - q[0] || p[1] - q[1]);
   const turn = (o, p, q) => (p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] - o[0]);
   const half = (ordered) => {
     const corners = [];
