@@ -3,7 +3,13 @@
 from attnlib.drawing.canvas import Canvas
 from attnlib.drawing.captioner import captioner, field_of_view, four_cells, marking_rule
 from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_average
-from attnlib.drawing.decoders import feedings, one_recurrence, score_pictures, two_orders
+from attnlib.drawing.decoders import (
+    feedings,
+    one_recurrence,
+    score_pictures,
+    steps_moved,
+    two_orders,
+)
 from attnlib.drawing.encoder_decoder import (
     encoder_steps,
     gradient_paths,
@@ -76,6 +82,7 @@ __all__ = [
     "shares",
     "sheet",
     "six_steps",
+    "steps_moved",
     "stops",
     "teacher_forcing",
     "transformer_model",

@@ -52,6 +52,35 @@ def _one_order(canvas, x, early, words):
     canvas.box(x + 68, 184, 76, 30, "attend", role="key", size=14)
 
 
+def steps_moved() -> Canvas:
+    """The six steps of a decoder that asks before the step, and of one that asks after it.
+
+    >>> steps_moved().width
+    440
+    """
+    canvas = Canvas(
+        440,
+        270,
+        "Two lists of six steps. Bahdanau: embed the word, score, softmax, context, new state, "
+        "readout. Luong: embed the word, new state, score, softmax, context, readout. An arrow "
+        "leads from the new state in fifth place on the left to that in second place on the right.",
+    )
+    early = ["score: *s*_{t-1} asks", "softmax", "context *c*_t", "new state *s*_t"]
+    late = ["new state *h*_t", "score: *h*_t asks", "softmax", "context *c*_t"]
+    canvas.arrow((189, 202), (251, 97), role="query", thick=3)
+    for x, name, middle in ((2, "Bahdanau", early), (252, "Luong", late)):
+        canvas.text(x + 93, 12, f"{name}: {'before' if x == 2 else 'after'}", bold=True)
+        for i, words in enumerate(["embed *y*_{t-1}", *middle, f"readout *{TILDE}*_t"]):
+            moved = words.startswith("new")
+            role = "query" if moved else "context" if words.startswith("context") else "ink"
+            shade = 0.35 if moved else 0.14 if role == "context" else 0
+            y = 28 + 40 * i
+            canvas.box(x, y, 186, 34, role=role, shade=shade)
+            canvas.text(x + 16, y + 17, str(i + 1), size=14, faint=True)
+            canvas.text(x + 104, y + 17, words, bold=moved)
+    return canvas
+
+
 def feedings() -> Canvas:
     """What the cell reads beside the previous word: the context, the attentional vector, nothing.
 
