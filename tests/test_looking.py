@@ -68,6 +68,64 @@ def test_a_word_costs_what_it_has_not_of_its_class():
     assert got == pytest.approx([-math.log(0.1 / 0.4), -math.log(0.6)])
 
 
+def test_a_word_is_right_that_is_the_likeliest_of_its_class():
+    logs = np.log(np.array([[0.1, 0.3, 0.6], [0.2, 0.2, 0.6]]))
+    assert looking.is_right(logs, [1, 0], [(0, 1), range(3)]) == [1, 0]
+    odds = looking.log_odds(logs, [1, 0], [(0, 1), range(3)])
+    assert odds == pytest.approx([math.log(0.1 / 0.3), math.log(0.8 / 0.2)])
+
+
+def test_of_two_looks_either_will_do():
+    """Alone each costs next to nothing, together all; two that add up leave nothing over."""
+    as_is, alone, rng = np.full(50, 0.3), np.full(50, 0.31), np.random.default_rng(0)
+    both = 0.8 + rng.normal(scale=0.01, size=50)
+    assert looking.beyond_the_sum(as_is, alone, alone, both).value == pytest.approx(0.48, abs=0.01)
+    added = looking.beyond_the_sum(as_is, as_is + 0.1, as_is + 0.2, as_is + 0.3)
+    assert added.value == pytest.approx(0, abs=1e-12)
+
+
+def test_what_shutting_looks_costs_is_measured_picture_by_picture():
+    """Against one scene at a time, with the gate's own function made to answer 0."""
+    model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)
+    samples = [test.sample(i) for i in range(40)]
+    found = looking.closed(model, test.grammar, samples)
+    network, sizes = model.model, ["small", "large"]
+    pair = [model.tokenizer.encode(word)[0] for word in sizes]
+    shut = {"": (), "a": ("a",), "size": sizes, "a and size": ("a", *sizes)}
+    costs = {label: [] for label in shut}
+    for label, words in shut.items():
+        for sample in samples:
+            said, last, its = sample.captions[0].words, 1, []
+            with torch.no_grad():
+                memory = network.encode(as_floats(sample.image)[None], torch.tensor([64]))
+                state = network.start(memory)
+                for word in said:
+                    embedded = network.embedding(torch.tensor([last]))
+                    z, _, state = network.decoder.advance(embedded, state, memory, 0)
+                    if word in words:
+                        z, state = 0 * z, state._replace(fed=0 * state.fed)
+                    seen = network.decoder.deep_output(embedded, state.hidden, z)
+                    if word in sizes:
+                        two = network.output(seen)[0, pair].log_softmax(0)
+                        its.append(-float(two[sizes.index(word)]))
+                    last = model.tokenizer.encode(word)[0]
+            costs[label] += [np.mean(its)] if its else []
+    mean = {label: np.mean(its) for label, its in costs.items()}
+    assert found["pictures"]["size"] == len(costs[""])
+    assert found["nats"]["size"][0] == pytest.approx(mean[""], abs=1e-3)
+    for label in ("a", "size", "a and size"):
+        assert found["more"][label]["size"][0] == pytest.approx(mean[label] - mean[""], abs=1e-3)
+    over = mean["a and size"] - mean["a"] - mean["size"] + mean[""]
+    assert found["beyond_the_sum"]["nats"]["size"][0] == pytest.approx(over, abs=1e-3)
+    assert set(found["more"]) == {*looking.WRITTEN, *looking.TOGETHER, looking.EVERY}
+
+
+def test_any_thing_counts_for_words_that_name_one():
+    masks = np.array([[[True, False]], [[False, True]]])
+    record = Record.of(list("ab"), [{0}, set()], np.eye(2), masks, (1, 2), true=True)
+    assert looking.of_any_thing(record).things == ({0, 1}, set())
+
+
 def test_words_are_counted_by_their_gate():
     """Four words on a thing in the left of two cells, looked at rightly twice."""
     masks = np.array([[[True, True, False, False]] * 2])

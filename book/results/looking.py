@@ -7,16 +7,20 @@ Run from the root of the repository::
 `scenes-soft`, as it is, on its test scenes:
 
 * ``untrained``: the pointing game of networks like it that were never trained, eight draws of the
-  weights, made to write the same true captions; how often the most attended cell is that of the
-  word before, and how large its weight is;
+  weights, made to write the same true captions; how often the most attended cell is on any thing
+  while a thing is named, how often it is that of the word before, and how large its weight is;
 * ``gate``: each naming word of those captions by how far the gate was open when it was written, and
   how many captions have a word that looks elsewhere if every look counts, if only those count whose
-  gate is open by more than a quarter, or only those of nouns;
+  gate is open by more than a quarter, those of all words but sizes, or only those of nouns;
 * ``article``: for each thing that is introduced by *a*, the look with which *a* is written, marked
   against the thing that comes after it, beside the look with which its size is written;
 * ``closed``: the nats that words of each class cost when the gate is held shut while those of one
-  class are written, less the nats they cost as they are (captions of the data, one a scene). Nats
-  are those of the right word among the words of its class: which size, given that a size is said;
+  class are written, those of one class and every *a*, or all words, less the nats they cost as they
+  are (captions of the data, one a scene). Nats are those of the right word among the words of its
+  class: which size, given that a size is said. ``right`` is how often it is the likeliest of them,
+  and ``beyond_the_sum`` what both looks shut cost, less what each of them costs alone: two looks
+  of which either will do cost little alone and much together. It is given in the log-odds of the
+  right word as well, where two independent pieces of evidence add up;
 * ``pairs``: how probable the noun of a lone thing is after its own colour and after another, for
   pairs of colour and noun that training had and for the six that it never had;
 * ``mosaics``: the pointing game of ``mosaics-soft`` on captions of the data, and of eight networks
@@ -49,9 +53,12 @@ RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/looking.py"
 MODEL = "scenes-soft"
 SCENES, LONE = 300, 2000  # whose captions are marked; among which lone things are looked for
+SHUT = 2000  # in whose captions looks are shut
 SEEDS = range(8)
 OPEN = 0.25  # a gate that is open by no more lets little through
 WRITTEN = ("a", *pointing.CLASSES)  # classes of words, in the order they are written
+TOGETHER = {f"a and {name}": ("a", name) for name in pointing.CLASSES}
+EVERY = "every word"
 RULES = ("half", "touch")
 NOUNS = ("circle", "ring", "square", "triangle", "cross", "star")
 
@@ -70,6 +77,12 @@ def classes(grammar, words: Sequence[str]) -> list[str | None]:
     ]
 
 
+def of_any_thing(record: pointing.Record) -> pointing.Record:
+    """The same, as if each word that names something named everything in the picture."""
+    every = frozenset(range(len(record.masks)))
+    return replace(record, things=tuple(every if named else named for named in record.things))
+
+
 # Networks that were never trained ----------------------------------------------------------------
 
 
@@ -86,6 +99,7 @@ def untrained(model: pretrained.Pretrained, records, images, seed: int) -> dict:
     cells = [each.weights.argmax(1) for each in drawn]
     return {
         "pointing": rounded(pointing.pointing_game(drawn)),
+        "on_any_thing": rounded(pointing.pointing_game(list(map(of_any_thing, drawn)))),
         "stays": round(float(np.mean(np.concatenate([a[1:] == a[:-1] for a in cells]))), 4),
         "largest_weight": round(float(np.mean([each.weights.max(1).mean() for each in drawn])), 4),
     }
@@ -162,6 +176,7 @@ def elsewhere(grammar, records, gates) -> dict:
     """Captions that have a word which looks elsewhere, by which words count as a look."""
     counts = {"every look": lambda name, beta: True}
     counts["gate open"] = lambda name, beta: beta > OPEN
+    counts["all but sizes"] = lambda name, beta: name != "size"
     counts["colours and nouns"] = lambda name, beta: name in ("colour", "noun")
     counts["nouns"] = lambda name, beta: name == "noun"
     found = {}
@@ -226,11 +241,37 @@ def nats(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float
     return [float(np.logaddexp.reduce(row[list(some)]) - row[i]) for row, i, some in rows]
 
 
+def is_right(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
+    """Of each word whether it is the likeliest word of its class."""
+    rows = zip(logs, ids, among, strict=True)
+    return [float(row[i] == row[list(some)].max()) for row, i, some in rows]
+
+
+def log_odds(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
+    """Of each word the log-odds against it among the words of its class."""
+    rows = zip(logs, ids, among, strict=True)
+    return [
+        float(np.logaddexp.reduce(row[[j for j in some if j != i]]) - row[i])
+        for row, i, some in rows
+    ]
+
+
+def beyond_the_sum(as_is, first, second, both) -> metrics.Estimate:
+    """What both looks shut cost, less what each of them costs alone; a number for each picture.
+
+    >>> as_is, alone, both = np.zeros(3), np.full(3, 0.1), np.array([0.9, 1.0, 1.1])
+    >>> round(beyond_the_sum(as_is, alone, alone, both).value, 3)
+    0.8
+    """
+    return metrics.mean_interval((both - as_is) - (first - as_is) - (second - as_is))
+
+
 def closed(model, grammar, samples) -> dict:
-    """What a class of words costs when nothing is read while those of one class are written."""
+    """What a class of words costs when nothing is read while those of some classes are written."""
     given = [sample.captions[0] for sample in samples]
     texts, names = [each.text for each in given], [classes(grammar, each.words) for each in given]
-    of_class: dict[str, set] = {}
+    numbers = [model.tokenizer.encode(word)[0] for word in grammar.numbers]
+    of_class: dict[str | None, set] = {"number": set(numbers)}  # most of them are rarely said
     for each, its in zip(given, names, strict=True):
         for word, name in zip(each.words, its, strict=True):
             of_class.setdefault(name, set()).update(model.tokenizer.encode(word))
@@ -239,25 +280,49 @@ def closed(model, grammar, samples) -> dict:
     among = [[ids.get(name, every) for name in its] for its in names]
     encoded = [model.tokenizer.encode(text) for text in texts]
 
-    def costs(shut=None):
+    def means(found):
+        """By class the mean over its words in each picture that has some."""
+        by_class = {}
+        for name in WRITTEN[1:]:
+            marks = zip(found, names, strict=True)
+            some = [[x for x, one in zip(*each, strict=True) if one == name] for each in marks]
+            by_class[name] = np.array([np.mean(each) for each in some if each])
+        return by_class
+
+    def measure(shut=None):
+        """By class nats, how often the right word is the likeliest, and the log-odds against it."""
         logs, _ = run(model, samples, texts, shut)
-        return [nats(*each) for each in zip(logs, encoded, among, strict=True)]
+        rows = list(zip(logs, encoded, among, strict=True))
+        return [means([of(*row) for row in rows]) for of in (nats, is_right, log_odds)]
 
-    def means(found, name):
-        """The mean over the words of a class in each picture that has some."""
-        marks = zip(found, names, strict=True)
-        some = [[x for x, one in zip(*each, strict=True) if one == name] for each in marks]
-        return np.array([np.mean(each) for each in some if each])
+    def over(usual, shut, name):
+        """What is lost beyond the sum, of one measure."""
+        some = (shut[label][name] for label in ("a", name, f"a and {name}"))
+        return rounded(beyond_the_sum(usual[name], *some))
 
-    as_is, table = costs(), {}
-    for shut in WRITTEN:
-        without = costs([[name == shut for name in its] for its in names])
-        table[shut] = {
-            name: rounded(metrics.mean_interval(means(without, name) - means(as_is, name)))
-            for name in WRITTEN[1:]
-        }
-    usual = {name: rounded(metrics.mean_interval(means(as_is, name))) for name in WRITTEN[1:]}
-    return {"nats": usual, "more": table}
+    cost, right, odds = {}, {}, {}
+    as_is, right["as it is"], odds_as_is = measure()
+    for label, some in {**{name: (name,) for name in WRITTEN}, **TOGETHER}.items():
+        shut = [[name in some for name in its] for its in names]
+        cost[label], right[label], odds[label] = measure(shut)
+    cost[EVERY], right[EVERY], _ = measure([[True] * len(its) for its in names])
+    return {
+        "scenes": len(samples),
+        "pictures": {name: len(found) for name, found in as_is.items()},
+        "nats": {name: rounded(metrics.mean_interval(found)) for name, found in as_is.items()},
+        "right": {
+            label: {name: round(float(np.mean(x)), 4) for name, x in its.items()}
+            for label, its in right.items()
+        },
+        "more": {
+            label: {name: rounded(metrics.mean_interval(its[name] - as_is[name])) for name in as_is}
+            for label, its in cost.items()
+        },
+        "beyond_the_sum": {
+            "nats": {name: over(as_is, cost, name) for name in as_is},
+            "log-odds": {name: over(odds_as_is, odds, name) for name in as_is},
+        },
+    }
 
 
 # Pairs never seen --------------------------------------------------------------------------------
@@ -386,6 +451,7 @@ def main() -> None:
     """Measure, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--shut", type=int, default=SHUT, help="scenes in which looks are shut")
     parser.add_argument("--lone", type=int, default=LONE, help="scenes in which to look for them")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -408,7 +474,7 @@ def main() -> None:
         "gate": gate(records, gates),
         "elsewhere": elsewhere(test.grammar, records, gates),
         "article": article(test.grammar, records, gates),
-        "closed": closed(model, test.grammar, samples),
+        "closed": closed(model, test.grammar, [test.sample(i) for i in range(options.shut)]),
         "pairs": pairs(model, options.lone),
         "mosaics": of_mosaics(options.scenes),
         "one_noun": one_noun(test, 1000),
