@@ -4,6 +4,7 @@ What is exact here owes nothing to NumPy or PyTorch: whole numbers, fractions wh
 base 2, decimals of 50 digits where it has base e.
 """
 
+import ast
 import json
 import re
 from decimal import Decimal, getcontext
@@ -267,6 +268,21 @@ def test_exercises_come_with_solutions_and_harder_ones_last():
     grades = [("Warm-up", "Core", "Open").index(grade) for _, grade, _ in asked]
     assert all(one <= other for one, other in pairwise(grades))
     assert sum(bool(built) for *_, built in asked) >= 2
+
+
+def test_the_check_of_an_exercise_binds_no_name_of_the_page():
+    """A function and its call: whoever goes on to the next solution finds q and X as they were."""
+    text = "".join(
+        "".join(cell["source"])
+        for cell in json.loads(CHAPTER.read_text("utf8"))["cells"]
+        if cell["cell_type"] == "markdown"
+    )
+    blocks = re.findall(r"^```python\n(# check\n.*?)^```", text, re.M | re.S)
+    assert len(blocks) >= 2
+    for block in blocks:
+        function, call = ast.parse(block).body
+        assert isinstance(function, ast.FunctionDef) and function.name.startswith("check_")
+        assert ast.unparse(call) == f"{function.name}()"
 
 
 # --- the drawings ---
