@@ -1,5 +1,6 @@
 """What makes a chapter easy to read: little code in view, none too wide, questions to answer."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -113,3 +114,17 @@ def test_each_new_idea_has_a_drawing(path):
     assert len(drawn) >= 2
     for cell in drawn:
         assert cell.metadata["mystnb"]["figure"]["caption"], cell.source
+
+
+@chapter
+def test_the_right_answer_has_no_place_of_its_own(path):
+    """A reader who finds it first twice stops to read the others."""
+    places = [
+        [ast.literal_eval(answer.elts[1]) for answer in call.args[1].elts].index(True)
+        for cell in code_cells(path)
+        if "Quiz(" in cell.source
+        for call in ast.walk(ast.parse(cell.source))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Quiz"
+    ]
+    if len(places) > 2:
+        assert max(map(places.count, places)) <= len(places) / 2, places
