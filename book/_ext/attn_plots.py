@@ -1,8 +1,10 @@
-"""Sphinx extension: give each stored plot of lines a twin for the dark theme.
+"""Sphinx extension: give each stored plot a twin for the dark theme.
 
-A plot is stored once, dark on white. Its twin has the lightness of every pixel turned over and its
-hue kept, so that blue stays blue and white becomes the ground of the dark page. What shows weights
-or photographs has none: there a lightness means something, and the picture keeps its white card.
+A plot is stored once, dark on white. The twin of a plot of lines has the lightness of every pixel
+turned over and its hue kept, so that blue stays blue and white becomes the ground of the dark page.
+In a heat map lightness means something: of its twin only the paper and what is written on it are
+turned, and the cells keep their colours. Scenes and photographs have greys of their own, which
+nothing tells from the paper's: they have no twin, and keep their white card.
 """
 
 import re
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 GROUND = 0.07  # of the dark theme's page, from 0 to 1
 LIGHT = 0.55  # of a coloured line, at least
@@ -17,6 +20,8 @@ TWIN = "-dark.png"
 # Shares of a plot's pixels: most are white paper, and few have a strong colour.
 LEAST_PAPER, MOST_COLOUR = 0.5, 0.2
 STRONG = 40  # between the largest and the smallest channel; the tint of a band has less
+# Paper and ink are grey. Text has few pixels between the two; clutter and photographs have many.
+GREY, DIM, MOST_DIM = 25, (60, 200), 0.02
 IMAGE = re.compile(r'<img (?P<more>[^>]*?)src="(?P<src>[^"]*/_images/[^"/]+\.png)"(?P<rest>[^>]*)>')
 
 
@@ -38,14 +43,31 @@ def turned(pixels: np.ndarray) -> np.ndarray:
     return np.round((GROUND + (1 - GROUND) * dark) * 255).astype(np.uint8)
 
 
+def paper_of(pixels: np.ndarray) -> np.ndarray | None:
+    """Where a picture is paper, or ink on it: the greys that hang together with its corner.
+
+    None where they cannot be told from greys that are part of what is shown.
+    """
+    grey = np.ptp(pixels, -1) < GREY
+    dim = grey & (pixels.mean(-1) > DIM[0]) & (pixels.mean(-1) < DIM[1])
+    if dim.mean() > MOST_DIM:
+        return None
+    parts, _ = ndimage.label(grey)
+    return parts == parts[0, 0]
+
+
 def twin_of(path: Path) -> Path | None:
-    """Write the twin of a picture, if it is a plot of lines."""
+    """Write the twin of a picture, if it is a plot of lines or a heat map."""
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"), dtype=int)
+    dark = turned(pixels)
     if not is_of_lines(pixels):
-        return None
+        paper = paper_of(pixels)
+        if paper is None:
+            return None
+        dark = np.where(paper[..., None], dark, pixels).astype(np.uint8)
     twin = path.with_name(path.stem + TWIN)
-    Image.fromarray(turned(pixels)).save(twin, optimize=True)
+    Image.fromarray(dark).save(twin, optimize=True)
     return twin
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from site_map import HTML, MODULES, PHONE, ROOT
 from sphinx.errors import ExtensionError
 
@@ -112,6 +113,23 @@ def test_the_twin_turns_lightness_over_and_keeps_hues(extension):
     assert set(white) == {round(255 * plots.GROUND)} and set(black) == {255}
     assert blue[2] > blue[1] > blue[0] and blue.sum() > 114 + 178
     assert np.ptp(grey) == 0 and abs(grey[0] - 136) < 3
+
+
+def test_of_a_heat_map_only_the_paper_is_turned(extension, tmp_path):
+    """And the ink on it; white numbers on the cells stay white."""
+    plots = extension("attn_plots")
+    pixels = np.full((60, 60, 3), 255, np.uint8)
+    pixels[10:55, 10:55] = 68, 1, 84
+    pixels[20:24, 20:24] = 255  # a number on a cell
+    pixels[2:5, 2:5] = 0  # a label beside the cells
+    Image.fromarray(pixels).save(tmp_path / "map.png")
+    with Image.open(plots.twin_of(tmp_path / "map.png")) as twin:
+        dark = np.asarray(twin)
+    np.testing.assert_array_equal(dark[10:55, 10:55], pixels[10:55, 10:55])
+    assert dark[0, 0].max() < 30 and dark[3, 3].min() == 255
+    pixels[30:50, 30:50] = 120  # grey clutter, as scenes have it
+    Image.fromarray(pixels).save(tmp_path / "scene.png")
+    assert plots.twin_of(tmp_path / "scene.png") is None
 
 
 def test_every_plot_of_a_page_has_its_twin(extension, site):
