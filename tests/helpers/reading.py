@@ -37,7 +37,7 @@ def tokens(text: str):
             yield token, inside
             directive = re.match(r"\{([\w:-]+)\}", token.info.strip())
             if token.type in ("fence", "colon_fence") and directive:
-                body = re.sub(r"\A(---\n.*?\n---\n|(:[\w-]+:.*\n)*)", "", token.content, flags=re.S)
+                body = re.sub(r"\A(---\n.*?\n---\n|(:[\w-]+:[^\n]*\n)*)", "", token.content, flags=re.S)
                 yield from walk(body, (*inside, directive.group(1)))
             for child in token.children or []:
                 yield child, inside
