@@ -13,6 +13,7 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
 CHAPTERS = notebooks.chapters()
+OPTIONS = re.compile(r"\A(---\n.*?\n---\n|(:[\w-]+:[^\n]*\n)*)", re.S)  # of a directive
 NOT_PROSE = {"exercise", "solution", "bibliography", "math", "figure", "image", "raw", "code"}
 chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
@@ -37,7 +38,7 @@ def tokens(text: str):
             yield token, inside
             directive = re.match(r"\{([\w:-]+)\}", token.info.strip())
             if token.type in ("fence", "colon_fence") and directive:
-                body = re.sub(r"\A(---\n.*?\n---\n|(:[\w-]+:[^\n]*\n)*)", "", token.content, flags=re.S)
+                body = OPTIONS.sub("", token.content, count=1)
                 yield from walk(body, (*inside, directive.group(1)))
             for child in token.children or []:
                 yield child, inside
