@@ -48,6 +48,8 @@ TANH = np.tanh(np.array([1, 1]) + STATES)
 ADDITIVE = softmax(TANH.sum(1))
 TRIPLES = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 2]])  # of "a red shirt" in chapter 09
 READ = [softmax(TRIPLES @ [0, 0, -4 * x[2]] / 3**0.5) @ TRIPLES for x in TRIPLES]
+SHORT = np.eye(3)  # with the noun as long as the others
+SHORT_SUMS = [x + softmax(SHORT @ [0, 0, -4 * x[2]] / 3**0.5) @ SHORT for x in SHORT]
 MATRIX = 512**2 / 1e6  # millions of weights
 EMBEDDING, ATTENTION, FEED_FORWARD = 37_000 * 512 / 1e6, 4 * MATRIX, 2 * 4 * MATRIX
 
@@ -161,7 +163,13 @@ SUMS = {
         "ex-08-hand": [*softmax([0, 1]), *softmax([2, 0]), *softmax([0, 2]), *softmax([4, 0])],
     },
     "09_transformer": {
-        "ex-09-post": np.ravel([READ, [norm(row) for row in TRIPLES + READ]]),
+        "ex-09-post": np.ravel(
+            [
+                READ,
+                SHORT_SUMS,
+                *([norm(row) for row in rows] for rows in (TRIPLES + READ, SHORT_SUMS)),
+            ]
+        ),
         "ex-09-prune": [
             stored("heads", "pruned", "all"),
             *np.ravel(stored("heads", "pruned", "without")),
