@@ -289,7 +289,7 @@ def test_every_rule_says_which_aids_it_has():
 
 def test_weights_of_chosen_steps_are_changed_and_no_others():
     weights, values = torch.tensor([[[0.1, 0.3]]]), torch.tensor([[[1.0], [2.0]]])
-    for name, wanted in (("divided", 1.75), ("zeroed", 0.0), ("doubled", 1.4)):
+    for name, wanted in (("divided", 1.75), ("zeroed", 0.0), ("silenced", 0.0), ("doubled", 1.4)):
         changed = finger.Changed(finger.CHANGES[name][0], [True, False])
         first, second = (float(changed(weights, values)[0]) for _ in range(2))
         assert (first, second) == pytest.approx((wanted, 0.7), abs=1e-6)

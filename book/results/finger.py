@@ -7,10 +7,12 @@ Run from the root of the repository::
 It gives ``en-fr-luong`` the references of Multi30k's test set, token by token, and notes the centre
 p_t and what the weights of the step sum to; by what kind of token is due: the first of a word, a
 further one of the same word, or a mark of punctuation. To see whether a small sum is meant, the
-same references are forced three times more, with the weights of some steps changed:
+same references are forced four times more, with the weights of some steps changed:
 
 * *divided* by their sum, as an average has them, where the sum was under one half;
 * *zeroed*, so that the context is zero, at the same steps;
+* *silenced*: zeroed too, but at the other steps. If a zero cost little there as well, that it costs
+  little at the first would say nothing;
 * *doubled* at the other steps. There nothing was switched off, so what this costs is the price of
   weights larger than the model was trained with, and has nothing to do with a switch.
 
@@ -51,6 +53,7 @@ def kind(token: str) -> str:
 CHANGES = {  # what is done to the weights of a step, and whether to those that sum to under 1/2
     "divided": (lambda weights: weights / weights.sum(-1, keepdim=True), True),
     "zeroed": (torch.zeros_like, True),
+    "silenced": (torch.zeros_like, False),
     "doubled": (lambda weights: 2 * weights, False),
 }
 
