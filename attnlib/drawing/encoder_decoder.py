@@ -339,6 +339,9 @@ def lstm(step: str = "s") -> Canvas:
 def gradient_paths(words: int = 4, kept: float = 0.7) -> Canvas:
     """The way of the last word's gradient to the first, without attention and with it.
 
+    The decoder gets the context vector at every step, so without attention the short way leads
+    straight up to it, and then back through the encoder, drawn for one that reads one way.
+
     Parameters
     ----------
     words : source words, and as many target words; at most 4
@@ -350,10 +353,10 @@ def gradient_paths(words: int = 4, kept: float = 0.7) -> Canvas:
         WIDEST,
         436,
         f"Two drawings of {words} encoder and {words} decoder states. Without attention, the"
-        " gradient of the last target word runs back through every decoder state, through the"
-        f" vector c and through every encoder state: {2 * words - 1} steps to the first word, the"
-        " line thinner at each. With attention, one arrow leads from the last decoder state"
-        " straight to each encoder state.",
+        " gradient of the last target word goes from the last decoder state to the vector c, and"
+        f" back through every encoder state: {words} steps to the first word, the line thinner"
+        " at each. With attention, one arrow leads from the last decoder state straight to each"
+        " encoder state.",
     )
     for attention, top in ((False, 36), (True, 254)):
         name = "with attention: one step" if attention else "without attention: step by step"
@@ -374,25 +377,15 @@ def gradient_paths(words: int = 4, kept: float = 0.7) -> Canvas:
                     thick=4,
                 )
             continue
-        thick = 6.0
-        for y in (lower, upper):
-            for i in range(words - 1, 0, -1):
-                canvas.arrow(
-                    (centre(i) - BOX / 2 - 1, y + 17),
-                    (centre(i - 1) + BOX / 2 + 1, y + 17),
-                    role="context",
-                    thick=max(thick, 0.8),
-                )
-                thick *= kept
-            if y == lower:
-                canvas.arrow(
-                    (centre(0), lower - 1),
-                    (centre(0), top + 72),
-                    (end, top + 72),
-                    (end, upper + 36),
-                    role="context",
-                    thick=thick,
-                )
-                canvas.text((centre(0) + end) / 2, top + 56, "*c*", role="context", bold=True)
-                thick *= kept
+        thick = 6.0 * kept
+        canvas.arrow((end, lower - 1), (end, upper + 36), role="context", thick=thick)
+        canvas.text(end - 16, top + 76, "*c*", role="context", bold=True)
+        for i in range(words - 1, 0, -1):
+            thick *= kept
+            canvas.arrow(
+                (centre(i) - BOX / 2 - 1, upper + 17),
+                (centre(i - 1) + BOX / 2 + 1, upper + 17),
+                role="context",
+                thick=max(thick, 0.8),
+            )
     return canvas

@@ -71,7 +71,7 @@ class MemoryFigure(Figure):
 
     def table(self):
         rows = [
-            [word, f"{trace:.{self.decimals}f}"]
+            [word, f"{trace + 1e-9:.{self.decimals}f}"]  # a tie goes up, as in the figure
             for word, trace in zip(self.words, self.traces, strict=False)
         ]
         caption = f"What is left of each word when a share of {self.kept:g} is kept at each step"
