@@ -6,6 +6,7 @@ from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_
 from attnlib.drawing.decoders import (
     feedings,
     one_recurrence,
+    parted_states,
     score_pictures,
     steps_moved,
     two_orders,
@@ -72,6 +73,7 @@ __all__ = [
     "one_arrow",
     "one_recurrence",
     "padded_batch",
+    "parted_states",
     "patterns",
     "projections",
     "pulls",

@@ -165,6 +165,44 @@ def one_recurrence(
     return canvas
 
 
+def parted_states() -> Canvas:
+    """Input feeding under both orders: the states part as soon as what is fed holds a look.
+
+    >>> parted_states().height
+    300
+    """
+    canvas = Canvas(
+        440,
+        300,
+        "Two chains of three states under input feeding. Above, asked before the step: the second "
+        "new state is told of the first one and of the look of the initial state. Below, asked "
+        "after the step: it is told of the first new state and of that state's own look. The "
+        "initial and the first new states are equal, the second ones differ.",
+    )
+    centres = 52, 190, 388
+    for letter, look, y, middle in (("s", 0, 52, 101), ("h", 1, 236, 187)):
+        when = "before" if look == 0 else "after"
+        inner = y + 17 if look == 0 else y - 17  # the side of the boxes that faces the other chain
+        outer = 16 if look == 0 else 284
+        canvas.text(2, outer, f"asked {when} the step", anchor="start", bold=True)
+        for i, x in enumerate(centres):
+            parted = i == 2
+            canvas.box(x - 30, y - 17, 60, 34, f"*{letter}*_{i}", role="query",
+                       shade=0.35 if parted else 0.14)  # fmt: skip
+            if i:
+                canvas.arrow((centres[i - 1] + 32, y), (x - 32, y))
+        canvas.box(204, middle - 16, 152, 32, f"*{TILDE}*_1: *{letter}*_1, att(*{letter}*_{look})",
+                   role="context", size=14)  # fmt: skip
+        edge = middle - 16 if look == 0 else middle + 16
+        if look == 0:
+            canvas.arrow((74, inner), (201, middle - 6), role="query", thick=3)
+        canvas.arrow((212, inner), (240, edge), role="query", thick=3 if look else 1.5)
+        canvas.arrow((330, edge), (372, inner), role="context", thick=3)
+    for x, words in zip(centres, ("equal", "equal", "differ"), strict=True):
+        canvas.text(x, 144, words, bold=words == "differ", faint=words == "equal")
+    return canvas
+
+
 def score_pictures() -> Canvas:
     """Four scores as products of small vectors and matrices, with query and key in their colours.
 
