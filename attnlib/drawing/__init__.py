@@ -4,6 +4,7 @@ from attnlib.drawing.canvas import Canvas
 from attnlib.drawing.captioner import captioner, field_of_view, four_cells, marking_rule
 from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_average
 from attnlib.drawing.decoders import (
+    dial_grid,
     feedings,
     one_recurrence,
     parted_states,
@@ -51,6 +52,7 @@ __all__ = [
     "beam",
     "captioner",
     "clocks",
+    "dial_grid",
     "dictionary",
     "either",
     "encoder_steps",

@@ -1,6 +1,6 @@
 """Drawings of the two recurrent decoders: when they ask, what they feed, and how they compare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attnlib.drawing.canvas import Canvas
 
@@ -200,6 +200,47 @@ def parted_states() -> Canvas:
         canvas.arrow((330, edge), (372, inner), role="context", thick=3)
     for x, words in zip(centres, ("equal", "equal", "differ"), strict=True):
         canvas.text(x, 144, words, bold=words == "differ", faint=words == "equal")
+    return canvas
+
+
+PANELS = {"dot": {"fed": [(0.5, "1 of 2"), (1.0, "2 of 2")]}}
+
+
+def dial_grid(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, str]]]] = PANELS,
+    columns: Sequence[str] = ("before", "after"),
+) -> Canvas:
+    """Shares from 0 to 1 under three dials: a panel, a row, a column; more colour is more.
+
+    Each cell is a share and a short remark.
+
+    >>> dial_grid().height
+    100
+    """
+    rows = max(map(len, panels.values()))
+    said = "; ".join(
+        f"{panel}, {row}, {column}: {share:.2f} ({remark})"
+        for panel, inside in panels.items()
+        for row, cells in inside.items()
+        for column, (share, remark) in zip(columns, cells, strict=True)
+    )
+    canvas = Canvas(440, 46 + 54 * rows, f"A grid of shaded cells. {said}.")
+    left, gap = 66, 14
+    wide = (438 - left + gap) / len(panels)
+    cell = (wide - gap) / len(columns)
+    for p, (panel, inside) in enumerate(panels.items()):
+        x = left + p * wide
+        canvas.text(x + (wide - gap) / 2, 12, panel, bold=True)
+        for i, column in enumerate(columns):
+            canvas.text(x + cell * (i + 0.5), 34, column, size=14)
+        for j, (row, cells) in enumerate(inside.items()):
+            y = 46 + 54 * j
+            if p == 0:
+                canvas.text(left - 8, y + 25, row, size=14, anchor="end")
+            for i, (share, remark) in enumerate(cells):
+                canvas.box(x + cell * i + 1, y, cell - 2, 50, role="value", shade=0.6 * share**2)
+                canvas.text(x + cell * (i + 0.5), y + 16, f"{share:.2f}", bold=True)
+                canvas.text(x + cell * (i + 0.5), y + 36, remark, size=14)
     return canvas
 
 
