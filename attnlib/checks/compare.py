@@ -1,0 +1,209 @@
+"""Compare an answer with an oracle on growing cases, and say what went wrong at the smallest."""
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from attnlib.checks.reach import OutOfReach, out_of_reach
+
+ORACLE = "attnlib.reference"
+
+
+class CheckFailed(AssertionError):
+    """An answer is not right; the message says where, and what was probably done."""
+
+
+class Likely(NamedTuple):
+    """A mistake that many make: what it computes, and what to say to who computes the same."""
+
+    answer: Callable
+    hint: str
+
+
+def agrees(
+    answer: Callable,
+    oracle: Callable,
+    cases: Iterable[dict[str, Any]],
+    *,
+    likely: Sequence[Likely] = (),
+    tolerance: float = 1e-6,
+    banned: Sequence[str] = (),
+    quiet: bool = False,
+) -> None:
+    """Check that an answer gives what the oracle gives, on all cases, the smallest first.
+
+    Parameters
+    ----------
+    answer : callable
+        What the reader wrote.
+    oracle : callable
+        What is right, called with the same arguments, as NumPy arrays.
+    cases : iterable of dict
+        Arguments by name, from small to large. Tensors and arrays are copied before each call: an
+        answer that changes its arguments is told so.
+    likely : sequence of Likely
+        Common mistakes. The hint of the first one that gives what the answer gave is shown.
+    tolerance : float
+        How far a number may be off, absolutely and relatively to the largest expected one.
+    banned : sequence of str
+        Modules that the answer may not call; `attnlib.reference` is always one.
+    quiet : bool
+        Say nothing where all is well.
+
+    Raises
+    ------
+    CheckFailed
+        At the first case that fails.
+
+    Examples
+    --------
+    >>> agrees(lambda x: x + x, lambda x: 2 * x, [{"x": np.array([1.0, 2.0])}])
+    Right: 1 case.
+    >>> agrees(lambda x: x * x, lambda x: 2 * x, [{"x": np.array([1.0, 2.0])}])
+    Traceback (most recent call last):
+    attnlib.checks.compare.CheckFailed: <lambda> is wrong at the smallest case that fails:
+      x = [1. 2.]
+    expected
+      [2. 4.]
+    got
+      [1. 4.]
+    """
+    name = getattr(answer, "__name__", type(answer).__name__)
+    passed: list[tuple[dict, Any]] = []
+    for case in cases:
+        expected = as_arrays(oracle(**{key: as_arrays(value) for key, value in case.items()}))
+        got = _called(answer, case, name, [oracle.__module__, *banned])
+        wrong = difference(got, expected, tolerance)
+        if wrong:
+            lines = _report(name, case, expected, got, wrong)
+            lines += _hints([*passed, (case, got)], likely, tolerance)
+            raise CheckFailed("\n".join(lines))
+        passed.append((case, expected))
+    if not passed:
+        raise ValueError("there is no case to check")
+    if not quiet:
+        print(f"Right: {len(passed)} case{'s' if len(passed) > 1 else ''}.")
+
+
+def holds(condition: bool, hint: str) -> None:
+    """Check a property, and say in a sentence what is wrong where it does not hold."""
+    if not condition:
+        raise CheckFailed(hint)
+
+
+def as_arrays(value: Any) -> Any:
+    """Tensors as NumPy arrays, in tuples, lists and dicts too."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy()
+    if isinstance(value, tuple):
+        return tuple(as_arrays(each) for each in value)
+    if isinstance(value, list):
+        return [as_arrays(each) for each in value]
+    if isinstance(value, dict):
+        return {key: as_arrays(each) for key, each in value.items()}
+    return value
+
+
+def difference(got: Any, expected: Any, tolerance: float) -> str:
+    """What is wrong with an output, in a few words; nothing if it is right."""
+    if isinstance(expected, tuple):
+        if not isinstance(got, tuple | list) or len(got) != len(expected):
+            count = len(got) if isinstance(got, tuple | list) else 1
+            return f"{count} output{'s' if count > 1 else ''} instead of {len(expected)}"
+        wrong = (difference(g, e, tolerance) for g, e in zip(got, expected, strict=True))
+        return next(filter(None, wrong), "")
+    if got is None:
+        return "nothing came back: is there a return?"
+    want = np.asarray(expected)
+    try:
+        have = np.asarray(got)
+    except ValueError:  # rows of unequal lengths
+        return "rows of unequal lengths"
+    if have.dtype == object:
+        return f"a {type(got).__name__} instead of numbers"
+    if have.shape != want.shape:
+        return f"shape {have.shape} instead of {want.shape}"
+    if want.dtype.kind in "fc" or have.dtype.kind in "fc":
+        if not np.isfinite(have[np.isfinite(want)]).all():
+            return "not a number (NaN) or infinite"
+        room = tolerance * max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))
+        return "" if np.allclose(have, want, rtol=0, atol=room) else "other numbers"
+    return "" if np.array_equal(have, want) else "other values"
+
+
+def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> Any:
+    arguments = copy.deepcopy({k: _free(v) for k, v in case.items()})
+    try:
+        with out_of_reach(ORACLE, *(each for each in banned if each != "__main__")):
+            got = answer(**arguments)
+    except OutOfReach:
+        raise CheckFailed(f"{name} calls a ready-made answer: write it yourself") from None
+    except NotImplementedError:
+        raise CheckFailed(f"{name} is not written yet") from None
+    except CheckFailed:
+        raise
+    except Exception as error:
+        shown = f"{type(error).__name__}: {error}"
+        raise CheckFailed(f"{name} stops with {shown}\nat the case\n{_shown(case)}") from error
+    for key, value in arguments.items():
+        if difference(as_arrays(value), as_arrays(case[key]), 0.0):
+            raise CheckFailed(f"{name} changes its argument {key}: work on a copy")
+    return as_arrays(got)
+
+
+def _free(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+
+def _report(name: str, case: dict, expected: Any, got: Any, wrong: str) -> list[str]:
+    lines = [f"{name} is wrong at the smallest case that fails:", _shown(case)]
+    lines += ["expected", _indented(expected), "got", _indented(got)]
+    if wrong not in ("other numbers", "other values"):
+        lines.append(f"That is: {wrong}.")
+    return lines
+
+
+def _hints(seen: Sequence[tuple[dict, Any]], likely: Sequence[Likely], tolerance: float) -> list:
+    """The hint of the first mistake that gives what the answer gave, on all cases so far."""
+    for mistake in likely:
+        if all(_same(mistake.answer, case, got, tolerance) for case, got in reversed(seen)):
+            return [f"Probably: {mistake.hint}."]
+    return []
+
+
+def _same(answer: Callable, case: dict, got: Any, tolerance: float) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            same = as_arrays(answer(**copy.deepcopy(case)))
+    except Exception:  # a mistake may fail where the answer does not
+        return False
+    return not difference(got, same, tolerance) or _both_strange(got, same)
+
+
+def _both_strange(got: Any, same: Any) -> bool:
+    """Say whether both have NaN at the same places, and the rest agrees."""
+    try:
+        return bool(np.allclose(got, same, rtol=0, atol=1e-6, equal_nan=True))
+    except (TypeError, ValueError):
+        return False
+
+
+def _shown(case: dict) -> str:
+    return "\n".join(f"  {key} = {_text(value)}" for key, value in case.items())
+
+
+def _indented(value: Any) -> str:
+    return "  " + _text(value)
+
+
+def _text(value: Any) -> str:
+    value = as_arrays(value)
+    if isinstance(value, tuple):
+        return "\n  ".join(_text(each) for each in value)
+    if isinstance(value, np.ndarray) or (isinstance(value, list) and value):
+        shown = np.array2string(np.asarray(value), precision=4, suppress_small=True, threshold=60)
+        return shown.replace("\n", "\n  ")
+    return repr(value)

@@ -1,0 +1,306 @@
+"""Answers to assignment 2: wrong ones, each with the check that must fail, and right ones."""
+
+from mutants import Right, Wrong
+
+SAFE = "exps = np.exp(scores - scores.max(-1, keepdims=True))"
+
+WRONG = [
+    # --- softmax ---
+    Wrong("softmax", "not written", "def softmax(scores):\n    raise NotImplementedError()", "not written yet"),
+    Wrong("softmax", "no return", "def softmax(scores):\n    np.exp(scores)", "is there a return"),
+    Wrong(
+        "softmax",
+        "over the first axis",
+        """
+        def softmax(scores):
+            exps = np.exp(scores - scores.max(0, keepdims=True))
+            return exps / exps.sum(0, keepdims=True)
+        """,
+        "sum to 1 along the first axis|shape|other numbers",
+    ),
+    Wrong(
+        "softmax",
+        "over everything",
+        """
+        def softmax(scores):
+            exps = np.exp(scores - scores.max())
+            return exps / exps.sum()
+        """,
+        "all weights together sum to 1",
+    ),
+    Wrong(
+        "softmax",
+        "no maximum subtracted",
+        """
+        def softmax(scores):
+            exps = np.exp(scores)
+            return exps / exps.sum(-1, keepdims=True)
+        """,
+        "exp of a large score overflows",
+    ),
+    Wrong(
+        "softmax",
+        "keepdims forgotten",
+        """
+        def softmax(scores):
+            exps = np.exp(scores - scores.max(-1, keepdims=True))
+            return exps / exps.sum(-1)
+        """,
+        "other numbers|shape|stops with",
+    ),
+    Wrong(
+        "softmax",
+        "clipped instead of shifted",
+        """
+        def softmax(scores):
+            exps = np.exp(np.clip(scores, -50, 50))
+            return exps / exps.sum(-1, keepdims=True)
+        """,
+        "cut off at a bound",
+    ),
+    Wrong(
+        "softmax",
+        "changes its argument",
+        """
+        def softmax(scores):
+            scores -= scores.max(-1, keepdims=True)
+            exps = np.exp(scores)
+            return exps / exps.sum(-1, keepdims=True)
+        """,
+        "changes its argument scores",
+    ),
+    Wrong(
+        "softmax",
+        "the library's",
+        """
+        from attnlib import reference
+        def softmax(scores):
+            return np.apply_along_axis(reference.softmax, -1, scores)
+        """,
+        "write it yourself",
+    ),
+    Wrong(
+        "softmax",
+        "the check's own",
+        "def softmax(scores):\n    return a02.softmax_loops(scores)",
+        "write it yourself",
+    ),
+    # --- masked softmax ---
+    Wrong(
+        "masked_softmax",
+        "multiplied after the softmax",
+        "def masked_softmax(scores, mask):\n    return softmax(scores) * mask",
+        "set to 0 after the softmax",
+    ),
+    Wrong(
+        "masked_softmax",
+        "inverted",
+        """
+        def masked_softmax(scores, mask):
+            exps = np.where(mask, 0.0, np.exp(scores - scores.max(-1, keepdims=True)))
+            total = exps.sum(-1, keepdims=True)
+            return exps / np.where(total > 0, total, 1)
+        """,
+        "wrong way round",
+    ),
+    Wrong(
+        "masked_softmax",
+        "minus infinity, and no more",
+        """
+        def masked_softmax(scores, mask):
+            with np.errstate(all="ignore"):
+                return softmax(np.where(mask, scores, -np.inf))
+        """,
+        "0 divided by 0",
+    ),
+    Wrong(
+        "masked_softmax",
+        "filled with -1e9",
+        "def masked_softmax(scores, mask):\n    return softmax(np.where(mask, scores, -1e9))",
+        "even average",
+    ),
+    Wrong(
+        "masked_softmax",
+        "-1e9 added",
+        "def masked_softmax(scores, mask):\n    return softmax(scores + np.where(mask, 0, -1e9))",
+        "as if it were not|even average",
+    ),
+    Wrong(
+        "masked_softmax",
+        "filled with -300 and emptied rows zeroed",
+        """
+        def masked_softmax(scores, mask):
+            weights = softmax(np.where(mask, scores, -300.0))
+            return np.where(mask.any(-1, keepdims=True), weights, 0.0)
+        """,
+        "exactly 0",
+    ),
+    Wrong(
+        "masked_softmax",
+        "the maximum over hidden keys too",
+        """
+        def masked_softmax(scores, mask):
+            exps = np.exp(scores - scores.max(-1, keepdims=True)) * mask
+            total = exps.sum(-1, keepdims=True)
+            return exps / np.where(total > 0, total, 1)
+        """,
+        "may be a hidden one",
+    ),
+    Wrong(
+        "masked_softmax",
+        "scores zeroed",
+        "def masked_softmax(scores, mask):\n    return softmax(np.where(mask, scores, 0.0))",
+        "still gets a weight",
+    ),
+    Wrong(
+        "masked_softmax",
+        "nan_to_num over everything",
+        """
+        def masked_softmax(scores, mask):
+            with np.errstate(all="ignore"):
+                exps = np.exp(scores) * mask
+                return np.nan_to_num(exps / exps.sum(-1, keepdims=True))
+        """,
+        "overflows",
+    ),
+    Wrong(
+        "masked_softmax",
+        "an empty row shares out 1",
+        """
+        def masked_softmax(scores, mask):
+            nothing = ~mask.any(-1, keepdims=True)
+            seen = np.where(mask | nothing, scores, -np.inf)
+            exps = np.exp(seen - seen.max(-1, keepdims=True))
+            return exps / exps.sum(-1, keepdims=True)
+        """,
+        "as if it were not",
+    ),
+    Wrong(
+        "masked_softmax",
+        "the mask not used",
+        "def masked_softmax(scores, mask):\n    return softmax(scores)",
+        "mask is not used|still gets",
+    ),
+    Wrong(
+        "masked_softmax",
+        "changes its argument",
+        """
+        def masked_softmax(scores, mask):
+            scores[~mask] = -np.inf
+            highest = scores.max(-1, keepdims=True)
+            exps = np.exp(scores - np.where(np.isfinite(highest), highest, 0))
+            total = exps.sum(-1, keepdims=True)
+            return exps / np.where(total > 0, total, 1)
+        """,
+        "changes its argument scores",
+    ),
+    # --- the lookup ---
+    Wrong(
+        "attend",
+        "scaled",
+        """
+        def attend(queries, keys, values, mask):
+            weights = masked_softmax(queries @ keys.T / np.sqrt(keys.shape[1]), mask)
+            return weights @ values, weights
+        """,
+        "root of the width",
+    ),
+    Wrong(
+        "attend",
+        "keys averaged",
+        """
+        def attend(queries, keys, values, mask):
+            weights = masked_softmax(queries @ keys.T, mask)
+            return weights @ keys, weights
+        """,
+        "average the values|shape",
+    ),
+    Wrong(
+        "attend",
+        "weights first",
+        """
+        def attend(queries, keys, values, mask):
+            weights = masked_softmax(queries @ keys.T, mask)
+            return weights, weights @ values
+        """,
+        "contexts come first|shape",
+    ),
+    Wrong(
+        "attend",
+        "over the queries",
+        """
+        def attend(queries, keys, values, mask):
+            weights = masked_softmax(keys @ queries.T, mask.T).T
+            return weights @ values, weights
+        """,
+        "over the queries",
+    ),
+    Wrong(
+        "attend",
+        "contexts only",
+        """
+        def attend(queries, keys, values, mask):
+            return masked_softmax(queries @ keys.T, mask) @ values
+        """,
+        "instead of 2",
+    ),
+    Wrong(
+        "attend",
+        "the mask forgotten",
+        """
+        def attend(queries, keys, values, mask):
+            weights = softmax(queries @ keys.T)
+            return weights @ values, weights
+        """,
+        "mask is not used",
+    ),
+]
+
+RIGHT = [
+    Right(
+        "row by row",
+        softmax="""
+        def softmax(scores):
+            rows = np.reshape(scores, (-1, np.shape(scores)[-1])).astype(float)
+            out = [np.exp(r - r.max()) / np.exp(r - r.max()).sum() for r in rows]
+            return np.reshape(out, np.shape(scores))
+        """,
+        masked_softmax="""
+        def masked_softmax(scores, mask):
+            out = np.zeros(scores.shape)
+            for row in np.ndindex(scores.shape[:-1]):
+                if mask[row].any():
+                    out[row][mask[row]] = softmax(scores[row][mask[row]])
+            return out
+        """,
+        attend="""
+        def attend(queries, keys, values, mask):
+            weights = np.stack([masked_softmax(keys @ q, m) for q, m in zip(queries, mask)])
+            return np.einsum("ts,sd->td", weights, values), weights
+        """,
+    ),
+    Right(
+        "by logarithms",
+        softmax="""
+        def softmax(scores):
+            return np.exp(scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True))
+        """,
+        masked_softmax="""
+        def masked_softmax(scores, mask):
+            seen = np.where(mask, scores, -np.inf)
+            total = np.logaddexp.reduce(seen, axis=-1, keepdims=True)
+            return np.where(mask, np.exp(seen - np.where(np.isfinite(total), total, 0.0)), 0.0)
+        """,
+    ),
+    Right(
+        "in PyTorch",
+        masked_softmax="""
+        import torch
+
+        def masked_softmax(scores, mask):
+            e, m = torch.tensor(scores), torch.tensor(mask)
+            e = e.masked_fill(~m, float("-inf"))
+            return torch.nan_to_num(torch.softmax(e, -1), nan=0.0).numpy()
+        """,
+    ),
+]

@@ -1,0 +1,108 @@
+"""The graders under test: every wrong answer fails its check and is told why, every right one passes.
+
+In process, without a kernel: the cells of the source notebook run one after another, with an answer
+in the place of a solution.
+"""
+
+import contextlib
+import importlib
+import io
+import re
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import nbformat
+import numpy as np
+import pytest
+
+from attnlib.checks import CheckFailed
+
+FOLDER = Path(__file__).parents[2] / "book" / "assignments"
+sys.path.insert(0, str(FOLDER))
+NAMES = sorted(path.parent.name for path in FOLDER.glob("source/*/*.ipynb"))
+
+
+def cells(name: str) -> list[tuple[str, str]]:
+    """The code cells of an assignment's source, each with its name."""
+    notebook = nbformat.read(FOLDER / "source" / name / f"{name}.ipynb", 4)
+    return [
+        (cell.metadata.get("nbgrader", {}).get("grade_id", ""), cell.source)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def points(name: str, answers: dict[str, str]) -> dict[str, str]:
+    """Run an assignment with these answers: what each check said, nothing if it passed."""
+    names: dict = {"__name__": "__main__"}
+    said = {}
+    for cell, source in cells(name):
+        source = dedent(answers.get(cell, source))
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+                exec(compile(source, f"{name}: {cell}", "exec"), names)
+            message = ""
+        except Exception as error:
+            if not cell.startswith("check_"):
+                names.pop(cell, None)
+            message = f"{type(error).__name__}: {error}"
+        if cell.startswith("check_"):
+            said[cell] = message
+    return said
+
+
+def mutants(name):
+    return importlib.import_module(f"mutants.{name}")
+
+
+def all_of(kind):
+    return [
+        pytest.param(name, each, id=f"{name}-{each.name}".replace(" ", "_"))
+        for name in NAMES
+        for each in getattr(mutants(name), kind)
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_passes_every_check(name):
+    said = points(name, {})
+    assert said and not any(said.values()), said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_submission_passes_none(name):
+    """As released: every solution is a stub."""
+    stubs = {
+        cell: re.sub(
+            r"### BEGIN SOLUTION.*?### END SOLUTION", "raise NotImplementedError()", source, flags=re.S
+        )
+        for cell, source in cells(name)
+    }
+    said = points(name, stubs)
+    assert said and all(said.values()), said
+
+
+@pytest.mark.parametrize("name, wrong", all_of("WRONG"))
+def test_a_wrong_answer_fails_its_check_and_is_told_why(name, wrong):
+    said = points(name, {wrong.cell: wrong.code})
+    before = list(said)[: list(said).index(wrong.check)]
+    assert not any(said[check] for check in before), f"an earlier check fails: {said}"
+    assert said[wrong.check], "the wrong answer passes"
+    assert said[wrong.check].startswith(CheckFailed.__name__), said[wrong.check]
+    assert re.search(wrong.says, said[wrong.check]), said[wrong.check]
+
+
+@pytest.mark.parametrize("name, right", all_of("RIGHT"))
+def test_a_right_answer_written_otherwise_passes(name, right):
+    said = points(name, right.cells)
+    assert not any(said.values()), said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_are_enough_of_both(name):
+    wrong, right = mutants(name).WRONG, mutants(name).RIGHT
+    assert len(wrong) >= 12 and len(right) >= 3
+    assert {each.cell for each in wrong} == {
+        cell for cell, source in cells(name) if "BEGIN SOLUTION" in source
+    }
