@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from attnlib.checks.reach import OutOfReach, out_of_reach
 
@@ -96,7 +95,7 @@ def holds(condition: bool, hint: str) -> None:
 
 def as_arrays(value: Any) -> Any:
     """Tensors as NumPy arrays, in tuples, lists and dicts too."""
-    if isinstance(value, torch.Tensor):
+    if hasattr(value, "detach"):  # a tensor; to import torch for it would take seconds
         return value.detach().cpu().numpy()
     if isinstance(value, tuple):
         return tuple(as_arrays(each) for each in value)
@@ -155,7 +154,7 @@ def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> A
 
 
 def _free(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+    return value.detach().clone() if hasattr(value, "detach") else value
 
 
 def _report(name: str, case: dict, expected: Any, got: Any, wrong: str) -> list[str]:

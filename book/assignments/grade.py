@@ -1,0 +1,331 @@
+"""Grade a class: one command, offline, one broken notebook stops nobody.
+
+    python book/assignments/grade.py SUBMISSIONS --out GRADES
+
+SUBMISSIONS is a folder with a folder or a notebook for each student, or what Moodle and Canvas
+export. Each notebook is repaired (`repair.py`), checked by nbgrader with the hidden checks in it,
+and reported: GRADES/points.csv, a page for each student in GRADES/feedback, and in
+GRADES/repairs.txt what was repaired.
+
+**This does not sandbox.** A student's code runs with your rights. For a class that you do not trust
+run the command in a container without a network, as an ordinary user:
+
+    docker run --rm --network none --user 1000 -v "$PWD:/course" -w /course python:3.12 ...
+"""
+
+import argparse
+import csv
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import kit
+import nbformat
+import repair
+
+GUARD = '''# what the grader adds before the first cell
+import builtins as _b, sys as _s, warnings as _w
+try:
+    import resource as _r
+    _r.setrlimit(_r.RLIMIT_DATA, ({memory} * 2**20,) * 2)
+except (ImportError, ValueError):
+    pass
+import numpy as _n
+import attnlib.reference, attnlib.checks, attnlib.checks.compare, attnlib.checks.reach{modules}
+_w.simplefilter("ignore")
+
+
+def _make_guard(shell, mark):
+    kept = {{
+        each: dict(vars(each))
+        for name, each in list(_s.modules.items())
+        if name in ("builtins", "numpy", "torch", "attnlib.reference")
+        or name.startswith("attnlib.checks")
+    }}
+    codes = [
+        (value, value.__code__)
+        for module, names in kept.items()
+        if module.__name__.startswith("attnlib")
+        for value in names.values()
+        if hasattr(value, "__code__")
+    ]
+    own = {{}}
+
+    def guard(names):
+        """Put back what the checks rest on, wherever the code before has changed it."""
+        for module, then in kept.items():
+            space = vars(module)
+            for name in [n for n in space if n not in then and not n.startswith("__")]:
+                if module.__name__.startswith("attnlib"):
+                    del space[name]
+            for name, value in then.items():
+                if space.get(name) is not value and name != "_":
+                    space[name] = value
+        for function, code in codes:
+            if function.__code__ is not code:
+                function.__code__ = code
+        for name, value in own.items():
+            names[name] = value
+        shell.custom_exceptions = ()
+        for name in ("showtraceback", "run_code", "showsyntaxerror"):
+            shell.__dict__.pop(name, None)
+        _w.simplefilter("ignore")
+        _s.stdout, _s.stderr = out, err
+
+    def remember(names, wanted):
+        own.update({{name: names[name] for name in wanted if name in names}})
+
+    out, err = _s.stdout, _s.stderr
+    return guard, remember
+
+
+_guard, _remember = _make_guard(get_ipython(), {mark!r})
+_n.seterr(all="ignore")
+'''
+
+
+class Result(NamedTuple):
+    """What one submission earned."""
+
+    student: str
+    assignment: str
+    points: dict[str, float | None]
+    most: dict[str, float]
+    said: dict[str, str]
+    repairs: list[str]
+    problem: str
+
+
+# --- whose is it? ---
+
+
+def submissions(folder: Path) -> Iterable[tuple[str, Path]]:
+    """Each student's notebooks: in folders of their own, flat, as from Moodle or Canvas."""
+    for path in sorted(folder.rglob("*.ipynb")):
+        inner = path.relative_to(folder)
+        if ".ipynb_checkpoints" in inner.parts or inner.name.startswith("."):
+            continue
+        first = inner.parts[0] if len(inner.parts) > 1 else inner.stem
+        if moodle := re.match(r"(.+?)_\d+_assignsubmission_", first):
+            first = moodle[1]
+        elif len(inner.parts) == 1 and (canvas := re.match(r"([^_]+)_(?:LATE_)?\d+_\d+_", first)):
+            first = canvas[1]
+        yield first.strip().replace(" ", "_"), path
+
+
+# --- one submission ---
+
+
+def with_guards(notebook, mark: str, memory: int):
+    """A source notebook whose checks cannot be talked out of failing.
+
+    Before each check what it rests on is put back; behind it stands a mark that only a check that
+    ran to its end prints.
+    """
+    modules = "".join(
+        f", attnlib.checks.{name}"
+        for cell in notebook.cells
+        for name in re.findall(r"from attnlib\.checks import (\w+)", cell.source)
+    )
+    shared = {
+        name
+        for cell in notebook.cells
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "setup"
+        for name in re.findall(r"(?m)^(?:import \w+ as )?(\w+)(?: =|$)", cell.source)
+    } | {"checks", "reference", *re.findall(r"checks\.(\w+)", modules)}
+    for cell in notebook.cells:
+        about = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code" and about.get("grade_id") == "setup":
+            cell.source = (
+                GUARD.format(memory=memory, modules=modules, mark=mark)
+                + cell.source
+                + f"\n_remember(globals(), {sorted(shared)!r})"
+            )
+        elif cell.cell_type == "code" and about.get("grade"):
+            cell.source = f"_guard(globals())\n{cell.source}\nprint({mark!r})"
+    return notebook
+
+
+def grade_one(
+    student: str, path: Path, releases: dict, timeout: int, memory: int, folder: Path
+) -> Result:
+    """Repair and grade one notebook, in a course of its own."""
+    try:
+        notebook = repair.read(path)
+        name = repair.which(notebook, releases)
+    except repair.Unreadable as problem:
+        return Result(student, "", {}, {}, {}, [], str(problem))
+    mended = repair.repair(notebook, releases[name])
+    mark = "passed " + secrets.token_hex(16)
+    course = folder / f"{student}-{name}"
+    source = course / "source" / name
+    handed = course / "submitted" / student / name
+    source.mkdir(parents=True)
+    handed.mkdir(parents=True)
+    guarded = with_guards(kit.source(name), mark, memory)
+    (source / f"{name}.ipynb").write_text(nbformat.writes(guarded), "utf-8")
+    (handed / f"{name}.ipynb").write_text(nbformat.writes(mended.notebook), "utf-8")
+    problem = _nbgrader(course, student, name, timeout)
+    graded = course / "autograded" / student / name / f"{name}.ipynb"
+    points, most, said = {}, {}, {}
+    for cell in guarded.cells:
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("grade"):
+            most[about["grade_id"]] = float(about["points"])
+            points[about["grade_id"]] = None if about.get("solution") else 0.0
+    if graded.exists():
+        for cell in nbformat.read(graded, 4).cells:
+            about = cell.metadata.get("nbgrader", {})
+            cell_name = about.get("grade_id")
+            if cell_name in most and not about.get("solution"):
+                passed = any(
+                    out.output_type == "stream" and mark in out.get("text", "")
+                    for out in cell.outputs
+                ) and not any(out.output_type == "error" for out in cell.outputs)
+                points[cell_name] = most[cell_name] if passed else 0.0
+                said[cell_name] = "" if passed else _told(cell, mark)
+            elif cell_name in most and repair.STUB.search(cell.source):
+                points[cell_name] = 0.0
+                said[cell_name] = "not answered"
+    return Result(student, name, points, most, said, mended.repairs, problem)
+
+
+PROGRAM = """
+import sys
+from traitlets.config import Config
+from nbgrader.apps import NbGraderAPI
+c = Config()
+c.CourseDirectory.root = sys.argv[1]
+c.CourseDirectory.db_url = "sqlite:///" + sys.argv[1] + "/gradebook.db"
+c.Execute.timeout = int(sys.argv[4])
+c.ClearSolutions.enforce_metadata = False
+api = NbGraderAPI(config=c)
+for done in (
+    api.generate_assignment(sys.argv[3]),
+    api.autograde(sys.argv[3], sys.argv[2]),
+):
+    if not done["success"]:
+        sys.exit(done.get("error") or done.get("log") or "nbgrader failed")
+"""
+
+
+def _nbgrader(course: Path, student: str, name: str, timeout: int) -> str:
+    """Let nbgrader grade a course of one; what went wrong, or nothing."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    bin_folder = str(Path(sys.executable).parent)  # alembic must be found
+    environment["PATH"] = bin_folder + os.pathsep + environment.get("PATH", "")
+    command = [sys.executable, "-c", PROGRAM, str(course), student, name, str(timeout)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60 + 30 * timeout, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return "gave no answer in time"
+    return "" if done.returncode == 0 else done.stderr.strip().split("\n")[-1][:300]
+
+
+def _told(cell, mark: str) -> str:
+    """What a check said that failed."""
+    for out in cell.outputs:
+        if out.output_type == "error":
+            told = re.sub(r"\x1b\[[0-9;]*m", "", out.get("evalue") or "")
+            return f"{out.ename}: {told}" if told else out.ename
+    return "did not run to its end"
+
+
+# --- the class ---
+
+
+def grade(
+    folder: Path, out: Path, timeout: int = 30, memory: int = 4096, workers: int = 2
+) -> list[Result]:
+    """Grade all notebooks below a folder, and write points, feedback and repairs."""
+    releases = {name: kit.release(name) for name in kit.sources()}
+    found = list(submissions(folder))
+    if not found:
+        raise SystemExit(f"no notebook below {folder}")
+    with tempfile.TemporaryDirectory() as courses, ThreadPoolExecutor(workers) as pool:
+        jobs = []
+        for number, (student, path) in enumerate(found):
+            place = Path(courses) / str(number)
+            jobs.append(pool.submit(_safely, student, path, releases, timeout, memory, place))
+        results = []
+        for job in jobs:
+            result = job.result()
+            results.append(result)
+            print(f"{result.student}: {_sum(result):g} points {result.problem}".rstrip(), flush=True)
+    report(results, out)
+    return results
+
+
+def _safely(student, path, releases, timeout, memory, place) -> Result:
+    """Whatever happens to one, the class goes on."""
+    try:
+        return grade_one(student, path, releases, timeout, memory, place)
+    except Exception as error:
+        return Result(student, "", {}, {}, {}, [], f"{type(error).__name__}: {error}")
+
+
+def _sum(result: Result) -> float:
+    return sum(points or 0.0 for points in result.points.values())
+
+
+def report(results: list[Result], out: Path) -> None:
+    """Write what was earned: a table, a page for each student, the repairs."""
+    (out / "feedback").mkdir(parents=True, exist_ok=True)
+    with (out / "points.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["student", "assignment", "points", "of", "to read by hand", "problem"])
+        for each in results:
+            open_ones = [n for n, p in each.points.items() if p is None]
+            most = sum(each.most.values())
+            table.writerow(
+                [each.student, each.assignment, f"{_sum(each):g}", f"{most:g}", " ".join(open_ones),
+                 each.problem]
+            )  # fmt: skip
+    with (out / "repairs.txt").open("w", encoding="utf-8") as file:
+        for each in results:
+            for line in each.repairs:
+                file.write(f"{each.student}: {line}\n")
+    for each in results:
+        lines = [f"# {each.assignment or 'A notebook that could not be graded'}", ""]
+        if each.problem:
+            lines += [f"There was a problem: {each.problem}.", ""]
+        for name, most in each.most.items():
+            points = each.points[name]
+            earned = "to be read" if points is None else f"{points:g}"
+            lines += [f"- **{name}**: {earned} of {most:g}"]
+            if each.said.get(name):
+                lines += ["", *("      " + line for line in each.said[name].split("\n")), ""]
+        lines += ["", *(f"(Repaired: {line}.)" for line in each.repairs)]
+        page = out / "feedback" / f"{each.student}-{each.assignment or 'unread'}.md"
+        page.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("submissions", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("grades"))
+    parser.add_argument("--timeout", type=int, default=30, help="seconds a cell, 30 by default")
+    parser.add_argument("--memory", type=int, default=4096, help="MiB a notebook, 4096 by default")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args(arguments)
+    if not options.submissions.is_dir():
+        parser.error(f"{options.submissions} is no folder")
+    results = grade(
+        options.submissions, options.out, options.timeout, options.memory, options.workers
+    )
+    print(f"{len(results)} notebooks: {options.out / 'points.csv'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
