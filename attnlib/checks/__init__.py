@@ -6,7 +6,7 @@ wrong before, what was probably done. It never shows a solution. While an answer
 and whatever else the assignment names are `out_of_reach`: an answer that calls them is refused.
 """
 
-from attnlib.checks.compare import CheckFailed, Likely, agrees, holds
+from attnlib.checks.compare import CheckError, Likely, agrees, holds
 from attnlib.checks.reach import out_of_reach
 
-__all__ = ["CheckFailed", "Likely", "agrees", "holds", "out_of_reach"]
+__all__ = ["CheckError", "Likely", "agrees", "holds", "out_of_reach"]

@@ -164,21 +164,29 @@ SOFTMAX = [
     Likely(_over(0), "your rows sum to 1 along the first axis; they should along the last"),
     Likely(_over(None), "all weights together sum to 1; each row should"),
     Likely(_overflows, "exp of a large score overflows; what may be subtracted from all scores?"),
-    Likely(_clipped, "scores are cut off at a bound; subtract from them, so that no difference is lost"),
+    Likely(
+        _clipped, "scores are cut off at a bound; subtract from them, so that no difference is lost"
+    ),
     Likely(lambda scores: np.exp(scores), "the exponentials are not divided by their sum"),
 ]
 MASKED = [
-    Likely(_afterwards, "weights are set to 0 after the softmax; the others then sum to less than 1"),
+    Likely(
+        _afterwards, "weights are set to 0 after the softmax; the others then sum to less than 1"
+    ),
     Likely(_inverted, "the mask is read the wrong way round; true means may be looked at"),
     Likely(_minus_infinity, "a row of which all is hidden is 0 divided by 0; it should be zeros"),
     Likely(_filled(-1e9), "a row of which all is hidden is an even average; it should be zeros"),
     Likely(_filled(-1e6), "a row of which all is hidden is an even average; it should be zeros"),
-    Likely(_filled(-1e4), "a hidden key must have a weight of exactly 0, and none if all are hidden"),
+    Likely(
+        _filled(-1e4), "a hidden key must have a weight of exactly 0, and none if all are hidden"
+    ),
     Likely(_added(-1e9), "a row of which all is hidden is softmaxed as if it were not"),
     Likely(_nothing_shares_out, "a row of which all is hidden is softmaxed as if it were not"),
     Likely(_overflows_to_zero, "where exp overflows your row becomes zeros"),
     Likely(
-        lambda scores, mask: np.where(mask.any(-1, keepdims=True), _filled(-300.0)(scores, mask), 0.0),
+        lambda scores, mask: np.where(
+            mask.any(-1, keepdims=True), _filled(-300.0)(scores, mask), 0.0
+        ),
         "a hidden key must have a weight of exactly 0, however small the others' scores are",
     ),
     Likely(_zeroed, "a score of 0 is a score like others; a hidden key still gets a weight"),

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attnlib.checks.reach import OutOfReach, out_of_reach
+from attnlib.checks.reach import OutOfReachError, out_of_reach
 
 ORACLE = "attnlib.reference"
 
 
-class CheckFailed(AssertionError):
+class CheckError(AssertionError):
     """An answer is not right; the message says where, and what was probably done."""
 
 
@@ -54,7 +54,7 @@ def agrees(
 
     Raises
     ------
-    CheckFailed
+    CheckError
         At the first case that fails.
 
     Examples
@@ -63,7 +63,7 @@ def agrees(
     Right: 1 case.
     >>> agrees(lambda x: x * x, lambda x: 2 * x, [{"x": np.array([1.0, 2.0])}])
     Traceback (most recent call last):
-    attnlib.checks.compare.CheckFailed: <lambda> is wrong at the smallest case that fails:
+    attnlib.checks.compare.CheckError: <lambda> is wrong at the smallest case that fails:
       x = [1. 2.]
     expected
       [2. 4.]
@@ -79,7 +79,7 @@ def agrees(
         if wrong:
             lines = _report(name, case, expected, got, wrong)
             lines += _hints([*passed, (case, got)], likely, tolerance)
-            raise CheckFailed("\n".join(lines))
+            raise CheckError("\n".join(lines))
         passed.append((case, expected))
     if not passed:
         raise ValueError("there is no case to check")
@@ -90,7 +90,7 @@ def agrees(
 def holds(condition: bool, hint: str) -> None:
     """Check a property, and say in a sentence what is wrong where it does not hold."""
     if not condition:
-        raise CheckFailed(hint)
+        raise CheckError(hint)
 
 
 def as_arrays(value: Any) -> Any:
@@ -138,18 +138,18 @@ def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> A
     try:
         with out_of_reach(ORACLE, *(each for each in banned if each != "__main__")):
             got = answer(**arguments)
-    except OutOfReach:
-        raise CheckFailed(f"{name} calls a ready-made answer: write it yourself") from None
+    except OutOfReachError:
+        raise CheckError(f"{name} calls a ready-made answer: write it yourself") from None
     except NotImplementedError:
-        raise CheckFailed(f"{name} is not written yet") from None
-    except CheckFailed:
+        raise CheckError(f"{name} is not written yet") from None
+    except CheckError:
         raise
     except Exception as error:
         shown = f"{type(error).__name__}: {error}"
-        raise CheckFailed(f"{name} stops with {shown}\nat the case\n{_shown(case)}") from error
+        raise CheckError(f"{name} stops with {shown}\nat the case\n{_shown(case)}") from error
     for key, value in arguments.items():
         if difference(as_arrays(value), as_arrays(case[key]), 0.0):
-            raise CheckFailed(f"{name} changes its argument {key}: work on a copy")
+            raise CheckError(f"{name} changes its argument {key}: work on a copy")
     return as_arrays(got)
 
 

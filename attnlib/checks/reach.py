@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import CodeType, FunctionType
 
 
-class OutOfReach(Exception):
+class OutOfReachError(Exception):
     """An answer called what it was to write itself."""
 
 
@@ -37,7 +37,7 @@ def out_of_reach(*modules: str):
 
     Raises
     ------
-    OutOfReach
+    OutOfReachError
         In whoever calls one of the functions.
 
     Examples
@@ -46,7 +46,7 @@ def out_of_reach(*modules: str):
     >>> with out_of_reach("attnlib.reference"):
     ...     mine([1.0, 2.0])
     Traceback (most recent call last):
-    attnlib.checks.reach.OutOfReach
+    attnlib.checks.reach.OutOfReachError
     >>> mine([0.0, 0.0]).tolist()
     [0.5, 0.5]
     """
@@ -73,8 +73,8 @@ def _refusal(closed: int) -> CodeType:
         f"def outer({', '.join(names)}):\n"
         "    def refuse(*_, **__):\n"
         f"        ({', '.join(names)},)\n"
-        "        from attnlib.checks.reach import OutOfReach\n"
-        "        raise OutOfReach\n"
+        "        from attnlib.checks.reach import OutOfReachError\n"
+        "        raise OutOfReachError\n"
         "    return refuse\n"
     )
     made: dict = {}
@@ -83,7 +83,6 @@ def _refusal(closed: int) -> CodeType:
 
 
 def _refuse(*_, **__):
-    from attnlib.checks.reach import OutOfReach  # in the function's own globals there is none
+    from attnlib.checks.reach import OutOfReachError  # in the function's own globals there is none
 
-    raise OutOfReach
-
+    raise OutOfReachError

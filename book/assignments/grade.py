@@ -15,15 +15,18 @@ run the command in a container without a network, as an ordinary user:
 
 import argparse
 import csv
+import json
 import os
 import re
 import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import kit
@@ -153,14 +156,94 @@ def with_guards(notebook, mark: str, memory: int):
     return notebook
 
 
+PROGRAM = """
+import contextlib, json, os, sys
+from traitlets.config import Config
+from nbgrader.apps import NbGraderAPI
+answers, sys.stdout = sys.stdout, open(os.devnull, "w")
+for line in sys.stdin:
+    course, student, name, timeout = json.loads(line)
+    c = Config()
+    c.CourseDirectory.root = course
+    c.CourseDirectory.db_url = f"sqlite:///{course}/gradebook.db"
+    c.Execute.timeout = timeout
+    problem = ""
+    try:
+        api = NbGraderAPI(config=c)
+        for done in (api.generate_assignment(name), api.autograde(name, student)):
+            if not done["success"]:
+                problem = str(done.get("error") or done.get("log") or "nbgrader failed")
+                break
+    except BaseException as error:
+        problem = f"{type(error).__name__}: {error}"
+    print(json.dumps(problem.strip()[-300:]), file=answers, flush=True)
+"""
+
+
+class Nbgrader:
+    """A process in which nbgrader grades one course of one student after another."""
+
+    def __init__(self):
+        self.process = None
+
+    def start(self) -> None:
+        """Start it, or start it anew."""
+        self.stop()
+        bin_folder = str(Path(sys.executable).parent)  # alembic must be found
+        path = bin_folder + os.pathsep + os.environ.get("PATH", "")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        )
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def grade(self, course: Path, student: str, name: str, timeout: int) -> str:
+        """Grade a course of one; what went wrong, or nothing."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        assert self.process and self.process.stdin and self.process.stdout
+        late = threading.Timer(60 + 30 * timeout, self.process.kill)
+        late.start()
+        try:
+            job = json.dumps([str(course), student, name, timeout])
+            print(job, file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except OSError:
+            answer = ""
+        finally:
+            late.cancel()
+        return json.loads(answer) if answer else "the grader gave no answer in time"
+
+
+def stopping(workers: list[Nbgrader]) -> None:
+    """End them all."""
+    for each in workers:
+        each.stop()
+
+
 def grade_one(
-    student: str, path: Path, releases: dict, timeout: int, memory: int, folder: Path
+    student: str,
+    path: Path,
+    releases: dict,
+    timeout: int,
+    memory: int,
+    folder: Path,
+    nbgrader: Nbgrader,
 ) -> Result:
     """Repair and grade one notebook, in a course of its own."""
     try:
         notebook = repair.read(path)
         name = repair.which(notebook, releases)
-    except repair.Unreadable as problem:
+    except repair.UnreadableError as problem:
         return Result(student, "", {}, {}, {}, [], str(problem))
     mended = repair.repair(notebook, releases[name])
     mark = "passed " + secrets.token_hex(16)
@@ -172,7 +255,7 @@ def grade_one(
     guarded = with_guards(kit.source(name), mark, memory)
     (source / f"{name}.ipynb").write_text(nbformat.writes(guarded), "utf-8")
     (handed / f"{name}.ipynb").write_text(nbformat.writes(mended.notebook), "utf-8")
-    problem = _nbgrader(course, student, name, timeout)
+    problem = nbgrader.grade(course, student, name, timeout)
     graded = course / "autograded" / student / name / f"{name}.ipynb"
     points, most, said = {}, {}, {}
     for cell in guarded.cells:
@@ -197,40 +280,6 @@ def grade_one(
     return Result(student, name, points, most, said, mended.repairs, problem)
 
 
-PROGRAM = """
-import sys
-from traitlets.config import Config
-from nbgrader.apps import NbGraderAPI
-c = Config()
-c.CourseDirectory.root = sys.argv[1]
-c.CourseDirectory.db_url = "sqlite:///" + sys.argv[1] + "/gradebook.db"
-c.Execute.timeout = int(sys.argv[4])
-c.ClearSolutions.enforce_metadata = False
-api = NbGraderAPI(config=c)
-for done in (
-    api.generate_assignment(sys.argv[3]),
-    api.autograde(sys.argv[3], sys.argv[2]),
-):
-    if not done["success"]:
-        sys.exit(done.get("error") or done.get("log") or "nbgrader failed")
-"""
-
-
-def _nbgrader(course: Path, student: str, name: str, timeout: int) -> str:
-    """Let nbgrader grade a course of one; what went wrong, or nothing."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    bin_folder = str(Path(sys.executable).parent)  # alembic must be found
-    environment["PATH"] = bin_folder + os.pathsep + environment.get("PATH", "")
-    command = [sys.executable, "-c", PROGRAM, str(course), student, name, str(timeout)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60 + 30 * timeout, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        return "gave no answer in time"
-    return "" if done.returncode == 0 else done.stderr.strip().split("\n")[-1][:300]
-
-
 def _told(cell, mark: str) -> str:
     """What a check said that failed."""
     for out in cell.outputs:
@@ -251,26 +300,32 @@ def grade(
     found = list(submissions(folder))
     if not found:
         raise SystemExit(f"no notebook below {folder}")
-    with tempfile.TemporaryDirectory() as courses, ThreadPoolExecutor(workers) as pool:
-        jobs = []
-        for number, (student, path) in enumerate(found):
+    idle: SimpleQueue[Nbgrader] = SimpleQueue()
+    hands = [Nbgrader() for _ in range(workers)]
+    for hand in hands:
+        idle.put(hand)
+
+    def one(number: int, student: str, path: Path) -> Result:
+        hand = idle.get()
+        try:
             place = Path(courses) / str(number)
-            jobs.append(pool.submit(_safely, student, path, releases, timeout, memory, place))
-        results = []
+            return grade_one(student, path, releases, timeout, memory, place, hand)
+        except Exception as error:  # whatever happens to one, the class goes on
+            return Result(student, "", {}, {}, {}, [], f"{type(error).__name__}: {error}")
+        finally:
+            idle.put(hand)
+
+    results = []
+    with tempfile.TemporaryDirectory() as courses, ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(one, n, *each) for n, each in enumerate(found)]
         for job in jobs:
             result = job.result()
             results.append(result)
-            print(f"{result.student}: {_sum(result):g} points {result.problem}".rstrip(), flush=True)
+            line = f"{result.student}: {_sum(result):g} points {result.problem}"
+            print(line.rstrip(), flush=True)
+        stopping(hands)
     report(results, out)
     return results
-
-
-def _safely(student, path, releases, timeout, memory, place) -> Result:
-    """Whatever happens to one, the class goes on."""
-    try:
-        return grade_one(student, path, releases, timeout, memory, place)
-    except Exception as error:
-        return Result(student, "", {}, {}, {}, [], f"{type(error).__name__}: {error}")
 
 
 def _sum(result: Result) -> float:

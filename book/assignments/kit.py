@@ -4,8 +4,8 @@
     python book/assignments/kit.py instructor OUT.zip     solutions, hidden checks, guide
     python book/assignments/kit.py instructor OUT.zip --seed 2027    with other hidden cases
 
-The source of an assignment is an nbgrader notebook, with solutions and hidden checks in it. nbgrader's
-own preprocessors take them out of what is released.
+The source of an assignment is an nbgrader notebook, with solutions and hidden checks in it.
+nbgrader's own preprocessors take them out of what is released.
 """
 
 import argparse

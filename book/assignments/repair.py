@@ -18,7 +18,7 @@ STUB = re.compile(r"YOUR (CODE|ANSWER) HERE|Your answer here|raise NotImplemente
 DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.M)
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A submission is no notebook; the message says why."""
 
 
@@ -34,20 +34,24 @@ def read(path: Path) -> nbformat.NotebookNode:
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         When it is no notebook.
     """
     raw = path.read_bytes()
     if not raw.strip():
-        raise Unreadable("the file is empty")
+        raise UnreadableError("the file is empty")
     text = raw.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         kind = "a web page" if text.lstrip()[:1] == "<" else "no JSON"
-        raise Unreadable(f"it is {kind}, not a notebook ({error.msg}, line {error.lineno})") from None
-    if not isinstance(data, dict) or not isinstance(data.get("cells", data.get("worksheets")), list):
-        raise Unreadable("it has no cells")
+        raise UnreadableError(
+            f"it is {kind}, not a notebook ({error.msg}, line {error.lineno})"
+        ) from None
+    if not isinstance(data, dict) or not isinstance(
+        data.get("cells", data.get("worksheets")), list
+    ):
+        raise UnreadableError("it has no cells")
     try:
         if data.get("nbformat", 4) < 4:
             return nbformat.convert(nbformat.from_dict(data), 4)
@@ -55,7 +59,7 @@ def read(path: Path) -> nbformat.NotebookNode:
         cells = [cell for cell in data["cells"] if isinstance(cell, dict)]
         return nbformat.from_dict({**data, "cells": [_whole(cell) for cell in cells]})
     except Exception as error:
-        raise Unreadable(f"its cells cannot be read ({error})") from None
+        raise UnreadableError(f"its cells cannot be read ({error})") from None
 
 
 def _whole(cell: dict) -> dict:
@@ -184,7 +188,7 @@ def which(student: nbformat.NotebookNode, releases: dict[str, nbformat.NotebookN
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         When it resembles none.
     """
 
@@ -204,5 +208,5 @@ def which(student: nbformat.NotebookNode, releases: dict[str, nbformat.NotebookN
         }
         best = max(shared, key=lambda name: shared[name])
         if shared[best] == 0:
-            raise Unreadable("it is no notebook of these assignments")
+            raise UnreadableError("it is no notebook of these assignments")
     return best

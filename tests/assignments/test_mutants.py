@@ -1,4 +1,4 @@
-"""The graders under test: every wrong answer fails its check and is told why, every right one passes.
+"""The checks under test: a wrong answer fails and is told why, a right one passes.
 
 In process, without a kernel: the cells of the source notebook run one after another, with an answer
 in the place of a solution.
@@ -16,7 +16,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from attnlib.checks import CheckFailed
+from attnlib.checks import CheckError
 
 FOLDER = Path(__file__).parents[2] / "book" / "assignments"
 sys.path.insert(0, str(FOLDER))
@@ -75,7 +75,10 @@ def test_an_empty_submission_passes_none(name):
     """As released: every solution is a stub."""
     stubs = {
         cell: re.sub(
-            r"### BEGIN SOLUTION.*?### END SOLUTION", "raise NotImplementedError()", source, flags=re.S
+            r"### BEGIN SOLUTION.*?### END SOLUTION",
+            "raise NotImplementedError()",
+            source,
+            flags=re.S,
         )
         for cell, source in cells(name)
     }
@@ -89,7 +92,7 @@ def test_a_wrong_answer_fails_its_check_and_is_told_why(name, wrong):
     before = list(said)[: list(said).index(wrong.check)]
     assert not any(said[check] for check in before), f"an earlier check fails: {said}"
     assert said[wrong.check], "the wrong answer passes"
-    assert said[wrong.check].startswith(CheckFailed.__name__), said[wrong.check]
+    assert said[wrong.check].startswith(CheckError.__name__), said[wrong.check]
     assert re.search(wrong.says, said[wrong.check]), said[wrong.check]
 
 

@@ -6,7 +6,12 @@ SAFE = "exps = np.exp(scores - scores.max(-1, keepdims=True))"
 
 WRONG = [
     # --- softmax ---
-    Wrong("softmax", "not written", "def softmax(scores):\n    raise NotImplementedError()", "not written yet"),
+    Wrong(
+        "softmax",
+        "not written",
+        "def softmax(scores):\n    raise NotImplementedError()",
+        "not written yet",
+    ),
     Wrong("softmax", "no return", "def softmax(scores):\n    np.exp(scores)", "is there a return"),
     Wrong(
         "softmax",
