@@ -36,7 +36,10 @@ SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
-.PHONY: help setup book serve test test-fast lint unit check-notebooks check-site test-elsewhere \
+SUBMISSIONS ?=
+SEED ?=
+GRADES ?=
+.PHONY: help release instructor grade setup book serve test test-fast lint unit check-notebooks check-site test-elsewhere \
 	notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
 
 help: ## list the commands
@@ -77,6 +80,15 @@ notebooks: $(READY) ## run every notebook again and store its normalised outputs
 
 colab: $(READY) ## write the chapters' Colab notebooks
 	$(BIN)/python book/_tools/colab.py
+
+release: $(READY) ## write the assignments as students get them
+	$(BIN)/python book/assignments/kit.py release
+
+instructor: $(READY) ## solutions and hidden checks as a zip: make instructor SEED=2027
+	$(BIN)/python book/assignments/kit.py instructor build/instructor.zip $(if $(SEED),--seed $(SEED))
+
+grade: $(READY) ## grade a class: make grade SUBMISSIONS=folder
+	$(BIN)/python book/assignments/grade.py $(SUBMISSIONS) --out $(or $(GRADES),grades)
 
 publish-colab: colab ## push them to the branch that the launch buttons open
 	@export GIT_INDEX_FILE="$(CURDIR)/_build/colab.index"; rm -f "$$GIT_INDEX_FILE"; \

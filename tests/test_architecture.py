@@ -31,6 +31,7 @@ LAYERS = {
     "plotting": 4,
     "drawing": 4,
     "tables": 4,
+    "checks": 1,
     "storage": 4,
     "settings": 6,
     "choosing": 7,

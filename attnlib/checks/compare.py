@@ -203,6 +203,10 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return "\n  ".join(_text(each) for each in value)
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value):
-        shown = np.array2string(np.asarray(value), precision=4, suppress_small=True, threshold=60)
+        try:
+            array = np.asarray(value)
+        except ValueError:  # rows of unequal lengths
+            return repr(value)
+        shown = np.array2string(array, precision=4, suppress_small=True, threshold=60)
         return shown.replace("\n", "\n  ")
     return repr(value)

@@ -65,6 +65,7 @@ def write_release() -> list[Path]:
 
 def write_instructor(path: Path, seed: int | None = None) -> None:
     """Write a zip with all that students must not have."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sources():
             archive.writestr(f"source/{name}/{name}.ipynb", nbformat.writes(source(name, seed)))
