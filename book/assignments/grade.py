@@ -33,8 +33,9 @@ import kit
 import nbformat
 import repair
 
+MARK = "ATTNLIB_GRADER_MARK"  # the variable that brings the mark into the kernel
 GUARD = '''# what the grader adds before the first cell
-import builtins as _b, sys as _s, warnings as _w
+import builtins as _b, os as _o, sys as _s, warnings as _w
 try:
     import resource as _r
     _r.setrlimit(_r.RLIMIT_DATA, ({memory} * 2**20,) * 2)
@@ -81,15 +82,19 @@ def _make_guard(shell, mark):
             shell.__dict__.pop(name, None)
         _w.simplefilter("ignore")
         _s.stdout, _s.stderr = out, err
+        names.update(_guard=guard, _passed=passed)
 
     def remember(names, wanted):
         own.update({{name: names[name] for name in wanted if name in names}})
 
+    def passed(print=print):
+        print(mark)
+
     out, err = _s.stdout, _s.stderr
-    return guard, remember
+    return guard, remember, passed
 
 
-_guard, _remember = _make_guard(get_ipython(), {mark!r})
+_guard, _remember, _passed = _make_guard(get_ipython(), _o.environ.pop({variable!r}))
 _n.seterr(all="ignore")
 '''
 
@@ -103,6 +108,7 @@ class Result(NamedTuple):
     most: dict[str, float]
     said: dict[str, str]
     repairs: list[str]
+    look: list[str]
     problem: str
 
 
@@ -126,11 +132,12 @@ def submissions(folder: Path) -> Iterable[tuple[str, Path]]:
 # --- one submission ---
 
 
-def with_guards(notebook, mark: str, memory: int):
-    """A source notebook whose checks cannot be talked out of failing.
+def with_guards(notebook, memory: int):
+    """A source notebook whose checks are hard to talk out of failing.
 
-    Before each check what it rests on is put back; behind it stands a mark that only a check that
-    ran to its end prints.
+    Before each check what it rests on is put back; behind it a mark is printed, which stands in no
+    cell, and so is printed only by a check that ran to its end. A kernel keeps no secret from the
+    code in it: who uses names by which one would look for it is reported (`repair.suspicious`).
     """
     modules = "".join(
         f", attnlib.checks.{name}"
@@ -147,33 +154,39 @@ def with_guards(notebook, mark: str, memory: int):
         about = cell.metadata.get("nbgrader", {})
         if cell.cell_type == "code" and about.get("grade_id") == "setup":
             cell.source = (
-                GUARD.format(memory=memory, modules=modules, mark=mark)
+                GUARD.format(memory=memory, modules=modules, variable=MARK)
                 + cell.source
                 + f"\n_remember(globals(), {sorted(shared)!r})"
             )
         elif cell.cell_type == "code" and about.get("grade"):
-            cell.source = f"_guard(globals())\n{cell.source}\nprint({mark!r})"
+            cell.source = f"_guard(globals())\n{cell.source}\n_passed()"
     return notebook
 
 
 PROGRAM = """
-import contextlib, json, os, sys
+import json, os, sys
 from traitlets.config import Config
 from nbgrader.apps import NbGraderAPI
 answers, sys.stdout = sys.stdout, open(os.devnull, "w")
+course, timeout = sys.argv[1], int(sys.argv[2])
+c = Config()
+c.CourseDirectory.root = course
+c.CourseDirectory.db_url = f"sqlite:///{course}/gradebook.db"
+c.Execute.timeout = timeout
+api, made = NbGraderAPI(config=c), set()
 for line in sys.stdin:
-    course, student, name, timeout = json.loads(line)
-    c = Config()
-    c.CourseDirectory.root = course
-    c.CourseDirectory.db_url = f"sqlite:///{course}/gradebook.db"
-    c.Execute.timeout = timeout
+    student, name = json.loads(line)
     problem = ""
     try:
-        api = NbGraderAPI(config=c)
-        for done in (api.generate_assignment(name), api.autograde(name, student)):
+        steps = [(api.autograde, (name, student))]
+        if name not in made:
+            steps.insert(0, (api.generate_assignment, (name,)))
+        for step, arguments in steps:
+            done = step(*arguments)
             if not done["success"]:
                 problem = str(done.get("error") or done.get("log") or "nbgrader failed")
                 break
+            made.add(name)
     except BaseException as error:
         problem = f"{type(error).__name__}: {error}"
     print(json.dumps(problem.strip()[-300:]), file=answers, flush=True)
@@ -181,82 +194,95 @@ for line in sys.stdin:
 
 
 class Nbgrader:
-    """A process in which nbgrader grades one course of one student after another."""
+    """A course of nbgrader's with a process that grades one student of it after another.
 
-    def __init__(self):
-        self.process = None
+    Parameters
+    ----------
+    course : Path
+        A folder of its own, which it fills.
+    timeout : int
+        Seconds for a cell.
+    memory : int
+        MiB for a notebook.
+    """
+
+    def __init__(self, course: Path, timeout: int, memory: int):
+        self.course, self.timeout, self.memory = course, timeout, memory
+        self.mark = "passed " + secrets.token_hex(16)
+        self.guarded: dict[str, nbformat.NotebookNode] = {}
+        self.process: subprocess.Popen | None = None
+
+    def source(self, name: str) -> nbformat.NotebookNode:
+        """An assignment with its hidden checks and the guards, as this course has it."""
+        if name not in self.guarded:
+            made = with_guards(kit.source(name), self.memory)
+            path = self.course / "source" / name / f"{name}.ipynb"
+            path.parent.mkdir(parents=True)
+            path.write_text(nbformat.writes(made), "utf-8")
+            self.guarded[name] = made
+        return self.guarded[name]
 
     def start(self) -> None:
-        """Start it, or start it anew."""
+        """Start the process, or start it anew."""
         self.stop()
         bin_folder = str(Path(sys.executable).parent)  # alembic must be found
         path = bin_folder + os.pathsep + os.environ.get("PATH", "")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-c", PROGRAM, str(self.course), str(self.timeout)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "PATH": path,
+                "OMP_NUM_THREADS": "1",
+                "MKL_NUM_THREADS": "1",
+                MARK: self.mark,
+            },
         )
 
     def stop(self) -> None:
-        """End it."""
+        """End the process."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
-    def grade(self, course: Path, student: str, name: str, timeout: int) -> str:
-        """Grade a course of one; what went wrong, or nothing."""
+    def grade(self, student: str, name: str, handed: nbformat.NotebookNode) -> tuple[str, Path]:
+        """Grade what a student handed in: what went wrong, or nothing; and the graded notebook."""
+        self.source(name)
+        graded = self.course / "autograded" / student / name / f"{name}.ipynb"
+        path = self.course / "submitted" / student / name / f"{name}.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(nbformat.writes(handed), "utf-8")
         if self.process is None or self.process.poll() is not None:
             self.start()
         assert self.process and self.process.stdin and self.process.stdout
-        late = threading.Timer(60 + 30 * timeout, self.process.kill)
+        late = threading.Timer(60 + 30 * self.timeout, self.process.kill)
         late.start()
         try:
-            job = json.dumps([str(course), student, name, timeout])
-            print(job, file=self.process.stdin, flush=True)
+            print(json.dumps([student, name]), file=self.process.stdin, flush=True)
             answer = self.process.stdout.readline()
         except OSError:
             answer = ""
         finally:
             late.cancel()
-        return json.loads(answer) if answer else "the grader gave no answer in time"
+        return json.loads(answer) if answer else "the grader gave no answer in time", graded
 
 
-def stopping(workers: list[Nbgrader]) -> None:
-    """End them all."""
-    for each in workers:
-        each.stop()
+def grade_one(student: str, path: Path, releases: dict, nbgrader: Nbgrader) -> Result:
+    """Repair and grade one notebook.
 
-
-def grade_one(
-    student: str,
-    path: Path,
-    releases: dict,
-    timeout: int,
-    memory: int,
-    folder: Path,
-    nbgrader: Nbgrader,
-) -> Result:
-    """Repair and grade one notebook, in a course of its own."""
+    A student may hand in several: each is graded as that of a student of its own.
+    """
     try:
         notebook = repair.read(path)
         name = repair.which(notebook, releases)
     except repair.UnreadableError as problem:
-        return Result(student, "", {}, {}, {}, [], str(problem))
+        return Result(student, "", {}, {}, {}, [], [], str(problem))
     mended = repair.repair(notebook, releases[name])
-    mark = "passed " + secrets.token_hex(16)
-    course = folder / f"{student}-{name}"
-    source = course / "source" / name
-    handed = course / "submitted" / student / name
-    source.mkdir(parents=True)
-    handed.mkdir(parents=True)
-    guarded = with_guards(kit.source(name), mark, memory)
-    (source / f"{name}.ipynb").write_text(nbformat.writes(guarded), "utf-8")
-    (handed / f"{name}.ipynb").write_text(nbformat.writes(mended.notebook), "utf-8")
-    problem = nbgrader.grade(course, student, name, timeout)
-    graded = course / "autograded" / student / name / f"{name}.ipynb"
+    guarded, mark = nbgrader.source(name), nbgrader.mark
+    problem, graded = nbgrader.grade(f"s{secrets.token_hex(8)}", name, mended.notebook)
     points, most, said = {}, {}, {}
     for cell in guarded.cells:
         about = cell.metadata.get("nbgrader", {})
@@ -277,7 +303,8 @@ def grade_one(
             elif cell_name in most and repair.STUB.search(cell.source):
                 points[cell_name] = 0.0
                 said[cell_name] = "not answered"
-    return Result(student, name, points, most, said, mended.repairs, problem)
+    look = repair.suspicious(mended.notebook)
+    return Result(student, name, points, most, said, mended.repairs, look, problem)
 
 
 def _told(cell, mark: str) -> str:
@@ -300,30 +327,29 @@ def grade(
     found = list(submissions(folder))
     if not found:
         raise SystemExit(f"no notebook below {folder}")
-    idle: SimpleQueue[Nbgrader] = SimpleQueue()
-    hands = [Nbgrader() for _ in range(workers)]
-    for hand in hands:
-        idle.put(hand)
-
-    def one(number: int, student: str, path: Path) -> Result:
-        hand = idle.get()
-        try:
-            place = Path(courses) / str(number)
-            return grade_one(student, path, releases, timeout, memory, place, hand)
-        except Exception as error:  # whatever happens to one, the class goes on
-            return Result(student, "", {}, {}, {}, [], f"{type(error).__name__}: {error}")
-        finally:
-            idle.put(hand)
-
     results = []
     with tempfile.TemporaryDirectory() as courses, ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(one, n, *each) for n, each in enumerate(found)]
-        for job in jobs:
+        hands = [Nbgrader(Path(courses) / str(n), timeout, memory) for n in range(workers)]
+        idle: SimpleQueue[Nbgrader] = SimpleQueue()
+        for hand in hands:
+            idle.put(hand)
+
+        def one(student: str, path: Path) -> Result:
+            hand = idle.get()
+            try:
+                return grade_one(student, path, releases, hand)
+            except Exception as error:  # whatever happens to one, the class goes on
+                return Result(student, "", {}, {}, {}, [], [], f"{type(error).__name__}: {error}")
+            finally:
+                idle.put(hand)
+
+        for job in [pool.submit(one, *each) for each in found]:
             result = job.result()
             results.append(result)
             line = f"{result.student}: {_sum(result):g} points {result.problem}"
             print(line.rstrip(), flush=True)
-        stopping(hands)
+        for hand in hands:
+            hand.stop()
     report(results, out)
     return results
 
@@ -337,13 +363,15 @@ def report(results: list[Result], out: Path) -> None:
     (out / "feedback").mkdir(parents=True, exist_ok=True)
     with (out / "points.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["student", "assignment", "points", "of", "to read by hand", "problem"])
+        table.writerow(
+            ["student", "assignment", "points", "of", "to read by hand", "look at", "problem"]
+        )
         for each in results:
             open_ones = [n for n, p in each.points.items() if p is None]
             most = sum(each.most.values())
             table.writerow(
                 [each.student, each.assignment, f"{_sum(each):g}", f"{most:g}", " ".join(open_ones),
-                 each.problem]
+                 "; ".join(each.look), each.problem]
             )  # fmt: skip
     with (out / "repairs.txt").open("w", encoding="utf-8") as file:
         for each in results:

@@ -16,6 +16,12 @@ import nbformat
 
 STUB = re.compile(r"YOUR (CODE|ANSWER) HERE|Your answer here|raise NotImplementedError")
 DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.M)
+# No answer needs these. They are no proof of anything, and for a person to look at.
+UNUSUAL = re.compile(
+    r"\b(get_ipython|In|_guard|_remember|_passed|__closure__|environ|_getframe|gc|inspect|ctypes|builtins|__code__|__globals__"
+    r"|__builtins__|__import__|importlib|sys\.modules|f_back|attnlib\.reference|settrace|os\._exit"
+    r"|set_custom_exc|subprocess|socket|urllib|requests|exec|eval)\b"
+)
 
 
 class UnreadableError(Exception):
@@ -181,6 +187,17 @@ def _bare(source: str) -> str:
 
 def _differs(source: str, frame) -> bool:
     return _bare(source) != _bare(frame["source"])
+
+
+def suspicious(notebook: nbformat.NotebookNode) -> list[str]:
+    """Names in a student's code that no answer needs: for a person to look at."""
+    found = []
+    for cell in notebook.cells:
+        frame = cell.get("metadata", {}).get("nbgrader", {})
+        if cell["cell_type"] == "code" and (is_answer(cell) or not frame.get("locked")):
+            for name in sorted(set(UNUSUAL.findall(cell["source"]))):
+                found.append(f"{name_of(cell) or 'a cell of their own'}: {name}")
+    return found
 
 
 def which(student: nbformat.NotebookNode, releases: dict[str, nbformat.NotebookNode]) -> str:

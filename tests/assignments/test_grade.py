@@ -114,6 +114,13 @@ def softmax(scores):
     return scores
 """
 FORGES = "def softmax(scores):\n    print('passed')\n    return scores"
+SWALLOWS = """
+def softmax(scores):
+    shell = get_ipython()
+    shell.set_custom_exc((Exception,), lambda *a, **k: None)
+    print(In[-1], In[1])
+    return scores
+"""
 EXITS = "def softmax(scores):\n    raise SystemExit"
 REFERENCE = """
 from attnlib.reference import softmax as theirs
@@ -176,6 +183,7 @@ CLASS = {
     "eats_memory": (lambda: answer(masked_softmax=EATS), 3),
     "exits": (lambda: answer(softmax=EXITS), FULL - 3),
     "catches_all": (lambda: answer(softmax=CATCHES), FULL - 3),
+    "swallows": (lambda: answer(softmax=SWALLOWS), FULL - 3),
     "prints_hidden": (lambda: answer(softmax=PRINTS), FULL - 3),
     "overwrites": (lambda: answer(softmax=OVERWRITES), FULL - 3),
     "forges": (lambda: answer(softmax=FORGES), FULL - 3),
@@ -231,6 +239,9 @@ def test_the_class_is_reported(results):
     assert "exp of a large score overflows" in told
     assert "write it yourself" in found["reference"].said["check_softmax"]
     assert "no JSON" in found["no_notebook"].problem and "web page" in found["web_page"].problem
+    look = {who: each.look for who, each in found.items() if each.look}
+    assert {"catches_all", "prints_hidden", "reference"} <= look.keys()
+    assert not any(who.startswith(("right", "empty", "one_wrong")) for who in look)
     repairs = (out / "repairs.txt").read_text("utf-8")
     assert "right_deleted_checks: check_softmax: was missing" in repairs
     assert "right_retyped_check: check_softmax: changed" in repairs
