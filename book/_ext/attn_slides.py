@@ -1,0 +1,161 @@
+"""Sphinx extension: a deck of slides for each chapter, made from the chapter's own page.
+
+A deck holds what a lecturer shows: the goals, every figure with its caption (those to play with
+play here, too), the numbered equations, the quick questions, the tables of results, the summary,
+and the exercises with their minutes. It lies beside the book, in `slides/`, shares the book's
+styles and scripts, works from a folder without a network, and prints one slide a page.
+"""
+
+import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bs4 import BeautifulSoup, Tag
+
+FOLDER = "slides"
+LEFT_OUT = ['link[rel="canonical"]', 'link[rel="next"]', 'link[rel="prev"]', 'meta[name^="og"]']
+SCRIPTS = "MathJax", "mathjax", "attn_figures"  # the theme's own look for parts that a deck lacks
+NOT_SHOWN = {"Exercises", "References"}
+SCRIPT = (Path(__file__).parent / "attn_slides.js").read_text("utf-8")
+STYLE = (Path(__file__).parent / "attn_slides.css").read_text("utf-8")
+PAGE = """<!DOCTYPE html>
+<html lang="en" data-content_root="../" data-theme="light">
+<head>{head}<style>{style}</style></head>
+<body class="bd-article deck" data-bs-no-jquery>
+<main class="bd-content">
+{slides}
+</main>
+<nav class="deck-nav" aria-label="Slides">
+<button type="button" data-go="-1" aria-label="Slide before">‹</button>
+<output aria-live="polite"></output>
+<button type="button" data-go="1" aria-label="Next slide">›</button>
+</nav>
+<script>{script}</script>
+</body></html>
+"""
+
+
+def title_of(heading: Tag) -> str:
+    """A heading without its number and without the sign that links to it."""
+    text = "".join(
+        part.get_text() if isinstance(part, Tag) else str(part)
+        for part in heading.children
+        if not (
+            isinstance(part, Tag) and set(part.get("class", [])) & {"headerlink", "section-number"}
+        )
+    )
+    return text.strip()
+
+
+def before(block: Tag) -> str:
+    """The paragraph that leads to a block, if it does so with a colon."""
+    for sibling in block.find_previous_siblings():
+        if sibling.name == "p":
+            return str(sibling) if sibling.get_text().rstrip().endswith(":") else ""
+        if sibling.name != "span":
+            break
+    return ""
+
+
+def blocks(section: Tag) -> Iterator[str]:
+    """What a section shows: figures, questions, equations and tables, in their order."""
+    for block in section.select("figure, attn-fig, div.math, table.attn-table"):
+        if block.find_parent(["section"]) is not section or block.find_parent(
+            ["figure", "attn-fig", "details"] if block.name != "figure" else ["figure"]
+        ):
+            continue
+        if block.find_parent("div", class_=["exercise", "solution", "admonition"]):
+            continue
+        if block.name == "div" and not block.select_one(".eqno"):
+            continue
+        if block.name == "table" and not block.find("caption"):
+            continue
+        shown = before(block) + str(block) if block.name == "div" else str(block)
+        if block.find_parent("details", class_="below-input"):  # to be predicted first
+            shown = f"<details><summary>Show the result</summary>{shown}</details>"
+        yield shown
+
+
+def slides_of(article: Tag, page: str) -> Iterator[tuple[str, str]]:
+    """Yield (title, body) for the slides of a chapter's page."""
+    main = article.find("h1")
+    goals = article.select_one("div.admonition.tip")
+    lead = goals.find(["ul", "ol"]) if goals else None
+    yield title_of(main), (f"<p>You will be able to</p>{lead}" if lead else "")
+    for section in article.select("section"):
+        heading = section.find(["h1", "h2", "h3"], recursive=False)
+        if heading is None:
+            continue
+        title = title_of(heading)
+        if title in NOT_SHOWN:
+            continue
+        if title == "Summary":
+            points = [str(item) for item in section.select("li")]
+            for start in range(0, len(points), 4):
+                yield title, f"<ul>{''.join(points[start : start + 4])}</ul>"
+            continue
+        for body in blocks(section):
+            yield title, body
+    yield "Exercises", exercises(article, page)
+
+
+def exercises(article: Tag, page: str) -> str:
+    """A table of a page's exercises: name and link, level and minutes."""
+    rows = []
+    for exercise in article.select("div.exercise"):
+        name = exercise.select_one("p.admonition-title").get_text(" ", strip=True)
+        level = re.search(r"(Warm-up|Core|Open)[^.]*minutes", exercise.get_text(" "))
+        link = f"../book/{page}#{exercise.get('id', '')}"
+        rows.append(
+            f'<tr><td><a href="{link}">{name}</a></td><td>{level[0] if level else ""}</td></tr>'
+        )
+    return f'<table class="attn-table">{"".join(rows)}</table>'
+
+
+def deck(html: str, page: str) -> str:
+    """The deck of a chapter's page."""
+    soup = BeautifulSoup(html, "html.parser")
+    article = soup.find("article")
+    for each in article.select("details.admonition-folded, a.headerlink, button"):
+        each.decompose()
+    made = []
+    for number, (title, body) in enumerate(slides_of(article, page)):
+        level = 1 if number == 0 else 2
+        made.append(
+            f'<section class="slide" id="{number + 1}"><h{level}>{title}</h{level}>'
+            f'<div class="slide-body">{body}</div></section>'
+        )
+    slides = BeautifulSoup("\n".join(made), "html.parser")
+    names = {tag["id"] for tag in slides.select("[id]")}
+    for link in slides.select("a[href]"):
+        target = link["href"]
+        if target.startswith("#"):
+            if target[1:] not in names:
+                link["href"] = f"../book/{page}{target}"
+        elif not re.match(r"[a-z]+:|\.\./", target):
+            link["href"] = f"../book/{target}"
+    head = copy.copy(soup.head)
+    for each in head.select(", ".join(LEFT_OUT)):
+        each.decompose()
+    for each in head.find_all("script"):
+        if not any(name in str(each) for name in SCRIPTS):
+            each.decompose()
+    name = title_of(article.find("h1"))
+    head.title.string = f"{name}: slides"
+    return PAGE.format(head=head.decode_contents(), style=STYLE, script=SCRIPT, slides=slides)
+
+
+def write_decks(app, exception):
+    """Write the decks of all chapters."""
+    if exception or app.builder.format != "html":
+        return
+    folder = Path(app.outdir) / FOLDER
+    folder.mkdir(exist_ok=True)
+    for path in sorted((Path(app.outdir) / "book").glob("[0-9][0-9]*.html")):
+        (folder / path.name).write_text(deck(path.read_text("utf-8"), path.name), "utf-8")
+
+
+def setup(app):
+    app.connect("build-finished", write_decks, priority=900)  # when the plots have their twins
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,70 @@
+"""The decks of slides: made of a chapter's page, turned by keys, complete without a network."""
+
+import re
+
+import pytest
+from bs4 import BeautifulSoup
+from site_map import CHAPTERS, HTML, PHONE
+
+DECKS = [
+    f"slides/{name.rsplit('/', 1)[1]}.html" for name in CHAPTERS if re.match(r"book/\d\d", name)
+]
+SHOWN = "section.slide.shown"
+
+
+@pytest.mark.parametrize("deck", DECKS)
+def test_a_deck_holds_what_its_chapter_shows(site, deck):
+    """Goals, every figure, every question, summary and exercises, in the chapter's order."""
+    slides = BeautifulSoup((HTML / deck).read_text("utf-8"), "html.parser")
+    path = HTML / deck.replace("slides/", "book/")
+    page = BeautifulSoup(path.read_text("utf-8"), "html.parser").find("article")
+    figures = [each["id"] for each in page.select("figure[id]")]
+    assert [each["id"] for each in slides.select("figure[id]")] == figures
+    quiz = 'attn-fig[data-module="quiz"]'
+    assert len(slides.select(quiz)) == len(page.select(quiz)) >= 2
+    titles = [slide.find(["h1", "h2"]).get_text() for slide in slides.select("section.slide")]
+    assert len(titles) >= 12
+    assert titles[0] in page.find("h1").get_text()
+    assert "Summary" in titles and titles[-1] == "Exercises"
+    assert len(slides.select("section.slide:last-child tr")) == len(page.select("div.exercise"))
+
+
+def test_slides_are_turned_by_keys_and_buttons(open_page):
+    page = open_page(DECKS[2])
+    number = page.locator(".deck-nav output")
+    last = page.locator("section.slide").count()
+    assert number.text_content() == f"1 of {last}"
+    for key, want in [("ArrowRight", 2), ("Space", 3), ("ArrowLeft", 2), ("End", last),
+                      ("ArrowRight", last), ("Home", 1), ("ArrowLeft", 1)]:  # fmt: skip
+        page.keyboard.press(key)
+        assert number.text_content() == f"{want} of {last}"
+        assert page.locator(SHOWN).count() == 1
+        assert page.evaluate("location.hash") == f"#{want}"
+    page.get_by_role("button", name="Next slide").click()
+    assert number.text_content() == f"2 of {last}"
+    assert page.locator(SHOWN).locator("figure").is_visible()
+
+
+def test_a_figure_plays_on_its_slide(open_page):
+    page = open_page(DECKS[2], over="file")
+    question = page.locator('attn-fig[data-module="quiz"]').first
+    slide = question.locator("xpath=ancestor::section[contains(@class, 'slide')]")
+    page.evaluate("hash => { location.hash = hash; }", f"#{slide.get_attribute('id')}")
+    question.locator("label").first.click()
+    assert slide.get_attribute("class") == "slide shown"  # and no key or click turned it over
+
+
+@pytest.mark.parametrize("size", [(1280, 720), PHONE])
+def test_every_slide_fits_its_width_and_is_sound(open_page, serious, size):
+    page = open_page(DECKS[2], size=size)
+    faults = []
+    for number in range(page.locator("section.slide").count()):
+        page.evaluate("hash => { location.hash = hash; }", f"#{number + 1}")
+        page.wait_for_function(f"document.querySelector('{SHOWN}').id === '{number + 1}'")
+        width, room = page.evaluate(
+            f"(() => {{ const s = document.querySelector('{SHOWN}');"
+            " return [s.scrollWidth, s.clientWidth]; })()"
+        )
+        if width > room:
+            faults.append(f"slide {number + 1}: {width} pixels in {room}")
+    assert faults + serious(page) == []
