@@ -25,7 +25,9 @@ def test_a_deck_holds_what_its_chapter_shows(site, deck):
     titles = [slide.find(["h1", "h2"]).get_text() for slide in slides.select("section.slide")]
     assert len(titles) >= 12
     assert titles[0] in page.find("h1").get_text()
-    assert "Summary" in titles and titles[-1] == "Exercises"
+    summarised = any("Summary" in heading.get_text() for heading in page.select("h2"))
+    assert ("Summary" in titles) == summarised
+    assert titles[-1] == "Exercises"
     assert len(slides.select("section.slide:last-child tr")) == len(page.select("div.exercise"))
 
 
