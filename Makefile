@@ -36,11 +36,8 @@ SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
-SUBMISSIONS ?=
-SEED ?=
-GRADES ?=
-.PHONY: help release instructor grade setup book serve test test-fast lint unit check-notebooks check-site test-elsewhere \
-	notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
+.PHONY: help setup book serve test test-fast lint unit check-notebooks check-site test-elsewhere \
+	release instructor grade notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -88,7 +85,8 @@ instructor: $(READY) ## solutions and hidden checks as a zip: make instructor SE
 	$(BIN)/python book/assignments/kit.py instructor build/instructor.zip $(if $(SEED),--seed $(SEED))
 
 grade: $(READY) ## grade a class: make grade SUBMISSIONS=folder
-	$(BIN)/python book/assignments/grade.py $(SUBMISSIONS) --out $(or $(GRADES),grades)
+	$(if $(SUBMISSIONS),,$(error name the folder: make grade SUBMISSIONS=folder))
+	$(BIN)/python book/assignments/grade.py $(SUBMISSIONS) --out $(or $(GRADES),grades) $(if $(SEED),--seed $(SEED))
 
 publish-colab: colab ## push them to the branch that the launch buttons open
 	@export GIT_INDEX_FILE="$(CURDIR)/_build/colab.index"; rm -f "$$GIT_INDEX_FILE"; \

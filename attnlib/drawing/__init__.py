@@ -3,6 +3,7 @@
 from attnlib.drawing.canvas import Canvas
 from attnlib.drawing.captioner import captioner, field_of_view, four_cells, marking_rule
 from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_average
+from attnlib.drawing.course import dependencies
 from attnlib.drawing.decoders import (
     dial_grid,
     feedings,
@@ -52,6 +53,7 @@ __all__ = [
     "beam",
     "captioner",
     "clocks",
+    "dependencies",
     "dial_grid",
     "dictionary",
     "either",

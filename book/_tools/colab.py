@@ -75,6 +75,15 @@ def requirement(repository: str) -> str:
     return f"attnlib[book] @ git+{repository}"
 
 
+def setup_cell(repository: str, note: str) -> nbformat.NotebookNode:
+    """Return the cell that installs attnlib, and nothing that is there already."""
+    return nbformat.v4.new_code_cell(
+        "#@title Set-up: run this cell first. It installs attnlib and leaves torch as it is\n"
+        f"# {note}\n"
+        f'%pip install -q "{requirement(repository)}"'
+    )
+
+
 class Chapter(MarkdownWriter):
     """The Markdown and code cells of one chapter."""
 
@@ -121,13 +130,9 @@ class Chapter(MarkdownWriter):
     def setup_cell(self) -> nbformat.NotebookNode:
         """Install attnlib, and nothing that is there already."""
         repository = self.builder.repository
-        page = f"{pages_url(repository)}/{self.docname}.html"
-        source = (
-            "#@title Set-up: run this cell first. It installs attnlib and leaves torch as it is\n"
-            f"# The chapter as a page: {page}\n"
-            f'%pip install -q "{requirement(repository)}"'
+        return setup_cell(
+            repository, f"The chapter as a page: {pages_url(repository)}/{self.docname}.html"
         )
-        return nbformat.v4.new_code_cell(source)
 
     def files_cell(self) -> nbformat.NotebookNode | None:
         """Write out the small files of the book that the chapter's code names."""
@@ -308,14 +313,35 @@ def convert(root: Path = ROOT, out: Path = OUT) -> list[Path]:
     return sorted(path for path in out.glob("book/*.ipynb"))
 
 
+def assignments(root: Path = ROOT, out: Path = OUT) -> list[Path]:
+    """Write the released assignments with a set-up cell; returns their paths.
+
+    What nbgrader needs to know of a cell stays in it, so that the notebook may be handed in.
+    """
+    repository = repository_url(root)
+    page = f"{pages_url(repository)}/book/course/assignments.html"
+    written = []
+    for path in sorted((root / "book" / "assignments" / "release").glob("*/*.ipynb")):
+        notebook = nbformat.read(path, 4)
+        notebook.cells.insert(0, setup_cell(repository, f"All assignments: {page}"))
+        notebook.cells[0].id = "set-up"
+        notebook.metadata["colab"] = {"provenance": []}
+        place = out / "book" / "assignments" / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(nbformat.writes(notebook) + "\n", "utf8")
+        written.append(place)
+    return written
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="the folder of _config.yml")
     parser.add_argument("--out", type=Path, default=OUT, help="default: _build/colab")
     options = parser.parse_args(arguments)
-    for path in convert(options.root.resolve(), options.out.resolve()):
-        print(os.path.relpath(path))
+    for write in convert, assignments:
+        for path in write(options.root.resolve(), options.out.resolve()):
+            print(os.path.relpath(path))
     return 0
 
 

@@ -204,10 +204,12 @@ class Nbgrader:
         Seconds for a cell.
     memory : int
         MiB for a notebook.
+    seed : int, optional
+        Of the hidden cases; by default those of the source.
     """
 
-    def __init__(self, course: Path, timeout: int, memory: int):
-        self.course, self.timeout, self.memory = course, timeout, memory
+    def __init__(self, course: Path, timeout: int, memory: int, seed: int | None = None):
+        self.course, self.timeout, self.memory, self.seed = course, timeout, memory, seed
         self.mark = "passed " + secrets.token_hex(16)
         self.guarded: dict[str, nbformat.NotebookNode] = {}
         self.process: subprocess.Popen | None = None
@@ -215,7 +217,7 @@ class Nbgrader:
     def source(self, name: str) -> nbformat.NotebookNode:
         """An assignment with its hidden checks and the guards, as this course has it."""
         if name not in self.guarded:
-            made = with_guards(kit.source(name), self.memory)
+            made = with_guards(kit.source(name, self.seed), self.memory)
             path = self.course / "source" / name / f"{name}.ipynb"
             path.parent.mkdir(parents=True)
             path.write_text(nbformat.writes(made), "utf-8")
@@ -320,7 +322,12 @@ def _told(cell, mark: str) -> str:
 
 
 def grade(
-    folder: Path, out: Path, timeout: int = 30, memory: int = 4096, workers: int = 2
+    folder: Path,
+    out: Path,
+    timeout: int = 30,
+    memory: int = 4096,
+    workers: int = 2,
+    seed: int | None = None,
 ) -> list[Result]:
     """Grade all notebooks below a folder, and write points, feedback and repairs."""
     releases = {name: kit.release(name) for name in kit.sources()}
@@ -329,7 +336,7 @@ def grade(
         raise SystemExit(f"no notebook below {folder}")
     results = []
     with tempfile.TemporaryDirectory() as courses, ThreadPoolExecutor(workers) as pool:
-        hands = [Nbgrader(Path(courses) / str(n), timeout, memory) for n in range(workers)]
+        hands = [Nbgrader(Path(courses) / str(n), timeout, memory, seed) for n in range(workers)]
         idle: SimpleQueue[Nbgrader] = SimpleQueue()
         for hand in hands:
             idle.put(hand)
@@ -399,13 +406,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("grades"))
     parser.add_argument("--timeout", type=int, default=30, help="seconds a cell, 30 by default")
     parser.add_argument("--memory", type=int, default=4096, help="MiB a notebook, 4096 by default")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="notebooks at a time")
+    parser.add_argument(
+        "--seed", type=int, help="hidden cases of your own, as make instructor SEED="
+    )
     options = parser.parse_args(arguments)
     if not options.submissions.is_dir():
         parser.error(f"{options.submissions} is no folder")
-    results = grade(
-        options.submissions, options.out, options.timeout, options.memory, options.workers
-    )
+    limits = options.timeout, options.memory, options.workers, options.seed
+    results = grade(options.submissions, options.out, *limits)
     print(f"{len(results)} notebooks: {options.out / 'points.csv'}")
     return 0
 

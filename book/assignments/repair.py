@@ -16,6 +16,7 @@ import nbformat
 
 STUB = re.compile(r"YOUR (CODE|ANSWER) HERE|Your answer here|raise NotImplementedError")
 DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.M)
+INSTALLS = re.compile(r"^\s*[%!]\s*(pip|conda|mamba|apt|apt-get)\b", re.M)
 # No answer needs these. They are no proof of anything, and for a person to look at.
 UNUSUAL = re.compile(
     r"\b(get_ipython|In|_guard|_remember|_passed|__closure__|environ|_getframe|gc|inspect|ctypes|builtins|__code__|__globals__"
@@ -125,6 +126,8 @@ def repair(student: nbformat.NotebookNode, release: nbformat.NotebookNode) -> Re
                     extras.append((last, source))
             else:
                 repairs.append(f"{name}: stood twice, once is enough")
+        elif cell["cell_type"] == "code" and INSTALLS.search(source):
+            repairs.append("a cell that installs: left out")
         elif cell["cell_type"] == "code" and source.strip():
             extras.append((last, source))
         elif source.strip():

@@ -148,6 +148,10 @@ CLASS = {
         ),
         FULL,
     ),
+    "right_colab_setup": (
+        lambda: added(solved(), "#@title Set-up\n%pip install -q nothing-of-this-name", first=True),
+        FULL,
+    ),
     "right_import_first": (lambda: added(solved(), "import math", first=True), FULL),
     "right_copied_cell": (lambda: copied(solved(), "softmax"), FULL),
     "right_copied_check": (lambda: copied(solved(), "check_softmax"), FULL),
