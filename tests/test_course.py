@@ -1,6 +1,8 @@
 """The page for lecturers says what is true of the chapters and the assignments."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -52,3 +54,30 @@ def test_the_list_says_what_an_assignment_says(name):
 def test_the_list_names_no_other():
     table = rows((COURSE / "assignments.md").read_text("utf-8"), "| assignment |")
     assert len(table) == len(NAMES)
+
+
+def test_the_recipe_for_a_classroom_that_runs_pytest(tmp_path):
+    """As printed for lecturers: it passes the solution and fails a softmax without its largest."""
+    text = markdown(COURSE / "use.ipynb")
+    (recipe,) = re.findall(r"```python\n(# test_homework\.py.*?)```", text, re.S)
+    (tmp_path / "test_homework.py").write_text(recipe, "utf-8")
+    source = nbformat.read(ROOT / "book/assignments/source/a02_softmax/a02_softmax.ipynb", 4)
+    code = [cell.source for cell in source.cells if cell.cell_type == "code"]
+    answers = [cell for cell in code if "### BEGIN SOLUTION" in cell]
+    solved = "import numpy as np\n\n\n" + "\n\n\n".join(answers)
+    wrong = (
+        "def softmax(scores):\n    x = np.exp(scores)\n    return x / x.sum(-1, keepdims=True)\n"
+    )
+    for code, passed in (solved, "2 passed"), (f"{solved}\n\n\n{wrong}", "1 failed, 1 passed"):
+        (tmp_path / "homework.py").write_text(code, "utf-8")
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "test_homework.py",
+        ]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert passed in done.stdout, done.stdout

@@ -48,6 +48,16 @@ def book(tmp_path_factory, run_python) -> dict[str, nbformat.NotebookNode]:
     return {path.stem: nbformat.read(path, 4) for path in out.glob("book/*.ipynb")}
 
 
+def test_assignments_are_the_released_ones_with_a_set_up_cell(tmp_path):
+    released = {path.name: path for path in ROOT.glob("book/assignments/release/*/*.ipynb")}
+    written = colab.assignments(ROOT, tmp_path)
+    assert {path.name for path in written} == released.keys() and released
+    for path in written:
+        first, *cells = nbformat.read(path, 4).cells
+        assert colab.requirement(colab.repository_url()) in first.source
+        assert cells == nbformat.read(released[path.name], 4).cells
+
+
 def text_of(notebook) -> str:
     return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
 
