@@ -44,6 +44,25 @@ def test_a_hint_is_given_if_the_mistake_fits_every_case_so_far():
         )
 
 
+def test_a_mistake_of_another_shape_gives_no_hint():
+    rows = Likely(lambda x: 2 * x[None], "never")
+    with pytest.raises(CheckError, match="shape") as error:
+        agrees(lambda x: 2 * x[None, None], double, [{"x": np.ones(2)}], likely=[rows])
+    assert "Probably" not in str(error.value)
+
+
+def test_a_hint_is_given_where_one_of_several_outputs_is_not_a_number():
+    def both(x, y):
+        return x, np.stack([y, y])
+
+    def strange(x, y):
+        return x, np.stack([y, y * np.nan])
+
+    case = {"x": np.ones(1), "y": np.ones(3)}
+    with pytest.raises(CheckError, match="Probably: you divide 0 by 0"):
+        agrees(strange, both, [case], likely=[Likely(strange, "you divide 0 by 0")])
+
+
 def test_a_mistake_that_stops_gives_no_hint():
     def stops(x):
         raise KeyError("no")

@@ -183,8 +183,16 @@ def _same(answer: Callable, case: dict, got: Any, tolerance: float) -> bool:
 
 
 def _both_strange(got: Any, same: Any) -> bool:
-    """Say whether both have NaN at the same places, and the rest agrees."""
+    """Say whether both have one shape and NaN at the same places, and the rest agrees."""
+    if isinstance(same, tuple):
+        return (
+            isinstance(got, tuple | list)
+            and len(got) == len(same)
+            and all(_both_strange(g, s) for g, s in zip(got, same, strict=True))
+        )
     try:
+        if np.shape(got) != np.shape(same):
+            return False
         return bool(np.allclose(got, same, rtol=0, atol=1e-6, equal_nan=True))
     except (TypeError, ValueError):
         return False
