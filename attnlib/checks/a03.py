@@ -1,0 +1,364 @@
+"""Assignment 3, Bahdanau's step by hand (chapters 2 and 3): cases that grow, properties.
+
+The loops here say what is right, and are slow and plain on purpose; nothing else may call them.
+Shapes: B sentences, S source words, A the hidden width of the score; queries (B, D_q), annotations
+(B, S, D_k), W (A, D_q), U (A, D_k), v (A,).
+"""
+
+import copy
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from attnlib.checks.a03_likely import (
+    BATCH,
+    SCORE,
+    STEP,
+    afterwards,
+    altered,
+    gru,
+    ignoring,
+    over_sentences,
+)
+from attnlib.checks.compare import CheckError, holds
+
+__all__ = ["BATCH", "SCORE", "STEP"]  # the notebook's, from the file beside
+
+THREE = np.array([[-1.0, 1.0], [2.0, -1.0], [2.0, 0.0]])  # a, red, shirt
+
+
+def ready_made() -> list[str]:
+    """Modules that do the assignment's work; of the library's those that have been imported.
+
+    None is imported for it: with PyTorch that would take seconds.
+    """
+    names = ("attnlib.scores", "attnlib.attention", "attnlib.masks", "attnlib.seq2seq")
+    return ["attnlib.checks.a03_likely", *(name for name in names if name in sys.modules)]
+
+
+# --- what is right ---
+
+
+def scores_loops(q, h, W, U, v):
+    """v . tanh(W q + U h_s) for one query (D_q,) and annotations (S, D_k): (S,)."""
+    scores = np.zeros(len(h))
+    for s in range(len(h)):
+        for a in range(len(v)):
+            asked = sum(W[a, i] * q[i] for i in range(len(q)))
+            offered = sum(U[a, i] * h[s, i] for i in range(h.shape[1]))
+            scores[s] += v[a] * np.tanh(asked + offered)
+    return scores
+
+
+def batch_loops(q, h, W, U, v):
+    """The same for queries (B, D_q) and annotations (B, S, D_k), each with its own: (B, S)."""
+    return np.array([scores_loops(q[b], h[b], W, U, v) for b in range(len(q))])
+
+
+def step_loops(y, s, h, mask, W, U, v, gates):
+    """One step of Bahdanau's decoder: contexts (B, D), weights (B, S), new states (B, H).
+
+    y (B, E) are embedded previous words, s (B, H) the old states, h (B, S, D) annotations and mask
+    (B, S) where there is a word; `gates` holds the GRU's (3H, E + D), (3H, H), (3H,) and (3H,).
+    """
+    contexts, weights, states = np.zeros((len(h), h.shape[2])), np.zeros(h.shape[:2]), []
+    for b in range(len(h)):
+        e = scores_loops(s[b], h[b], W, U, v)
+        words = [j for j in range(len(e)) if mask[b, j]]
+        highest = max(e[j] for j in words)
+        total = sum(np.exp(e[j] - highest) for j in words)
+        for j in words:
+            weights[b, j] = np.exp(e[j] - highest) / total
+            contexts[b] += weights[b, j] * h[b, j]
+        states.append(gru(np.concatenate([y[b], contexts[b]]), s[b], gates))
+    return contexts, weights, np.array(states)
+
+
+# --- cases, from small to large ---
+
+
+def _layer(rng, D_q: int, D_k: int, A: int) -> dict:
+    return {
+        "W": rng.normal(size=(A, D_q)),
+        "U": rng.normal(size=(A, D_k)),
+        "v": rng.normal(size=A),
+    }
+
+
+def score_cases(seed: int, large: bool = False) -> Iterator[dict]:
+    """The chapter's three words, another v, W and U that differ, then widths that differ."""
+    rng = np.random.default_rng(seed)
+    q, eye = np.array([1.0, 1.0]), np.eye(2)
+    yield {"q": q, "h": THREE, "W": eye, "U": eye, "v": np.array([1.0, 1.0])}
+    yield {"q": q, "h": THREE, "W": eye, "U": eye, "v": np.array([1.0, 0.0])}
+    W, U = np.array([[1.0, -1.0], [0.5, 0.0]]), np.array([[0.0, 1.0], [1.0, 2.0]])
+    yield {"q": np.array([1.0, 0.0]), "h": THREE[1:], "W": W, "U": U, "v": np.array([1.0, -2.0])}
+    sizes = [(2, 2, 3, 1), (3, 2, 2, 3), (2, 3, 4, 2), (1, 4, 3, 5)]
+    for D_q, D_k, A, S in [*sizes, *([(1, 1, 1, 1), (6, 5, 7, 9), (3, 8, 2, 12)] if large else [])]:
+        yield {
+            "q": rng.normal(size=D_q),
+            "h": rng.normal(size=(S, D_k)),
+            **_layer(rng, D_q, D_k, A),
+        }
+
+
+def batch_cases(seed: int, large: bool = False) -> Iterator[dict]:
+    """The chapter's three words as a batch of one, as many sentences as words, then any sizes."""
+    rng = np.random.default_rng(seed)
+    eye = np.eye(2)
+    yield {"q": np.ones((1, 2)), "h": THREE[None], "W": eye, "U": eye, "v": np.ones(2)}
+    sizes = [(2, 2, 2, 2, 2), (2, 3, 2, 2, 3), (3, 1, 2, 4, 3), (1, 4, 3, 2, 1)]
+    for B, S, D_q, D_k, A in [*sizes, *([(1, 1, 1, 1, 1), (4, 6, 5, 3, 7)] if large else [])]:
+        yield {
+            "q": rng.normal(size=(B, D_q)),
+            "h": rng.normal(size=(B, S, D_k)),
+            **_layer(rng, D_q, D_k, A),
+        }
+
+
+def step_cases(seed: int, large: bool = False) -> Iterator[dict]:
+    """The chapter's three words with one padding behind, then batches; last, loud scores."""
+    rng = np.random.default_rng(seed)
+    yield _pencil(np.array([[*THREE, [0.0, 0.0]]]), np.array([[True, True, True, False]]))
+    yield _batch(rng, lengths=(2, 1), widths=(2, 2, 2, 2))
+    yield _batch(rng, lengths=(1, 3), widths=(3, 3, 3, 3))
+    yield _batch(rng, lengths=(2, 4, 1), widths=(2, 3, 4, 5))
+    loud = _batch(rng, lengths=(3, 2), widths=(1, 2, 2, 3))
+    yield loud | {"v": 1000 * loud["v"]}
+    if large:
+        yield _batch(rng, lengths=(1,), widths=(1, 1, 1, 1))
+        yield _batch(rng, lengths=(7, 2, 5, 1), widths=(4, 5, 6, 3))
+
+
+def _pencil(h, mask) -> dict:
+    """W, U and v of the chapter's pencil; gates at one half, the candidate the tanh of c."""
+    eye, W_x = np.eye(2), np.zeros((6, 4))
+    W_x[4, 2] = W_x[5, 3] = 1.0
+    gates = W_x, np.zeros((6, 2)), np.zeros(6), np.zeros(6)
+    y = np.array([[0.5, -0.5]])
+    return {
+        "y": y,
+        "s": np.ones((1, 2)),
+        "h": h,
+        "mask": mask,
+        "W": eye,
+        "U": eye,
+        "v": np.ones(2),
+        "gates": gates,
+    }
+
+
+def _batch(rng, lengths, widths) -> dict:
+    """A padded batch; what stands in the padding is no zero, so that who reads it is found."""
+    (E, H, D, A), B, S = widths, len(lengths), max(lengths)
+    gates = tuple(
+        rng.normal(size=shape) for shape in ((3 * H, E + D), (3 * H, H), (3 * H,), (3 * H,))
+    )
+    return {
+        "y": rng.normal(size=(B, E)),
+        "s": rng.normal(size=(B, H)),
+        "h": rng.normal(size=(B, S, D)),
+        "mask": np.arange(S) < np.array(lengths)[:, None],
+        **_layer(rng, H, D, A),
+        "gates": gates,
+    }
+
+
+# --- the class of task 2 ---
+
+
+def with_weights(made: Callable) -> Callable:
+    """A reader's class as a function of q (B, D_q), h (B, S, D_k) and the weights: (B, S)."""
+
+    def answer(q, h, W, U, v):
+        score = made(q.shape[-1], h.shape[-1], len(v), np.random.default_rng(0))
+        score.W, score.U, score.v = W, U, v
+        return score(q, h)
+
+    answer.__name__ = made.__name__
+    return answer
+
+
+def check_start(made: Callable, seed: int) -> None:
+    """Refuse a class whose first weights are not as asked: names, shapes, signs, sizes.
+
+    W (A, D_q), U (A, D_k), v (A,), each number uniform between -1 / sqrt(n) and 1 / sqrt(n), where
+    n is how many numbers the matrix takes in.
+    """
+    D_q, D_k, A = 4, 9, 400
+    score, again, other = (_made(made, D_q, D_k, A, s) for s in (seed, seed, seed + 1))
+    for name, shape in (("W", (A, D_q)), ("U", (A, D_k)), ("v", (A,))):
+        holds(
+            hasattr(score, name), f"keep the weights as self.W, self.U and self.v: no self.{name}"
+        )
+        x = np.asarray(getattr(score, name))
+        holds(x.shape == shape, f"self.{name} has shape {x.shape} instead of {shape}")
+        holds(np.ptp(x) > 0, f"all numbers of self.{name} start alike, and would learn alike")
+        holds(
+            x.min() < 0,
+            f"self.{name} has no negative number: a draw must fall on either side of 0. "
+            "Where v has none, no hidden number can lower a score",
+        )
+        n = shape[-1]
+        bound = 1 / np.sqrt(n)
+        holds(
+            np.abs(x).max() <= bound,
+            f"self.{name} takes in {n} numbers, so it is drawn between -1/sqrt({n}) and "
+            f"1/sqrt({n}); yours has {np.abs(x).max():.3f}",
+        )
+        holds(
+            min(x.max(), -x.min()) > 0.8 * bound,
+            f"self.{name} takes in {n} numbers, so its draws reach nearly to -1/sqrt({n}) and "
+            f"1/sqrt({n}); yours lie between {x.min():.3f} and {x.max():.3f}",
+        )
+        holds(
+            np.array_equal(x, getattr(again, name)) and not np.array_equal(x, getattr(other, name)),
+            f"draw self.{name} with the rng that is passed: one seed, one set of weights",
+        )
+    same = _made(made, 3, 3, 5, seed)
+    holds(
+        not np.array_equal(same.W, same.U),
+        "where query and annotation have the same width, W and U are the same numbers: "
+        "each needs its own draws",
+    )
+
+
+def _made(made, D_q, D_k, A, seed):
+    try:
+        return made(D_q, D_k, A, np.random.default_rng(seed))
+    except NotImplementedError:
+        raise CheckError(f"{made.__name__} is not written yet") from None
+    except Exception as error:
+        shown = f"{type(error).__name__}: {error}"
+        raise CheckError(f"{made.__name__}({D_q}, {D_k}, {A}, rng) stops with {shown}") from error
+
+
+# --- the reader's own test: does a batch give what its sentences give one by one? ---
+
+
+def _strict(inner):
+    """A step that says what is wrong with the shapes it gets."""
+
+    def step(y, s, h, mask, W, U, v, gates):
+        holds(
+            y.ndim == s.ndim == mask.ndim == 2 and h.ndim == 3,
+            "a sentence alone is a batch of one: it keeps its first axis",
+        )
+        holds(
+            len({len(y), len(s), len(h), len(mask)}) == 1,
+            "word, state, annotations and mask must be those of the same sentences",
+        )
+        holds(
+            mask.shape == h.shape[:2],
+            f"annotations {h.shape} and a mask {mask.shape} do not fit: cut both alike",
+        )
+        return inner(y, s, h, mask, W, U, v, gates)
+
+    return step
+
+
+def _after(change):
+    """A right step whose outputs are changed, given the size of the batch and of the padding."""
+
+    def step(y, s, h, mask, W, U, v, gates):
+        c, a, new = altered()(y, s, h, mask, W, U, v, gates)
+        return change(c, a, new, h, mask, s)
+
+    return step
+
+
+def _blurred(row, amount=0.1):
+    """The state of one sentence takes something from the others'."""
+
+    def change(c, a, new, h, mask, s):
+        new = new.copy()
+        if len(s) > 1:
+            new[row] += amount
+        return c, a, new
+
+    return _after(change)
+
+
+def _cancels(c, a, new, h, mask, s):
+    new = new.copy()
+    if len(s) > 1:
+        new[:, 0] += 0.1
+        new[:, 1] -= 0.1
+    return c, a, new
+
+
+def _all_weights(c, a, new, h, mask, s):
+    """The weights that come back fall short, in proportion to the padding."""
+    return c, a * mask.mean(-1, keepdims=True), new
+
+
+def _rounded(c, a, new, h, mask, s):
+    """Right, but for the rounding that another order of sums brings."""
+    tiny = 1e-12 * len(s)
+    return c + tiny, a + tiny * mask, new - tiny
+
+
+BOTH = [
+    (step_loops, True, "a step that is right"),
+    (_after(_rounded), True, "a step that is right, but for rounding in the twelfth digit"),
+    (altered(weigh=ignoring), False, "a step that forgets the mask"),
+    (altered(weigh=afterwards), False, "a step that sets weights to 0 after the softmax"),
+    (altered(weigh=over_sentences), False, "a step whose softmax runs over the sentences"),
+    (_after(lambda c, a, new, h, mask, s: (c * mask.mean(-1, keepdims=True), a, new)), False,
+     "a step whose contexts shrink with the padding, though weights and states are right"),
+    (_after(_all_weights), False,
+     "a step whose weights shrink with the padding, though contexts and states are right"),
+    (_blurred(slice(None)), False,
+     "a step whose states depend on the batch, though contexts and weights are right"),
+    (_blurred(-1), False, "a step that is wrong for the last sentence only"),
+    (_blurred(0), False, "a step that is wrong for the first sentence only"),
+    (_after(_cancels), False, "a step that is too high in one place and too low in another"),
+    (_blurred(1, amount=1e-3), False, "a step that is off by some thousandths"),
+]  # fmt: skip
+HINTS = {
+    0: "compare the weights on its words only; behind them the batch has zeros",
+    1: "compare with a tolerance, for instance 1e-6",
+    2: "does a sentence that stands alone still carry its padding?",
+    5: "compare all three outputs",
+    6: "compare all three outputs",
+    7: "compare all three outputs",
+    8: "look at every sentence",
+    9: "look at every sentence",
+    10: "compare number by number: in sums and means errors cancel",
+    11: "rounding is far smaller than that; mind your tolerance",
+}
+
+
+def finds_broken(answer: Callable, seed: int, large: bool = False) -> None:
+    """Give a reader's test steps that are right and steps that are not, and see what it says.
+
+    The test is a function of a step and its arguments, y (B, E), s (B, H), h (B, S, D), mask
+    (B, S), W, U, v and gates, and returns whether the batch gives what its sentences give alone.
+    """
+    rng, name = np.random.default_rng(seed), getattr(answer, "__name__", "your test")
+    sizes: list[tuple] = [((1, 3, 2), (2, 3, 4, 3))]
+    if large:
+        sizes += [((5, 2, 4, 1), (3, 2, 3, 4)), ((2, 2, 6), (4, 4, 4, 4))]
+    for lengths, widths in sizes:
+        case = _batch(rng, lengths, widths)
+        for i, (step, right, what) in enumerate(BOTH):
+            said = _asked(answer, name, _strict(step), copy.deepcopy(case))
+            holds(
+                isinstance(said, bool | np.bool_),
+                f"{name} returns a {type(said).__name__}; it should return True or False",
+            )
+            does = f"{name} {'passes' if said else 'refuses'} {what}"
+            hint = f": {HINTS[i]}" if i in HINTS else ""
+            holds(bool(said) is right, f"{does}{hint}.")
+
+
+def _asked(answer, name, step, case):
+    try:
+        return answer(step, *case.values())
+    except NotImplementedError:
+        raise CheckError(f"{name} is not written yet") from None
+    except CheckError:
+        raise
+    except Exception as error:
+        raise CheckError(f"{name} stops with {type(error).__name__}: {error}") from error
