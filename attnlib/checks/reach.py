@@ -1,5 +1,6 @@
 """Put functions out of an answer's reach, under whatever name it holds them."""
 
+import functools
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -64,6 +65,7 @@ def out_of_reach(*modules: str):
             function.__code__ = code
 
 
+@functools.cache
 def _refusal(closed: int) -> CodeType:
     """Code that refuses, and closes over so many names."""
     if not closed:
