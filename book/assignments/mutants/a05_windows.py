@@ -351,7 +351,7 @@ WRONG = [
             x = torch.as_tensor(hidden) @ v_p
             return lengths[:, None] * torch.sigmoid(x)
         """,
-        "no gradient reaches (queries|W_p)",
+        "no gradient reaches queries",
     ),
     Wrong(
         "predict_centres",
@@ -597,7 +597,7 @@ WRONG = [
         "pull",
         "turned about",
         pull(out="np.outer(query, slope * by_sum).reshape(W_p.shape), slope * hidden"),
-        "wrong way round|other numbers|got",
+        "wrong way round",
     ),
 ]
 
