@@ -6,6 +6,7 @@ from attnlib.drawing.canvas import Canvas
 
 WORDS = ("a", "red", "shirt")
 TILDE = "h\N{COMBINING TILDE}"
+PANELS = {"dot": {"fed": [(0.5, "1 of 2"), (1.0, "2 of 2")]}}
 
 
 def two_orders(words: Sequence[str] = WORDS) -> Canvas:
@@ -201,9 +202,6 @@ def parted_states() -> Canvas:
     for x, words in zip(centres, ("equal", "equal", "differ"), strict=True):
         canvas.text(x, 144, words, bold=words == "differ", faint=words == "equal")
     return canvas
-
-
-PANELS = {"dot": {"fed": [(0.5, "1 of 2"), (1.0, "2 of 2")]}}
 
 
 def dial_grid(
