@@ -147,6 +147,15 @@ SUMS = {
             *stored("looking", "one_noun", "true").values(),
             *stored("looking", "one_noun", "ahead"),
         ],
+        "ex-07-shut": [
+            end
+            for how, word in (
+                ("nothing", "every word"),
+                ("start", "every word"),
+                ("start", "as it is"),
+            )
+            for end in stored("looking", "sizes", "one size", how, "right", word)
+        ],
         "ex-07-held": [
             *stored("looking", "given", "test"),
             *stored("looking", "given", "held_out"),
