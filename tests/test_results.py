@@ -15,6 +15,7 @@ import bottleneck
 import bottleneck_exercises
 import copying
 import dials
+import either_controls
 import finger
 import learning_rules
 import lookups
@@ -266,6 +267,53 @@ def test_several_draws_have_the_gradient_of_their_mean_reward():
     )
     error = found.std(0) / math.sqrt(len(found))
     assert ((found.mean(0) - exact).abs() <= 4.5 * error + 1e-12).all()
+
+
+def test_draws_rewarded_alone_have_the_gradient_of_listed_choices(monkeypatch):
+    """Of two keys, all four pairs of draws by their probabilities; the baseline adds nothing."""
+    task = choosing.either(1, seed=0, objects=2)
+    torch.manual_seed(0)
+    listed, alone = either_controls.Listed(task), either_controls.Alone(task, draws=2)
+    alone.load_state_dict(listed.state_dict())
+    (weights,) = listed.weights(task).tolist()
+    wanted = torch.autograd.grad(listed.loss(task), list(listed.parameters()))
+    found = [torch.zeros_like(each) for each in wanted]
+    for pair in ((i, j) for i in range(2) for j in range(2)):
+        drawn = torch.tensor([pair])
+        monkeypatch.setattr(torch.Tensor, "multinomial", lambda *_, drawn=drawn, **__: drawn)
+        got = torch.autograd.grad(alone.loss(task), list(alone.parameters()))
+        share = weights[pair[0]] * weights[pair[1]]
+        found = [mean + share * each for mean, each in zip(found, got, strict=True)]
+    for got, want in zip(found, wanted, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_reader_held_fixed_earns_the_same_by_either_object():
+    task = choosing.either(30, seed=1)
+    model = either_controls.freeze(either_controls.Listed(task, both=True))
+    found = either_controls.look(model, task)
+    assert found["own"] == pytest.approx(2 * math.log(2), abs=1e-4)
+    assert found["other"] == pytest.approx(2 * math.log(10), abs=1e-4)
+    model.even = True
+    even = either_controls.look(model, task)
+    assert even["balance"] == 0.5
+    assert float(model.loss(task)) == pytest.approx(math.log(20), abs=1e-4)
+    assert even["bound"] == pytest.approx(math.log(20), abs=1e-4)
+
+
+def test_what_soft_attention_reads_is_all_that_a_control_changes():
+    task = choosing.either(40, seed=1)
+    both = task.values[task.gold].view(40, 2, 12)
+    beside, evenly = either_controls.beside(task), either_controls.evenly(task)
+    for s in range(4):  # whatever the weights
+        torch.testing.assert_close(beside.values[:, s], both.flatten(1))
+        torch.testing.assert_close(evenly.values[:, s], both.mean(1))
+    paired = either_controls.paired(task)
+    assert paired.classes == (36,) and paired.labels.shape == (40, 1)
+    assert (paired.labels[:, 0] == 6 * task.labels[:, 0] + task.labels[:, 1]).all()
+    assert ((paired.says == paired.labels[:, None]).all(-1) & task.gold).any(-1).all()
+    for other in (beside, evenly, paired):
+        assert other.keys is task.keys and other.gold is task.gold
 
 
 def test_balance_is_the_larger_share_of_the_right_keys():
