@@ -96,7 +96,7 @@ const STYLE = `
 .attn-captions dl { display: grid; grid-template-columns: minmax(8rem, 1fr) auto; gap: 0.2rem 1rem; margin: 0; align-items: baseline; }
 .attn-captions dt { margin: 0; font-weight: 400; color: var(--soft); font-size: 0.9em; }
 .attn-captions dt.by { padding-left: 0.9rem; }
-.attn-captions dd { margin: 0; text-align: right; font-weight: 600; }
+.attn-captions dd { margin: 0; text-align: right; font-weight: 600; white-space: nowrap; }
 .attn-captions dd.blind { font-weight: 400; }
 .attn-captions .data td { white-space: nowrap; }
 .attn-captions .whole { border-top: 1px solid var(--line); padding-top: 0.8rem; display: grid; gap: 0.5rem; }
