@@ -250,8 +250,8 @@ def sizes(model, grammar, samples, lenders) -> dict:
     small = model.tokenizer.encode(next(iter(scenes.SIZES)))[0]
     for number, what in ((1, "one size"), (2, "both sizes")):
         kept = held[said] == number
-        its = (ids for ids, size in zip(encoded, held, strict=True) if size == number)
-        words = [i for ids in its for i in ids if i in among]
+        captions = (ids for ids, size in zip(encoded, held, strict=True) if size == number)
+        words = [i for ids in captions for i in ids if i in among]
         found[what] = {
             "pictures": int(kept.sum()),
             "words": len(words),
