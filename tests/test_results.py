@@ -17,6 +17,8 @@ import copying
 import dials
 import either_controls
 import finger
+import full_stop
+import heads
 import learning_rules
 import lookups
 import numpy as np
@@ -532,3 +534,62 @@ def test_seeds_measure_what_the_queue_finished_once(tmp_path, monkeypatch):
     assert len(row["joined"]) == 4 and set(row["words"]) <= {"0", "9", "12", "15", "18"}
     monkeypatch.setattr(seeds, "measure", None)
     seeds.main()  # nothing is measured again
+
+
+def test_captions_are_joined_with_a_full_stop_between_them_or_without():
+    three = ["A man runs.", "A dog sleeps .", "Boys sit"]
+    assert full_stop.join(three, None) == "A man runs. A dog sleeps . Boys sit"
+    assert full_stop.join(three, "and") == "A man runs and a dog sleeps and boys sit"
+    assert full_stop.join(three[:1], "et") == three[0]
+
+
+def test_each_caption_is_joined_once_and_short_ones_among_themselves():
+    sources = ["one two"] * 3 + ["a b c d e f g h i"] + ["one"] * 2
+    found = full_stop.groups(sources)
+    assert found["all", 2] == [[0, 1], [2, 3], [4, 5]] and found["all", 4] == [[0, 1, 2, 3]]
+    assert found["short", 2] == [[0, 1], [2, 4]]  # the last of five has no partner
+
+
+def test_what_is_kept_is_measured_against_the_same_captions_translated_apart(monkeypatch):
+    test = corpora.multi30k("test_2016_flickr")[:8]
+    model = pretrained.load("en-fr-bahdanau")
+    monkeypatch.setattr(full_stop, "multi30k", lambda split: test)
+    monkeypatch.setattr(full_stop, "RESAMPLES", 10)
+    monkeypatch.setattr(
+        full_stop, "groups", lambda sources: {("all", 4): [[0, 1, 2, 3], [4, 5, 6, 7]]}
+    )
+    rows, ahead = full_stop.measure({"en-fr-bahdanau": model})
+    assert not ahead  # nothing to compare it with
+    row = next(each for each in rows if each["seam"] == "and")
+    singles = [each.text for each in model.translate(test.source, full_stop.BEAM)]
+    target, apart = (
+        [full_stop.join(list(side[i : i + 4]), "et") for i in (0, 4)]
+        for side in (test.target, singles)
+    )
+    whole = [full_stop.join(list(test.source[i : i + 4]), "and") for i in (0, 4)]
+    written = [each.text for each in model.translate(whole, full_stop.BEAM)]
+    wanted = [float(metrics.bleu(each, target)) for each in (written, apart)]
+    assert [row["value"], row["apart"]["value"]] == pytest.approx(wanted, abs=0.006)
+    assert row["kept"] == pytest.approx(wanted[0] / wanted[1], abs=1e-4)
+    assert row["stops"] == sum(each.count(".") for each in written) / 2
+
+
+def test_a_token_hidden_from_some_blocks_is_looked_at_by_the_others_only():
+    model = pretrained.load("en-fr-transformer")
+    encode = model.tokenizer.encode
+    batch = collate([(encode("Two dogs run."), encode("Deux chiens courent."))])
+    end = batch.source.shape[1] - 1
+    plain, everywhere, last = (
+        heads.losses(model.model, batch, end, blocks)
+        for blocks in (slice(0), slice(None), slice(-1, None))
+    )
+    memory = model.model.encode(batch.source, batch.source_lengths)
+    for mask, wanted in ((memory.mask, plain), (memory.mask.clone(), everywhere)):
+        if wanted is everywhere:
+            mask[:, end] = False
+        vectors, _ = model.model.decode(memory._replace(mask=mask), batch.target_in)
+        loss = cross_entropy(model.model.output(vectors)[0], batch.target_out[0], reduction="none")
+        assert torch.allclose(loss, torch.tensor(wanted), atol=1e-5)
+    assert abs(last - plain).max() > 1e-4 and abs(last - everywhere).max() > 1e-4
+    blocks = model.model.decoder.stack.blocks
+    assert not any(block._forward_pre_hooks for block in blocks)  # taken away again
