@@ -28,7 +28,7 @@ WEIGHTS = "viridis"
 COLOURBAR: dict[str, Any] = {"label": "attention weight", "shrink": 0.8}
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 ACROSS = 4  # pictures in a row of `word_maps`
-VEIL = 0.78  # how far a cell is darkened that is not looked at at all
+VEIL = 0.7  # how far a cell is darkened that is not looked at at all
 
 
 def alignment(weights, source, target, *, ax: Axes | None = None, links=()) -> Axes:

@@ -42,6 +42,28 @@ def test_what_is_ahead_is_crossed_out():
     ]
 
 
+def test_the_views_are_the_words_times_the_matrices():
+    """So that no number in the picture contradicts another."""
+    eye = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    canvas = drawing.query_key_value(
+        ["one", "two"],
+        [[0, 0, 0, 7], [0, 0, 0, 1]],
+        eye,
+        eye,
+        [[0, 0], [0, 0], [0, 0], [3, 5]],
+        [[0.5, 0.5], [0.5, 0.5]],
+        [[12, 20], [12, 20]],
+    )
+    texts = said(canvas)
+    assert texts.count("7") == 3 and {"21", "35", "3", "5"} <= set(texts)
+
+
+def test_looks_are_written_in_hundredths_and_nothing_for_nothing():
+    canvas = drawing.looks(["one", "two"], [[0.996, 0.004], [0.25, 0.75]], [(1, 0)])
+    assert [text for text in said(canvas) if text.isdigit()] == ["100", "25", "75"]
+    assert "largest is 1.00" in canvas.alt and canvas.alt.endswith("two on one 0.25.")
+
+
 def test_only_the_difference_of_positions_counts():
     angles = [text for text in said(drawing.rotary([(1, 3), (4, 6), (6, 4)])) if "angle" in text]
     assert angles[0] == angles[1] != angles[2]
@@ -57,3 +79,5 @@ def test_what_does_not_fit_is_refused():
         drawing.two_ways(["a", "b"], start=1, end=1)
     with pytest.raises(ValueError, match="divisible"):
         drawing.heads(T=3, width=5, H=2)
+    with pytest.raises(ValueError, match="room for 12"):
+        drawing.looks(["a"] * 13, [[1.0] * 13] * 13, [])

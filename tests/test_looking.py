@@ -2,6 +2,7 @@
 
 import math
 
+import _shut_looks as shut_looks
 import looking
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_a_gate_is_held_shut_while_some_words_are_written(pictures, shut):
     model = pretrained.load("scenes-soft")
     samples, texts = pictures
     closed = [[t in (1, len(x.split()) - 1) for t in range(len(x.split()))] for x in texts]
-    logs, gates = looking.run(model, samples, texts, closed if shut else None)
+    logs, gates = shut_looks.run(model, samples, texts, closed if shut else None)
     network = model.model
     for sample, text, log, opened, its in zip(samples, texts, logs, gates, closed, strict=True):
         ids = [1, *model.tokenizer.encode(text)]
@@ -64,14 +65,14 @@ def test_a_gate_is_held_shut_while_some_words_are_written(pictures, shut):
 
 def test_a_word_costs_what_it_has_not_of_its_class():
     logs = np.log(np.array([[0.1, 0.3, 0.6], [0.2, 0.2, 0.6]]))
-    got = looking.nats(logs, [0, 2], [(0, 1), range(3)])
+    got = shut_looks.nats(logs, [0, 2], [(0, 1), range(3)])
     assert got == pytest.approx([-math.log(0.1 / 0.4), -math.log(0.6)])
 
 
 def test_a_word_is_right_that_is_the_likeliest_of_its_class():
     logs = np.log(np.array([[0.1, 0.3, 0.6], [0.2, 0.2, 0.6]]))
-    assert looking.is_right(logs, [1, 0], [(0, 1), range(3)]) == [1, 0]
-    odds = looking.log_odds(logs, [1, 0], [(0, 1), range(3)])
+    assert shut_looks.is_right(logs, [1, 0], [(0, 1), range(3)]) == [1, 0]
+    odds = shut_looks.log_odds(logs, [1, 0], [(0, 1), range(3)])
     assert odds == pytest.approx([math.log(0.1 / 0.3), math.log(0.8 / 0.2)])
 
 
@@ -79,8 +80,10 @@ def test_of_two_looks_either_will_do():
     """Alone each costs next to nothing, together all; two that add up leave nothing over."""
     as_is, alone, rng = np.full(50, 0.3), np.full(50, 0.31), np.random.default_rng(0)
     both = 0.8 + rng.normal(scale=0.01, size=50)
-    assert looking.beyond_the_sum(as_is, alone, alone, both).value == pytest.approx(0.48, abs=0.01)
-    added = looking.beyond_the_sum(as_is, as_is + 0.1, as_is + 0.2, as_is + 0.3)
+    assert shut_looks.beyond_the_sum(as_is, alone, alone, both).value == pytest.approx(
+        0.48, abs=0.01
+    )
+    added = shut_looks.beyond_the_sum(as_is, as_is + 0.1, as_is + 0.2, as_is + 0.3)
     assert added.value == pytest.approx(0, abs=1e-12)
 
 
@@ -88,7 +91,7 @@ def test_what_shutting_looks_costs_is_measured_picture_by_picture():
     """Against one scene at a time, with the gate's own function made to answer 0."""
     model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)
     samples = [test.sample(i) for i in range(40)]
-    found = looking.closed(model, test.grammar, samples)
+    found = shut_looks.closed(model, test.grammar, samples)
     network, sizes = model.model, ["small", "large"]
     pair = [model.tokenizer.encode(word)[0] for word in sizes]
     shut = {"": (), "a": ("a",), "size": sizes, "a and size": ("a", *sizes)}
@@ -117,7 +120,7 @@ def test_what_shutting_looks_costs_is_measured_picture_by_picture():
         assert found["more"][label]["size"][0] == pytest.approx(mean[label] - mean[""], abs=1e-3)
     over = mean["a and size"] - mean["a"] - mean["size"] + mean[""]
     assert found["beyond_the_sum"]["nats"]["size"][0] == pytest.approx(over, abs=1e-3)
-    assert set(found["more"]) == {*looking.WRITTEN, *looking.TOGETHER, looking.EVERY}
+    assert set(found["more"]) == {*shut_looks.WRITTEN, *shut_looks.TOGETHER, shut_looks.EVERY}
 
 
 def test_any_thing_counts_for_words_that_name_one():
@@ -136,3 +139,47 @@ def test_words_are_counted_by_their_gate():
     words = {name: (row["words"], row["pointing"][0]) for name, row in found["words"].items()}
     assert words == {"all": (4, 0.5), "shut": (2, 0.5), "open": (2, 0.5)}
     assert found["read_on_the_thing"] == pytest.approx((0.1 + 0.5) / 1.7, abs=1e-4)
+
+
+def test_what_is_read_elsewhere_can_stand_in_for_a_look(pictures):
+    """A word that reads what it reads anyway is written as before; other reading changes it."""
+    model = pretrained.load("scenes-soft")
+    samples, texts = pictures
+    closed = [[t == 1 for t in range(len(text.split()))] for text in texts]
+    own = []
+    for sample, text in zip(samples, texts, strict=True):
+        ids, its = [1, *model.tokenizer.encode(text)], []
+        with torch.no_grad():
+            network = model.model
+            memory = network.encode(as_floats(sample.image)[None], torch.tensor([64]))
+            state = network.start(memory)
+            for t, last in enumerate(ids[:-1]):
+                embedded = network.embedding(torch.tensor([last]))
+                z, _, state = network.decoder.advance(embedded, state, memory, t)
+                its.append(z[0])
+        own.append(torch.stack(its))
+    as_is, _ = shut_looks.run(model, samples, texts)
+    for lent, same in ((own, True), ([2 * each for each in own], False)):
+        logs, _ = shut_looks.run(model, samples, texts, closed, lent)
+        for before, after in zip(as_is, logs, strict=True):
+            assert np.allclose(before[0], after[0], atol=1e-4)
+            assert np.allclose(before[1:], after[1:], atol=1e-4) == same
+
+
+def test_sizes_of_one_kind_and_of_both_are_told_apart():
+    """Few scenes: what is shut is what is said, and every picture counts once."""
+    model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)
+    samples = [test.sample(i) for i in range(24)]
+    found = shut_looks.sizes(model, test.grammar, samples[:20], samples[20:])
+    counts = {1: 0, 2: 0}
+    for sample in samples[:20]:
+        if {"small", "large"} & set(sample.captions[0].words):
+            counts[len({thing.size for thing in sample.things})] += 1
+    assert [found[what]["pictures"] for what in ("one size", "both sizes")] == list(counts.values())
+    example = found["example"]
+    assert len(samples[example["scene"]].things) == 1
+    assert example["chance"]["as it is"] > 0.99 > 0.9 > example["chance"]["a and size"]
+    one = found["one size"]["nothing"]
+    lost = {label: one["nats"][label][0] - one["nats"]["as it is"][0] for label in one["nats"]}
+    beyond = lost["a and size"] - lost["a"] - lost["size"]
+    assert one["beyond_the_sum"]["nats"][0] == pytest.approx(beyond, abs=5e-4)

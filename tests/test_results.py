@@ -15,7 +15,10 @@ import bottleneck
 import bottleneck_exercises
 import copying
 import dials
+import either_controls
 import finger
+import full_stop
+import heads
 import learning_rules
 import lookups
 import numpy as np
@@ -268,6 +271,53 @@ def test_several_draws_have_the_gradient_of_their_mean_reward():
     assert ((found.mean(0) - exact).abs() <= 4.5 * error + 1e-12).all()
 
 
+def test_draws_rewarded_alone_have_the_gradient_of_listed_choices(monkeypatch):
+    """Of two keys, all four pairs of draws by their probabilities; the baseline adds nothing."""
+    task = choosing.either(1, seed=0, objects=2)
+    torch.manual_seed(0)
+    listed, alone = either_controls.Listed(task), either_controls.Alone(task, draws=2)
+    alone.load_state_dict(listed.state_dict())
+    (weights,) = listed.weights(task).tolist()
+    wanted = torch.autograd.grad(listed.loss(task), list(listed.parameters()))
+    found = [torch.zeros_like(each) for each in wanted]
+    for pair in ((i, j) for i in range(2) for j in range(2)):
+        drawn = torch.tensor([pair])
+        monkeypatch.setattr(torch.Tensor, "multinomial", lambda *_, drawn=drawn, **__: drawn)
+        got = torch.autograd.grad(alone.loss(task), list(alone.parameters()))
+        share = weights[pair[0]] * weights[pair[1]]
+        found = [mean + share * each for mean, each in zip(found, got, strict=True)]
+    for got, want in zip(found, wanted, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_reader_held_fixed_earns_the_same_by_either_object():
+    task = choosing.either(30, seed=1)
+    model = either_controls.freeze(either_controls.Listed(task, both=True))
+    found = either_controls.look(model, task)
+    assert found["own"] == pytest.approx(2 * math.log(2), abs=1e-4)
+    assert found["other"] == pytest.approx(2 * math.log(10), abs=1e-4)
+    model.even = True
+    even = either_controls.look(model, task)
+    assert even["balance"] == 0.5
+    assert float(model.loss(task)) == pytest.approx(math.log(20), abs=1e-4)
+    assert even["bound"] == pytest.approx(math.log(20), abs=1e-4)
+
+
+def test_what_soft_attention_reads_is_all_that_a_control_changes():
+    task = choosing.either(40, seed=1)
+    both = task.values[task.gold].view(40, 2, 12)
+    beside, evenly = either_controls.beside(task), either_controls.evenly(task)
+    for s in range(4):  # whatever the weights
+        torch.testing.assert_close(beside.values[:, s], both.flatten(1))
+        torch.testing.assert_close(evenly.values[:, s], both.mean(1))
+    paired = either_controls.paired(task)
+    assert paired.classes == (36,) and paired.labels.shape == (40, 1)
+    assert (paired.labels[:, 0] == 6 * task.labels[:, 0] + task.labels[:, 1]).all()
+    assert ((paired.says == paired.labels[:, None]).all(-1) & task.gold).any(-1).all()
+    for other in (beside, evenly, paired):
+        assert other.keys is task.keys and other.gold is task.gold
+
+
 def test_balance_is_the_larger_share_of_the_right_keys():
     task = choosing.either(50, seed=1)
     model = choosing.Chooser(task, "hard")
@@ -484,3 +534,62 @@ def test_seeds_measure_what_the_queue_finished_once(tmp_path, monkeypatch):
     assert len(row["joined"]) == 4 and set(row["words"]) <= {"0", "9", "12", "15", "18"}
     monkeypatch.setattr(seeds, "measure", None)
     seeds.main()  # nothing is measured again
+
+
+def test_captions_are_joined_with_a_full_stop_between_them_or_without():
+    three = ["A man runs.", "A dog sleeps .", "Boys sit"]
+    assert full_stop.join(three, None) == "A man runs. A dog sleeps . Boys sit"
+    assert full_stop.join(three, "and") == "A man runs and a dog sleeps and boys sit"
+    assert full_stop.join(three[:1], "et") == three[0]
+
+
+def test_each_caption_is_joined_once_and_short_ones_among_themselves():
+    sources = ["one two"] * 3 + ["a b c d e f g h i"] + ["one"] * 2
+    found = full_stop.groups(sources)
+    assert found["all", 2] == [[0, 1], [2, 3], [4, 5]] and found["all", 4] == [[0, 1, 2, 3]]
+    assert found["short", 2] == [[0, 1], [2, 4]]  # the last of five has no partner
+
+
+def test_what_is_kept_is_measured_against_the_same_captions_translated_apart(monkeypatch):
+    test = corpora.multi30k("test_2016_flickr")[:8]
+    model = pretrained.load("en-fr-bahdanau")
+    monkeypatch.setattr(full_stop, "multi30k", lambda split: test)
+    monkeypatch.setattr(full_stop, "RESAMPLES", 10)
+    monkeypatch.setattr(
+        full_stop, "groups", lambda sources: {("all", 4): [[0, 1, 2, 3], [4, 5, 6, 7]]}
+    )
+    rows, ahead = full_stop.measure({"en-fr-bahdanau": model})
+    assert not ahead  # nothing to compare it with
+    row = next(each for each in rows if each["seam"] == "and")
+    singles = [each.text for each in model.translate(test.source, full_stop.BEAM)]
+    target, apart = (
+        [full_stop.join(list(side[i : i + 4]), "et") for i in (0, 4)]
+        for side in (test.target, singles)
+    )
+    whole = [full_stop.join(list(test.source[i : i + 4]), "and") for i in (0, 4)]
+    written = [each.text for each in model.translate(whole, full_stop.BEAM)]
+    wanted = [float(metrics.bleu(each, target)) for each in (written, apart)]
+    assert [row["value"], row["apart"]["value"]] == pytest.approx(wanted, abs=0.006)
+    assert row["kept"] == pytest.approx(wanted[0] / wanted[1], abs=1e-4)
+    assert row["stops"] == sum(each.count(".") for each in written) / 2
+
+
+def test_a_token_hidden_from_some_blocks_is_looked_at_by_the_others_only():
+    model = pretrained.load("en-fr-transformer")
+    encode = model.tokenizer.encode
+    batch = collate([(encode("Two dogs run."), encode("Deux chiens courent."))])
+    end = batch.source.shape[1] - 1
+    plain, everywhere, last = (
+        heads.losses(model.model, batch, end, blocks)
+        for blocks in (slice(0), slice(None), slice(-1, None))
+    )
+    memory = model.model.encode(batch.source, batch.source_lengths)
+    for mask, wanted in ((memory.mask, plain), (memory.mask.clone(), everywhere)):
+        if wanted is everywhere:
+            mask[:, end] = False
+        vectors, _ = model.model.decode(memory._replace(mask=mask), batch.target_in)
+        loss = cross_entropy(model.model.output(vectors)[0], batch.target_out[0], reduction="none")
+        assert torch.allclose(loss, torch.tensor(wanted), atol=1e-5)
+    assert abs(last - plain).max() > 1e-4 and abs(last - everywhere).max() > 1e-4
+    blocks = model.model.decoder.stack.blocks
+    assert not any(block._forward_pre_hooks for block in blocks)  # taken away again

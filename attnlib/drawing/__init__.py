@@ -1,7 +1,13 @@
 """The book's drawings: each a function that returns a `Canvas`, which shows itself in a cell."""
 
 from attnlib.drawing.canvas import Canvas
-from attnlib.drawing.captioner import captioner, field_of_view, four_cells, marking_rule
+from attnlib.drawing.captioner import (
+    captioner,
+    field_of_view,
+    four_cells,
+    marking_rule,
+    ways_in,
+)
 from attnlib.drawing.choices import average_or_choice, either, nudges, where_to_average
 from attnlib.drawing.course import dependencies
 from attnlib.drawing.decoders import (
@@ -29,6 +35,7 @@ from attnlib.drawing.self_attention import (
     clocks,
     growing_cache,
     heads,
+    looks,
     query_key_value,
     rotary,
     two_ways,
@@ -69,6 +76,7 @@ __all__ = [
     "halving",
     "heads",
     "links",
+    "looks",
     "lstm",
     "marking_rule",
     "masked_training",
@@ -97,6 +105,7 @@ __all__ = [
     "two_readers",
     "two_ways",
     "unrolled",
+    "ways_in",
     "where_to_average",
     "who_sees_whom",
 ]

@@ -234,11 +234,13 @@ class Canvas:
         digits: int = 1,
         size: float = SMALLEST,
         hidden: Sequence[Sequence[bool]] | None = None,
+        zeros: bool = True,
     ) -> "Canvas":
         """A matrix of cells from (x, y) on: its numbers as shades, or its shape (rows, columns).
 
         Numbers are shaded by their share of the largest one; `cell` is the side of a cell, or its
-        width and height; cells that are `hidden` are left empty and crossed out.
+        width and height; cells that are `hidden` are left empty and crossed out. Without `zeros` a
+        number that would be written as 0 is not.
         """
         numbers: list[list[float]] | None
         if isinstance(values, tuple) and all(isinstance(n, int) for n in values):
@@ -271,7 +273,8 @@ class Canvas:
                     )
                 elif written and numbers is not None:
                     shown = f"{numbers[i][j]:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-                    self.text(left + wide / 2, top + high / 2, shown, size=size)
+                    if zeros or float(f"{numbers[i][j]:.{digits}f}"):
+                        self.text(left + wide / 2, top + high / 2, shown, size=size)
         return self
 
     def _path(self, path: str, role: str, thick: float, dashed: bool, faint: bool) -> None:

@@ -57,9 +57,9 @@ def captioner(word: str = "ring", cells: int = 8) -> Canvas:
         WIDEST,
         396,
         "One step. A picture goes through convolutions and becomes a grid of annotations. The LSTM"
-        " reads the previous word and the gated context of the step before. Its state is the query"
-        " of an attention over the grid, sets the gate that scales the context, and with that and"
-        f" the previous word goes into the deep output, which writes {word}.",
+        " reads the previous word, the gated context of the step before and its own past. Its state"
+        " is the query of an attention over the grid, sets the gate that scales the context, and"
+        f" with that and the previous word goes into the deep output, which writes {word}.",
     )
     canvas.text(46, 12, "picture", bold=True).box(10, 26, 72, 72)
     canvas.circle(32, 48, 11, role="context", shade=0).circle(32, 48, 6, role="context", shade=0)
@@ -83,7 +83,8 @@ def captioner(word: str = "ring", cells: int = 8) -> Canvas:
     canvas.arrow((342, 324), (386, 324)).text(412, 324, f"*{word}*", bold=True)
     canvas.arrow((286, 372), (286, 346)).text(286, 384, "*E y*_{t−1}")
     canvas.text(58, 122, "*E y*_{t−1}").arrow((58, 134), (58, 150))
-    canvas.box(16, 152, 84, 192, "LSTM", bold=True)
+    canvas.box(16, 152, 84, 192).text(58, 218, "LSTM", bold=True)
+    canvas.text(58, 248, "from *h*_{t−1}").text(58, 272, "and *m*_{t−1}")
     canvas.arrow((58, 372), (58, 346), role="context", thick=2.5)
     canvas.text(58, 384, "*ẑ*_{t−1}", role="context")
     canvas.arrow((102, 172), (230, 172), role="query", thick=2.5)
@@ -189,6 +190,58 @@ def marking_rule(
                 canvas.text(x + side / 2, y + side / 2, f"{shares[i][j]:.2f}", bold=bool(on[i][j]))
     half = f"at least {most / 2:.2f}, half of {most:.2f}: on the thing"
     canvas.text(WIDEST - 8, top + high + 18, half, anchor="end")
+    return canvas
+
+
+def ways_in(
+    looks: Sequence[str] = ("a", "large"),
+    shut: Sequence[Sequence[int]] = ((), (0,), (1,), (0, 1)),
+    chances: Sequence[float | None] = (1.0, 0.904, 0.999, 0.735),
+    other: str = "small",
+) -> Canvas:
+    """What a picture's ways into a word are worth: looks are shut, and the word is asked for.
+
+    Parameters
+    ----------
+    looks : the words at which the model looks; the last one is asked for
+    shut : for each row the looks that are shut, counted from 0
+    chances : for each row the probability of the last word, beside one other; None is a question
+    other : that other word
+    """
+    word, lanes = looks[-1], range(len(looks) + 1)
+    rows = []
+    for its, chance in zip(shut, chances, strict=True):
+        where = f"shut at {' and '.join(looks[i] for i in its)}" if its else "all open"
+        rows.append(f"{where}: {'to be found' if chance is None else f'{chance:.3f}'}")
+    high, top = 34, 62
+    canvas = Canvas(
+        WIDEST,
+        top + high * len(chances) + 26,
+        f"A picture reaches the word {word} through the first glance and the looks at"
+        f" {' and '.join(looks)}. The chance of {word}, not {other}, with looks {'; '.join(rows)}.",
+    )
+    heads = [("first", "glance"), *(("look at", f"*{each}*") for each in looks)]
+    at, bar, wide = [40 + 76 * i for i in lanes], 254, 130
+    for x, lines in zip(at, heads):
+        for i, line in enumerate(lines):
+            canvas.text(x, 14 + 20 * i, line, role="context", bold=True)
+    canvas.text(bar, 14, f"chance of *{word}*,", anchor="start", bold=True)
+    canvas.text(bar, 34, f"not *{other}*", anchor="start", bold=True)
+    for row, (its, chance) in enumerate(zip(shut, chances, strict=True)):
+        y = top + high * (row + 0.5)
+        for i in lanes:
+            if i - 1 in its:
+                canvas.line((at[i] - 7, y - 7), (at[i] + 7, y + 7), thick=2)
+                canvas.line((at[i] - 7, y + 7), (at[i] + 7, y - 7), thick=2)
+            else:
+                canvas.circle(at[i], y, 9, role="context", shade=0.7)
+        if chance is not None:
+            canvas.matrix(bar, y - 10, [[1.0]], role="context", cell=(wide * chance, 20))
+        said = "?" if chance is None else f"{chance:.3f}"
+        canvas.text(bar + wide + 8, y, said, anchor="start", bold=chance is None)
+    end = top + high * len(chances)
+    canvas.line((bar + wide / 2, top - 2), (bar + wide / 2, end + 2), dashed=True)
+    canvas.text(bar + wide / 2, end + 14, "a coin")
     return canvas
 
 

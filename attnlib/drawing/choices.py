@@ -103,7 +103,7 @@ def nudges(
     for k, a in enumerate(weights):
         y = top + high * (k + 0.5)
         canvas.text(4, y - 9, f"key {k + 1}", anchor="start", size=14)
-        canvas.text(4, y + 10, f"by {_share(a)}", anchor="start", size=14, faint=True)
+        canvas.text(4, y + 10, f"prob. {_share(a)}", anchor="start", size=14, faint=True)
     canvas.text(4, top + high * (keys + 0.5) + 6, "mean", anchor="start", bold=True)
     for panel, (name, rows) in enumerate(estimates.items()):
         x0 = left + (across + 4) * panel

@@ -6,6 +6,7 @@ from attnlib.drawing.canvas import Canvas
 
 WORDS = ("a", "red", "shirt")
 TILDE = "h\N{COMBINING TILDE}"
+PANELS = {"dot": {"fed": [(0.5, "1 of 2"), (1.0, "2 of 2")]}}
 
 
 def two_orders(words: Sequence[str] = WORDS) -> Canvas:
@@ -62,12 +63,12 @@ def steps_moved() -> Canvas:
         440,
         270,
         "Two lists of six steps. Bahdanau: embed the word, score, softmax, context, new state, "
-        "readout. Luong: embed the word, new state, score, softmax, context, readout. An arrow "
-        "leads from the new state in fifth place on the left to that in second place on the right.",
+        "readout. Luong: embed the word, new state, score, softmax, context, readout. A dashed "
+        "arrow leads from the new state in fifth place on the left to the second on the right.",
     )
     early = ["score: *s*_{t-1} asks", "softmax", "context *c*_t", "new state *s*_t"]
     late = ["new state *h*_t", "score: *h*_t asks", "softmax", "context *c*_t"]
-    canvas.arrow((189, 202), (251, 97), role="query", thick=3)
+    canvas.arrow((189, 202), (251, 97), thick=2, dashed=True, faint=True)
     for x, name, middle in ((2, "Bahdanau", early), (252, "Luong", late)):
         canvas.text(x + 93, 12, f"{name}: {'before' if x == 2 else 'after'}", bold=True)
         for i, words in enumerate(["embed *y*_{t-1}", *middle, f"readout *{TILDE}*_t"]):
@@ -95,9 +96,9 @@ def feedings() -> Canvas:
         "of the previous state and context. Nothing: it reads the embedding alone.",
     )
     rows = (
-        ("context in the cell", ("*c*", 4), "what a look brought home, as it is"),
+        ("context in the cell", ("*c*", 4), "what a look has found, as it is"),
         ("input feeding", (f"*{TILDE}*_{{t-1}}", 3), "what the previous word was read from"),
-        ("neither", None, "the cell is told nothing of any look"),
+        ("none", None, "the cell is told nothing of any look"),
     )
     for i, (name, second, remark) in enumerate(rows):
         y = 104 * i
@@ -201,9 +202,6 @@ def parted_states() -> Canvas:
     for x, words in zip(centres, ("equal", "equal", "differ"), strict=True):
         canvas.text(x, 144, words, bold=words == "differ", faint=words == "equal")
     return canvas
-
-
-PANELS = {"dot": {"fed": [(0.5, "1 of 2"), (1.0, "2 of 2")]}}
 
 
 def dial_grid(

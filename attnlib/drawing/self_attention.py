@@ -63,30 +63,36 @@ def two_ways(
 def query_key_value(
     words: Sequence[str] = WORDS,
     x: Rows = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, -1)),
-    q: Rows = ((0, 0, 4, 0), (0, 0, 2, 0), (0, 4, 0, 0)),
-    k: Rows = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0)),
-    v: Rows = ((0, 0), (0, 1), (-1, 0)),
+    w_q: Rows = ((0, 0, 4, 0), (0, 0, 2, 0), (0, 4, 0, 0), (0, 0, 0, 0)),
+    w_k: Rows = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0)),
+    w_v: Rows = ((0, 0), (0, 1), (0, 0), (1, 0)),
     weights: Rows = ((0.11, 0.11, 0.79), (0.21, 0.21, 0.58), (0.11, 0.79, 0.11)),
     contexts: Rows = ((-0.79, 0.11), (-0.58, 0.21), (-0.11, 0.79)),
+    features: Sequence[str] = ("det.", "adj.", "noun", "gender"),
 ) -> Canvas:
     """Self-attention of a few words with all its numbers, from the words to their contexts.
 
     Parameters
     ----------
     words : T words
-    x, q, k : T rows of 4 whole numbers: the words, their queries, their keys
-    v : T rows of 2 whole numbers: their values
+    x : T rows of 4 whole numbers: the words
+    w_q, w_k, w_v : 4 rows of 4, 4 and 2 whole numbers, by which queries, keys and values are made
     weights, contexts : T rows of T, and of 2
+    features : what the 4 numbers of a word say
     """
-    T, high, cell = len(words), 24, 26
-    tall = T * high
-    second, third = 54 + tall + 72, 54 + 2 * tall + 172
+    T, F, high, cell = len(words), len(features), 24, 26
+    tall, deep = T * high, F * high
+    first = 50  # where the rows of X begin, and those of the matrices, the views, the weights
+    second = first + tall + 60
+    third = second + deep + 58
+    fourth = third + tall + 100
     canvas = Canvas(
         WIDEST,
-        third + tall + 12,
-        f"The words {', '.join(words)} as the rows of a matrix X. Three arrows, times W_Q, W_K and "
-        "W_V, lead to a blue matrix Q, an orange K and a green V with a row for each word. Q and "
-        "K give the weights, "
+        fourth + tall + 12,
+        f"The words {', '.join(words)} as the rows of a matrix X, with the columns "
+        f"{', '.join(features)}. Three arrows lead to W_Q, {_rows(w_q)}; W_K, {_rows(w_k)}; and "
+        f"W_V, {_rows(w_v)}. Below each stands X times it: a blue matrix Q, an orange K and a "
+        "green V with a row for each word. Q and K give the weights, "
         + "; ".join(
             f"{word}: {', '.join(f'{a:.2f}' for a in row)}"
             for word, row in zip(words, weights, strict=True)
@@ -94,56 +100,110 @@ def query_key_value(
         + ". Weights times V give the pink contexts.",
     )
 
-    def labels(top, left):
-        for i, word in enumerate(words):
-            canvas.text(left - 7, top + high * (i + 0.5), word, anchor="end")
+    def labels(top, left, names):
+        for i, name in enumerate(names):
+            canvas.text(left - 7, top + high * (i + 0.5), name, anchor="end", size=14)
 
-    def plain(left, top, rows, role):
+    def plain(left, top, rows, role, wide=cell):
         canvas.matrix(
-            left, top, rows, role=role, cell=(cell, high), written=True, digits=0, size=14
+            left, top, rows, role=role, cell=(wide, high), written=True, digits=0, size=14
         )
 
-    left = {"x": 168, "q": 62, "k": 202, "v": 342}
-    canvas.text(left["x"] + 2 * cell, 16, "*X*: the words", bold=True)
-    plain(left["x"], 30, x, "ink")
-    labels(30, left["x"])
-    low = 30 + tall
-    parts = (
-        ("q", q, "query", "*Q*: seeks", 2, "Q"),
-        ("k", k, "key", "*K*: is", 2, "K"),
-        ("v", v, "value", "*V*: tells", 1, "V"),
-    )
-    for at, (name, rows, role, title, half, letter) in zip((-36, 0, 36), parts, strict=True):
-        middle, start = left[name] + half * cell, 220 + at
-        canvas.arrow((start, low + 4), (middle, second - 26), role=role, thick=2)
-        side, anchor = (-12, "end") if at < 0 else (12, "start")
-        canvas.text(
-            (start + middle) / 2 + side,
-            (low + second) / 2 - 13,
-            f"× *W*_{letter}",
-            anchor=anchor,
-            role=role,
-        )
-        canvas.text(middle, second - 14, title, role=role, bold=True)
-        plain(left[name], second, rows, role)
-    labels(second, left["q"])
-    under = second + tall
-    wide = 46
-    canvas.arrow((left["q"] + 2 * cell, under + 4), (112, third - 46), role="query", thick=2)
-    canvas.arrow((left["k"] + 2 * cell, under + 4), (152, third - 46), role="key", thick=2)
-    canvas.text(62 + wide * T / 2, third - 34, "weights", bold=True)
-    canvas.text(62 + wide * T / 2, third - 14, "softmax of *QK*^T / √*D*")
-    canvas.matrix(62, third, weights, cell=(wide, high), written=True, digits=2, size=14)
-    labels(third, 62)
-    canvas.arrow((62 + wide * T + 6, third + tall / 2), (314, third + tall / 2), thick=2)
-    canvas.text(62 + wide * T + 60, third + tall / 2 - 16, "× *V*", role="value")
-    canvas.arrow(
-        (left["v"] + cell, under + 4), (left["v"] + cell, third - 26), role="value", thick=2
-    )
-    canvas.text(left["v"] + cell, third - 14, "contexts", role="context", bold=True)
+    left = {"q": 62, "k": 202, "v": 342}
+    broad, start = 56, 126
+    canvas.text(start + 2 * broad, 14, "*X*: the words", bold=True)
+    for j, name in enumerate(features):
+        canvas.text(start + broad * (j + 0.5), 37, name, size=14)
+    plain(start, first, x, "ink", broad)
+    labels(first, start, words)
+    low = first + tall
+    for name, w, role, title, letter, at in (
+        ("q", w_q, "query", "*Q* = *XW*_Q: seeks", "Q", -60),
+        ("k", w_k, "key", "*K* = *XW*_K: is", "K", 0),
+        ("v", w_v, "value", "*V* = *XW*_V: tells", "V", 60),
+    ):
+        middle = left[name] + len(w[0]) * cell / 2
+        canvas.arrow((start + 2 * broad + at, low + 4), (middle, second - 26), role=role, thick=2)
+        canvas.text(middle, second - 14, f"*W*_{letter}", role=role, bold=True)
+        plain(left[name], second, w, role)
+        canvas.arrow((middle, second + deep + 4), (middle, third - 26), role=role, thick=2)
+        canvas.text(middle, third - 13, title, role=role, bold=True, size=14)
+        product = [
+            [sum(a * b for a, b in zip(row, by, strict=True)) for by in zip(*w)] for row in x
+        ]
+        plain(left[name], third, product, role)
+    labels(second, left["q"], features)
+    labels(third, left["q"], words)
+    under, wide = third + tall, 46
+    over = 62 + wide * T / 2
+    canvas.arrow((left["q"] + 2 * cell, under + 4), (over - 20, fourth - 46), role="query", thick=2)
+    canvas.arrow((left["k"] + 2 * cell, under + 4), (over + 20, fourth - 46), role="key", thick=2)
+    canvas.text(over, fourth - 34, "weights", bold=True)
+    canvas.text(over, fourth - 14, "softmax of *QK*^T / √*D*")
+    canvas.matrix(62, fourth, weights, cell=(wide, high), written=True, digits=2, size=14)
+    labels(fourth, 62, words)
+    across = fourth + tall / 2
+    canvas.arrow((62 + wide * T + 6, across), (314, across), thick=2)
+    canvas.text(62 + wide * T + 58, across - 16, "× *V*", role="value")
+    middle = left["v"] + cell
+    canvas.arrow((middle, under + 4), (middle, fourth - 26), role="value", thick=2)
+    canvas.text(middle, fourth - 14, "contexts", role="context", bold=True)
     return canvas.matrix(
-        318, third, contexts, role="context", cell=(50, high), written=True, digits=2, size=14
+        318, fourth, contexts, role="context", cell=(50, high), written=True, digits=2, size=14
     )
+
+
+def _rows(matrix: Rows) -> str:
+    return " / ".join(" ".join(f"{number:g}" for number in row) for row in matrix)
+
+
+def looks(
+    words: Sequence[str] = WORDS,
+    weights: Rows = ((0.11, 0.11, 0.79), (0.21, 0.21, 0.58), (0.11, 0.79, 0.11)),
+    marked: Sequence[tuple[int, int]] = ((0, 2), (1, 2)),
+) -> Canvas:
+    """The weights of a sentence on itself, in hundredths, so that small ones can be read too.
+
+    Parameters
+    ----------
+    words : T words, at most twelve
+    weights : T rows of T; one that rounds to 0 is not written
+    marked : pairs (row, column) to draw a frame around
+
+    Raises
+    ------
+    ValueError
+        When there are more words than have room.
+    """
+    T = len(words)
+    if T > 12:
+        raise ValueError(f"there is room for 12 words, got {T}")
+    left, top, high = 62, 84, 28
+    wide = min(46, (WIDEST - left - 6) / T)
+    cells = [[round(100 * float(a)) for a in row] for row in weights]
+    canvas = Canvas(
+        WIDEST,
+        top + high * T + 8,
+        f"A matrix of weights, a row and a column for each of {' '.join(words)}. The largest is "
+        f"{max(map(max, cells)) / 100:.2f}. In the frames, row by row: "
+        + "; ".join(f"{words[t]} on {words[s]} {cells[t][s] / 100:.2f}" for t, s in marked)
+        + ".",
+    )
+    canvas.text(left + wide * T / 2, 14, "key: the word asked", role="key", bold=True)
+    canvas.text(4, 60, "query:", role="query", bold=True, anchor="start")
+    canvas.matrix(left, top, cells, cell=(wide, high), written=True, digits=0, zeros=False)
+    for t, word in enumerate(words):
+        middle = left + wide * (t + 0.5)
+        # neighbours stand on two lines, so that long words have room
+        canvas.text(middle, 46 if t % 2 else 66, word, size=14)
+        if t % 2:
+            canvas.line((middle, 56), (middle, top - 3), faint=True, thick=1)
+        canvas.text(left - 8, top + high * (t + 0.5), word, anchor="end", size=14)
+    for t, s in marked:
+        x, y = left + wide * s, top + high * t
+        corners = ((x, y), (x + wide, y), (x + wide, y + high), (x, y + high), (x, y))
+        canvas.line(*corners, role="context", thick=3.5)
+    return canvas
 
 
 def heads(T: int = 3, width: int = 6, H: int = 2) -> Canvas:

@@ -159,7 +159,7 @@ def stops(places: Sequence[int] = (1, 1, 3, 4), keys: int = 6, reach: int = 1) -
     cell, rows = 26, len(places)
     if any(b < a for a, b in pairwise(places)):
         raise ValueError(f"monotonic attention never goes back, got {list(places)}")
-    one, two, top = 30, 30 + cell * keys + 60, 34
+    one, two, top = 30, 30 + cell * keys + 60, 54
     canvas = Canvas(
         two + cell * keys + 24,
         top + cell * rows + 30,
@@ -190,5 +190,7 @@ def stops(places: Sequence[int] = (1, 1, 3, 4), keys: int = 6, reach: int = 1) -
     below = top + cell * rows + 16
     canvas.text(one + cell * keys / 2, below, "stands at *p*_t = *t*")
     canvas.text(two + cell * keys / 2, below, "decides where to stop")
-    canvas.text(one - 16, top + cell * rows / 2, "*t*").text(two - 16, top + cell * rows / 2, "*t*")
+    for left in (one, two):
+        canvas.text(left - 16, top + cell * rows / 2, "*t*")
+        canvas.text(left + cell * keys / 2, top - 14, "*s*")
     return canvas

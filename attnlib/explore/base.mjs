@@ -72,6 +72,9 @@ export function fixed(x, digits = 3) {
   return x < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
+/** A number with at most three decimals, and none that are zeros. */
+export const brief = (x) => String(Number(x.toFixed(3)));
+
 // ---------------------------------------------------------------- colours
 
 const VIRIDIS = (
@@ -249,13 +252,13 @@ export function announcer() {
   return { node, say };
 }
 
-/** The colour scale of the weights, 0 to 1. */
-export const legend = () =>
+/** The colour scale of the weights, from 0 to the largest. */
+export const legend = (most = 1) =>
   h(
     "div",
-    { class: "legend", role: "img", "aria-label": "Colour scale: attention weight from 0, dark violet, to 1, yellow" },
+    { class: "legend", role: "img", "aria-label": `Colour scale: attention weight from 0, dark violet, to ${brief(most)}, yellow` },
     h("span", { class: "ramp", style: { "background-image": `linear-gradient(90deg, ${VIRIDIS.map((c) => `rgb(${c.join(" ")})`).join(", ")})` } }),
-    h("span", { class: "ticks" }, h("span", {}, "0"), h("span", {}, "0.5"), h("span", {}, "1")),
+    h("span", { class: "ticks" }, [0, most / 2, most].map((a) => h("span", {}, brief(a)))),
     h("span", {}, "attention weight"),
   );
 

@@ -1,8 +1,11 @@
 // Captions word by word: where a captioner looked for each word, and whether that was right.
-import { announcer, choices, dataTable, fixed, frame, h, legend, svg, unique, viridis } from "./base.mjs";
+import { announcer, brief, choices, dataTable, fixed, frame, h, legend, svg, unique, viridis } from "./base.mjs";
 
 /** For every pixel of an image whether it is on: `lengths` pixels off, then on, then off and so on. */
 export const pixels = (lengths) => lengths.flatMap((length, i) => Array.from({ length }, () => i % 2 === 1));
+
+/** The side of the square in the most attended cell, of the cell's: some of the picture stays in view. */
+const LARGEST = 0.85;
 
 /** Where a cell is: [x, y, width, height] of its box, when H x W pixels are cut evenly. */
 export function box(cell, [rows, columns], [H, W]) {
@@ -33,7 +36,6 @@ function shapes(mask, [H, W]) {
   return { area: area.join(""), edge: edge.join("") };
 }
 
-const short = (x) => String(Number(x.toFixed(3)));
 const said = { null: "–", 0: "no", 1: "yes" }; // of a mark; between the two it is a share
 const say = (mark) => (mark === null ? "–" : fixed(mark));
 
@@ -94,7 +96,7 @@ const STYLE = `
 .attn-captions dl { display: grid; grid-template-columns: minmax(8rem, 1fr) auto; gap: 0.2rem 1rem; margin: 0; align-items: baseline; }
 .attn-captions dt { margin: 0; font-weight: 400; color: var(--soft); font-size: 0.9em; }
 .attn-captions dt.by { padding-left: 0.9rem; }
-.attn-captions dd { margin: 0; text-align: right; font-weight: 600; }
+.attn-captions dd { margin: 0; text-align: right; font-weight: 600; white-space: nowrap; }
 .attn-captions dd.blind { font-weight: 400; }
 .attn-captions .data td { white-space: nowrap; }
 .attn-captions .whole { border-top: 1px solid var(--line); padding-top: 0.8rem; display: grid; gap: 0.5rem; }
@@ -155,7 +157,7 @@ function render({ model, el }) {
 
   // ---- the picture and what is said of it
   const scenery = svg("svg", { class: "scenery", role: "img" });
-  const scale = legend();
+  const scale = h("div");
   const saying = h("p", { class: "saying" });
   const whether = h("p", { class: "whether" });
   const value = (name) => h("dd", { class: name });
@@ -185,7 +187,7 @@ function render({ model, el }) {
     whether.className = `whether ${kind}`;
     whether.replaceChildren(sign && h("strong", {}, `${sign} `), told);
     const marked = scene.hit.filter((mark) => mark !== null);
-    hits.textContent = marked.length ? `${short(marked.reduce((a, b) => a + b, 0))} of ${marked.length}` : "–";
+    hits.textContent = marked.length ? `${brief(marked.reduce((a, b) => a + b, 0))} of ${marked.length}` : "–";
     insides.textContent = say(mean(scene.inside));
     const named = scene.things.some((each) => each.length > 0);
     note.textContent = named
@@ -230,7 +232,10 @@ function render({ model, el }) {
       parts.push(
         weights[t].map((_, s) => rect(s, { class: "grid" })),
         around,
-        weights[t].map((a, s) => a > 0 && rect(s, { class: "cell", fill: viridis(a / 1000) }, Math.sqrt(a / 1000))),
+        weights[t].map((a, s) => {
+          const share = a / 1000 / weight(t);
+          return a > 0 && rect(s, { class: "cell", fill: viridis(share) }, LARGEST * Math.sqrt(share));
+        }),
         most[t].map((s) => [rect(s, { class: "under most" }), rect(s, { class: "over most" })]),
       );
     } else if (view === "thing") {
@@ -261,7 +266,7 @@ function render({ model, el }) {
     const [t, view] = [at(), model.get("view")];
     gallery.show(String(index));
     views.show(view);
-    scale.style.display = view === "weights" ? "" : "none";
+    scale.replaceChildren(...(view === "weights" && weight(t) > 0 ? [legend(weight(t))] : []));
     shown.words.forEach((node, i) => {
       node.tabIndex = i === t ? 0 : -1;
       node.setAttribute("aria-selected", i === t);
@@ -349,7 +354,7 @@ function render({ model, el }) {
     h(
       "p",
       { class: "hint" },
-      "Choose a picture, then a word: click it, or use the arrow keys. The area of a square, and its colour, are a cell’s weight: at 1 it fills the cell. " +
+      "Choose a picture, then a word: click it, or use the arrow keys. The area of a square, and its colour, are a cell’s weight, on a scale from 0 to the word’s largest, which stands below the picture. " +
         "White lines go around what the word names, and around the most attended cell. " +
         "A cell is on a thing (dashed in the second view) if the thing covers it at least half as much as the cell it covers most.",
     ),

@@ -1,5 +1,5 @@
 // Local windows: everywhere, local-m or local-p at one decoder step; move p_t, turn D.
-import { announcer, choices, dataTable, fixed, formula, frame, h, slider, softmax, svg, unique, viridis } from "./base.mjs";
+import { announcer, choices, dataTable, fixed, formula, frame, h, slider, softmax, svg, unique } from "./base.mjs";
 
 /**
  * One step: where the window stands, which keys it allows, what multiplies their weights, the
@@ -23,7 +23,7 @@ export function attend({ scores, window, centre, reach }) {
 /** The key of S that is nearest to a real position: where local-m stands. */
 const nearest = (centre, S) => Math.min(Math.floor(centre + 0.5), S - 1);
 
-/** Eq. 10, with σ = D / 2. */
+/** The factor of local-p, with σ = D / 2. */
 export const gaussian = (distance, reach) => Math.exp(-(distance ** 2) / (2 * (reach / 2) ** 2));
 
 /** The derivative of the log weight on the right word with respect to p_t; null where there is none. */
@@ -49,7 +49,7 @@ const STYLE = `
 .attn-windows .picture text { font-size: 14px; fill: var(--ink); text-anchor: middle; dominant-baseline: central; }
 .attn-windows .picture .small { font-size: 12px; fill: var(--soft); }
 .attn-windows .picture .num { font-size: 11.5px; font-weight: 600; }
-.attn-windows .picture :is(.num, .tick, .place, .push-text) { paint-order: stroke; stroke: var(--sunk); stroke-width: 3.5px; stroke-linejoin: round; }
+.attn-windows .picture :is(.num, .tick, .place, .pull-text) { paint-order: stroke; stroke: var(--sunk); stroke-width: 3.5px; stroke-linejoin: round; }
 .attn-windows .picture .word.in { fill: var(--key-ink); font-weight: 600; }
 .attn-windows .picture .word.out { fill: var(--soft); opacity: 0.75; }
 .attn-windows .picture .upright { text-anchor: end; }
@@ -63,13 +63,13 @@ const STYLE = `
 .attn-windows .stem { stroke-width: 1.4; }
 .attn-windows .off { stroke-dasharray: 2 5; stroke-linecap: round; }
 .attn-windows .all { fill: none; stroke: var(--soft); stroke-width: 1.3; stroke-dasharray: 3 2.5; }
-.attn-windows .final { stroke: var(--ink); stroke-width: 1; }
+.attn-windows .final { fill: var(--key); stroke: var(--ink); stroke-width: 1; }
 .attn-windows .cross { stroke: var(--soft); stroke-width: 1.6; stroke-linecap: round; }
 .attn-windows .right { fill: none; stroke: var(--ink); stroke-width: 1.8; }
 .attn-windows .handle { fill: var(--query); stroke: var(--sunk); stroke-width: 2; }
 .attn-windows .moves .handle { cursor: grab; } .attn-windows .moves .hit { cursor: grab; touch-action: none; }
-.attn-windows .push { stroke: var(--ink); stroke-width: 3.2; fill: none; } .attn-windows .push-head { fill: var(--ink); }
-.attn-windows .picture .push-text { font-weight: 600; font-size: 13px; }
+.attn-windows .pull { stroke: var(--ink); stroke-width: 3.2; fill: none; } .attn-windows .pull-head { fill: var(--ink); }
+.attn-windows .picture .pull-text { font-weight: 600; font-size: 13px; }
 .attn-windows .marks { display: flex; flex-wrap: wrap; gap: 0.25rem 1.3rem; color: var(--soft); font-size: 0.84em; list-style: none; margin: 0; padding: 0; }
 .attn-windows .marks li { display: inline-flex; align-items: center; gap: 0.45rem; margin: 0; }
 .attn-windows .marks svg { width: 26px; height: 16px; flex: none; }
@@ -86,7 +86,7 @@ const STYLE = `
 // ---------------------------------------------------------------- the picture
 
 const MARGIN = 1.6; // columns to either side of the sentence, over which a window may hang
-const [NAMES, RAIL, PUSH, TOP, FLOOR, WORDS] = [17, 41, 66, 92, 242, 268]; // rows, in pixels
+const [NAMES, RAIL, PULL, TOP, FLOOR, WORDS] = [17, 41, 66, 92, 242, 268]; // rows, in pixels
 const LETTER = 8; // pixels, about
 
 /** The picture, drawn anew for a width in pixels and a step. */
@@ -121,7 +121,7 @@ function picture(source, gold, id) {
       [Math.max(from, S - 0.5), to, "off"],
     ].filter(([a, b]) => a < b);
 
-  const show = (width, { window, reach }, step, push) => {
+  const show = (width, { window, reach }, step, slope) => {
     unit = width / (S - 1 + 2 * MARGIN);
     const upright = longest > unit - 3;
     const room = upright ? longest : 16;
@@ -141,14 +141,12 @@ function picture(source, gold, id) {
       const [at, allowed] = [x(s), step.allowed[s]];
       const bar = (name, share, value) =>
         svg("rect", { class: name, x: at - (share * unit) / 2, y: y(value), width: share * unit, height: FLOOR - y(value) });
-      const final = bar("final", 0.5, step.weights[s]);
-      final.style.fill = viridis(step.weights[s]);
       const label = upright
         ? { x: at, y: WORDS, transform: `rotate(-90 ${at} ${WORDS})`, style: { "font-size": `${Math.min(14, unit)}px` } }
         : { x: at, y: WORDS + 8 };
       return [
         bar("all", 0.78, step.all[s]),
-        allowed && final,
+        allowed && bar("final", 0.5, step.weights[s]),
         !allowed && svg("path", { class: "cross", d: `M${at - 3.5} ${FLOOR - 9} l7 7 m0 -7 l-7 7` }),
         (unit > 17 || s % 5 === 0) && text("small", at, FLOOR + 11, s),
         svg("text", { class: `word ${allowed ? "in" : "out"} ${upright ? "upright" : ""}`, ...label }, word),
@@ -156,7 +154,7 @@ function picture(source, gold, id) {
     });
     const heights = unit > 22 ? source.map((_, s) => step.allowed[s] && text("num", x(s), y(step.weights[s]) - 9, step.weights[s].toFixed(2))) : [];
     const wide = upright ? Math.min(unit - 1, 22) : Math.min(unit - 1, LETTER * source[gold].length + 14);
-    const gradient = push === null || push === 0 ? [] : arrow(push);
+    const outside = `no pull from ${source[gold]}`;
     parts.replaceChildren(
       ...[
         // where there are no words
@@ -186,9 +184,9 @@ function picture(source, gold, id) {
             svg("tspan", { class: "var", dy: 4, "font-size": "12" }, "t"),
             svg("tspan", { dy: -4 }, window === "monotonic" ? ` = t = ${position}` : ` = ${fixed(position, 1)}`),
           ),
-        gradient,
-        window === "predictive" && push === null && text("push-text", clear(x(position), 44), PUSH, "no gradient"),
-        window === "predictive" && push === 0 && text("push-text", clear(x(position), 44), PUSH, "no push: 0"),
+        slope && arrow(),
+        window === "predictive" && slope === null && text("pull-text", clear(x(position), 4 * outside.length), PULL, outside),
+        slope === 0 && text("pull-text", clear(x(position), 44), PULL, "pull 0"),
         moves && svg("circle", { class: "handle", cx: x(position), cy: RAIL, r: 9 }),
         moves && svg("circle", { class: "hit", cx: x(position), cy: RAIL, r: 24, fill: "transparent" }),
       ]
@@ -203,18 +201,18 @@ function picture(source, gold, id) {
       source.map((word, s) => `${word} ${step.allowed[s] ? fixed(step.weights[s]) : "not looked at"}`).join(", ") +
       `; the right word is ${source[gold]}.`;
 
-    function arrow(slope) {
+    function arrow() {
       const towards = Math.sign(slope);
       const start = x(position);
       const length = Math.min(Math.max(Math.abs(slope) * 0.6 * unit, 20), 3 * unit);
       const tip = start + towards * length;
-      const words = `push ${towards > 0 ? "+" : ""}${fixed(slope, 2)}`;
+      const words = `pull ${towards > 0 ? "+" : ""}${fixed(slope, 2)}`;
       const after = towards > 0 ? tip + 84 < width : tip > 84; // room beyond the tip
       const side = after ? tip + towards * 42 : start - towards * 42;
       return [
-        line("push", start, PUSH, tip - towards * 9, PUSH),
-        svg("path", { class: "push-head", d: `M${tip} ${PUSH} l${-towards * 12} -6.5 v13 z` }),
-        text("push-text", side, PUSH, words),
+        line("pull", start, PULL, tip - towards * 9, PULL),
+        svg("path", { class: "pull-head", d: `M${tip} ${PULL} l${-towards * 12} -6.5 v13 z` }),
+        text("pull-text", side, PULL, words),
       ];
     }
   };
@@ -228,12 +226,11 @@ function picture(source, gold, id) {
 function marks() {
   const sample = (...children) => svg("svg", { viewBox: "0 0 26 16", "aria-hidden": "true" }, children);
   const final = svg("rect", { class: "final", x: 8, y: 2, width: 10, height: 13 });
-  final.style.fill = viridis(0.6);
   const cross = svg("path", { class: "cross", d: "M9 4 l8 8 m0 -8 l-8 8" });
   const entries = {
     final: [final, "weight"],
     all: [svg("rect", { class: "all", x: 5, y: 2, width: 16, height: 13 }), "softmax over all keys"],
-    curve: [svg("path", { class: "curve", d: "M1 14 C8 13 9 2 13 2 S18 13 25 14" }), "Gaussian, eq. 10"],
+    curve: [svg("path", { class: "curve", d: "M1 14 C8 13 9 2 13 2 S18 13 25 14" }), "Gaussian"],
     bracket: [svg("path", { class: "bracket", d: "M2 14 V3 H24 V14" }), "window, dotted where there are no words"],
     cross: [cross, "not looked at"],
   };
@@ -245,7 +242,7 @@ function marks() {
 // ---------------------------------------------------------------- formulas
 
 /** The step's equations with the settings' numbers. */
-export function equations({ window, reach: D, gold, scores }, step, push) {
+export function equations({ window, reach: D, gold, scores }, step, slope) {
   const S = scores.length;
   const { position, allowed, inside, factor, weights } = step;
   if (window === "everywhere") {
@@ -260,12 +257,12 @@ export function equations({ window, reach: D, gold, scores }, step, push) {
   }
   const p = fixed(position, 1);
   return [
-    `\\q{p_t} = S · \\u{sigmoid}(v_p^⊤ \\u{tanh}(W_p \\q{q_t})) = ${p}, S = ${S}`,
+    `\\q{p_t} = S · \\u{logistic}(v_p^⊤ \\u{tanh}(W_p \\q{h_t})) = ${p}, S = ${S}`,
     `a_s = \\u{softmax}_{|s − ${p}| ≤ ${D}}(e_s) · \\u{exp}(−(s − ${p})^2 / 2σ^2), σ = D/2 = ${D / 2}`,
     allowed[gold]
       ? `a_{${gold}} = ${fixed(inside[gold])} · ${fixed(factor[gold])} = ${fixed(weights[gold])}`
       : `|${gold} − ${p}| > ${D}, \\u{so} a_{${gold}} = 0`,
-    push !== null && `∂ \\u{log} a_{${gold}} / ∂\\q{p_t} = 4 (${gold} − ${p}) / ${D}^2 = ${fixed(push)}`,
+    slope !== null && `∂ \\u{log} a_{${gold}} / ∂\\q{p_t} = 4 (${gold} − ${p}) / ${D}^2 = ${fixed(slope)}`,
   ].filter(Boolean);
 }
 
@@ -345,7 +342,7 @@ function render({ model, el }) {
   // ---- the numbers
   const number = (name) => h("dd", { class: name });
   const [compared, total, right, gradient] = ["compared", "total", "on-gold", "gradient"].map(number);
-  const divided = h("span", {}, ": eq. 10 does not divide them again");
+  const divided = h("span", {}, ": they are not divided again");
   const readout = h(
     "dl",
     {},
@@ -355,7 +352,7 @@ function render({ model, el }) {
     total,
     h("dt", {}, "weight on the right word, ", h("strong", { class: "is-key" }, source[gold])),
     right,
-    h("dt", {}, "derivative of its log with respect to pₜ"),
+    h("dt", {}, "its pull: the slope of its log weight"),
     gradient,
   );
   const lines = h("div", { class: "equations" });
@@ -377,7 +374,7 @@ function render({ model, el }) {
     const setting = now();
     const { window, centre, reach } = setting;
     const result = attend(setting);
-    const push = pull(result, setting);
+    const slope = pull(result, setting);
     const sum = result.weights.reduce((a, b) => a + b, 0);
     windows.show(window);
     real.show(centre);
@@ -387,23 +384,23 @@ function render({ model, el }) {
     step.node.hidden = window !== "monotonic";
     for (const { node } of [real, wide]) node.querySelector("input").disabled = window === "everywhere";
     stage.classList.toggle("moves", window !== "everywhere");
-    drawing.show(width, setting, result, push);
+    drawing.show(width, setting, result, slope);
     key.show(["final", "all", "bracket", window === "predictive" && "curve", result.allowed.includes(false) && "cross"]);
     note.textContent = lies(result, setting);
     compared.textContent = `${result.allowed.filter(Boolean).length} of ${S}`;
     total.textContent = fixed(sum);
     divided.hidden = window !== "predictive";
     right.textContent = fixed(result.weights[gold]);
-    gradient.classList.toggle("words", push === null);
+    gradient.classList.toggle("words", slope === null);
     gradient.textContent =
-      push !== null
-        ? fixed(push)
+      slope !== null
+        ? fixed(slope)
         : {
             everywhere: "no pₜ",
             monotonic: "nothing to learn: pₜ is the step’s own number",
-            predictive: "no gradient: the right word is not in the window",
+            predictive: `none: ${source[gold]} is not in the window`,
           }[window];
-    lines.replaceChildren(...equations(setting, result, push).map((text) => h("div", {}, formula(text))));
+    lines.replaceChildren(...equations(setting, result, slope).map((text) => h("div", {}, formula(text))));
     source.forEach((_, s) =>
       [scores, result.all, result.inside, result.factor, result.weights].forEach((column, i) => {
         cells[s][i].textContent = fixed(column[s]);
@@ -412,7 +409,7 @@ function render({ model, el }) {
     voice.say(
       `${compared.textContent} keys compared; the weights sum to ${total.textContent}; ` +
         `${right.textContent} on the right word, ${source[gold]}. ` +
-        (window === "predictive" ? `Derivative ${gradient.textContent}. ` : "") +
+        (window === "predictive" ? `Pull ${gradient.textContent}. ` : "") +
         note.textContent,
     );
   }
@@ -446,7 +443,7 @@ function render({ model, el }) {
       "p",
       { class: "hint" },
       "Drag the window by its dot, tap where it should stand, or move the sliders with the arrow keys. " +
-        "The arrow shows which way, and how hard, the right word’s log weight pushes pₜ.",
+        "The arrow shows which way, and how hard, the right word pulls pₜ. Wrong words push it; that is not drawn.",
     ),
     table,
     voice.node,

@@ -14,8 +14,9 @@ It forces ``en-fr-transformer`` through the references of Multi30k's test set, a
   ``en-fr-bahdanau``, paired by sentence. ``late`` links target word t by the row after its
   own, in which the decoder has just been given it;
 * by the kind of token that is due, how much of that attention rests on ``</s>``; the loss, and the
-  loss if the decoder may not see ``</s>``, or a source token drawn at random in its place; and how
-  long what a head reads from ``</s>`` is, beside what it reads from the words;
+  loss if the decoder may not see ``</s>`` (in no block, in the last one only, in those below it),
+  or a source token drawn at random in its place; and how long what a head reads from ``</s>`` is,
+  beside what it reads from the words;
 * the loss on captions of val when one head that looks at the source is left out (an exercise).
 
 Intervals are 95 %, by bootstrap over sentences. It writes ``heads.json`` beside this file.
@@ -41,7 +42,14 @@ RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/heads.py"
 MODEL, OTHERS = "en-fr-transformer", ("en-fr-bahdanau", "en-fr-luong")
 RESAMPLES = 1000
-HIDDEN = ("nothing", "</s>", "a word")  # from the decoder
+# hidden from the decoder: what, and from which blocks
+HIDDEN = {
+    "nothing": ("no token", slice(0)),
+    "</s>": ("end", slice(None)),
+    "</s> from the last block": ("end", slice(-1, None)),
+    "</s> from the blocks below": ("end", slice(-1)),
+    "a word": ("other", slice(None)),
+}
 
 
 def shares(found: list[pretrained.HeadMaps]) -> tuple[dict, dict]:
@@ -151,18 +159,23 @@ def differences(best: dict, test, others: dict[str, list], gold) -> dict:
     return found
 
 
-def losses(model, batch, hidden: int | None) -> np.ndarray:
-    """Loss of each target token, one source token hidden from the decoder."""
+def losses(model, batch, hidden: int, blocks: slice) -> np.ndarray:
+    """Loss of each target token, one source token hidden from some blocks of the decoder."""
+
+    def hide(_, args, named):
+        mask = named["source_mask"].clone()
+        mask[..., hidden] = False
+        return args, named | {"source_mask": mask}
+
+    chosen = model.decoder.stack.blocks[blocks]
+    hooks = [block.register_forward_pre_hook(hide, with_kwargs=True) for block in chosen]
     with torch.no_grad():
         memory = model.encode(batch.source, batch.source_lengths)
-        if hidden is not None:
-            mask = memory.mask.clone()
-            mask[:, hidden] = False
-            memory = memory._replace(mask=mask)
         vectors, _ = model.decode(memory, batch.target_in, need_weights=False)
-        return cross_entropy(
-            model.output(vectors)[0], batch.target_out[0], reduction="none"
-        ).numpy()
+        logits = model.output(vectors)[0]
+    for hook in hooks:
+        hook.remove()
+    return cross_entropy(logits, batch.target_out[0], reduction="none").numpy()
 
 
 def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
@@ -173,7 +186,10 @@ def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
         batch = collate([(model.tokenizer.encode(x), model.tokenizer.encode(y))])
         end = batch.source.shape[1] - 1
         assert batch.source[0, end] == EOS and each.source_tokens[end] == SPECIALS[EOS]
-        by_hiding = [losses(model.model, batch, s) for s in (None, end, int(rng.integers(end)))]
+        tokens = {"no token": end, "end": end, "other": int(rng.integers(end))}
+        by_hiding = [
+            losses(model.model, batch, tokens[token], blocks) for token, blocks in HIDDEN.values()
+        ]
         on_end = each.cross[:, :, :, end].mean(axis=1)  # (L, T), the mean of the heads
         for name, rows in of_kind.items():
             chosen = [t for t, token in enumerate(each.target_tokens) if kind(token) == name]
@@ -182,7 +198,8 @@ def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
     table = []
     for name, rows in of_kind.items():
         number, *sums = np.array(rows).T  # of a sentence each: tokens, the layers, the losses
-        *on_end, seen, without, _ = sums
+        on_end = sums[: -len(HIDDEN)]
+        by_hiding = dict(zip(HIDDEN, sums[-len(HIDDEN) :], strict=True))
 
         def mean(totals, number=number):
             return metrics.bootstrap_interval(totals, number, resamples=RESAMPLES)
@@ -192,11 +209,12 @@ def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
                 "what": name,
                 "tokens": int(number.sum()),
                 "on_end": [_rounded(mean(each)) for each in on_end],
-                "loss": {
-                    what: _rounded(mean(each))["value"]
-                    for what, each in zip(HIDDEN, sums[-3:], strict=True)
+                "loss": {what: _rounded(mean(each))["value"] for what, each in by_hiding.items()},
+                "more": {
+                    what: _rounded(mean(each - by_hiding["nothing"]))
+                    for what, each in by_hiding.items()
+                    if what != "nothing"
                 },
-                "more_without_end": list(_rounded(mean(without - seen)).values())[1:],
             }
         )
         print(table[-1], flush=True)

@@ -21,6 +21,12 @@ Run from the root of the repository::
   and ``beyond_the_sum`` what both looks shut cost, less what each of them costs alone: two looks
   of which either will do cost little alone and much together. It is given in the log-odds of the
   right word as well, where two independent pieces of evidence add up;
+* ``sizes``: the same of the sizes alone, in scenes whose things all have one size and in scenes
+  that hold both: there no look can tell which of them the given caption will speak of. Each look
+  is shut (``nothing`` is read), or gives what is read there on average (``mean``) or in another
+  scene (``another``); with every look shut only the first state knows anything of the picture,
+  and it can be that of another, too (``start``). The example is the first lone thing whose size
+  is said, with that size's chance beside the other;
 * ``pairs``: how probable the noun of a lone thing is after its own colour and after another, for
   pairs of colour and noun that training had and for the six that it never had;
 * ``mosaics``: the pointing game of ``mosaics-soft`` on captions of the data, and of eight networks
@@ -33,7 +39,7 @@ Intervals of words are over pictures, those of pairs over pairs (Student's t). I
 """
 
 import argparse
-from collections.abc import Sequence
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,10 +47,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from _record import record
+from _shut_looks import classes, closed, rounded, run, sizes
 
 from attnlib import metrics, pretrained, storage
 from attnlib.data import mosaics, scenes
-from attnlib.data.batches import collate
 from attnlib.data.images import as_floats
 from attnlib.explore import captioned
 from attnlib.metrics import captions, pointing
@@ -54,27 +60,12 @@ COMMAND = "OMP_NUM_THREADS=1 python book/results/looking.py"
 MODEL = "scenes-soft"
 SCENES, LONE = 300, 2000  # whose captions are marked; among which lone things are looked for
 SHUT = 2000  # in whose captions looks are shut
+SIZED = 600  # in whose captions the looks at sizes are shut, scenes of one size and of two apart
+LENDERS = 300  # scenes after these, whose looks stand in for theirs
 SEEDS = range(8)
 OPEN = 0.25  # a gate that is open by no more lets little through
-WRITTEN = ("a", *pointing.CLASSES)  # classes of words, in the order they are written
-TOGETHER = {f"a and {name}": ("a", name) for name in pointing.CLASSES}
-EVERY = "every word"
 RULES = ("half", "touch")
 NOUNS = ("circle", "ring", "square", "triangle", "cross", "star")
-
-
-def rounded(score: metrics.Estimate) -> list[float]:
-    """Value, low and high, to four digits."""
-    low, high = score.interval
-    return [round(float(x), 4) for x in (score.value, low, high)]
-
-
-def classes(grammar, words: Sequence[str]) -> list[str | None]:
-    """The class of each word; the article of a thing is one too."""
-    return [
-        "a" if word == "a" else name
-        for word, name in zip(words, pointing.word_classes(grammar, words), strict=True)
-    ]
 
 
 def of_any_thing(record: pointing.Record) -> pointing.Record:
@@ -106,44 +97,6 @@ def untrained(model: pretrained.Pretrained, records, images, seed: int) -> dict:
 
 
 # The gate ----------------------------------------------------------------------------------------
-
-
-def run(model: pretrained.Pretrained, samples, texts, shut=None) -> tuple[list, list]:
-    """Make the model write captions: log-probabilities at each word, and how far the gate was open.
-
-    Parameters
-    ----------
-    shut : sequence of sequences of bool, optional
-        For each word of each caption, whether nothing may be read while it is written.
-    """
-    decoder = model.model.decoder
-    attend, logs, gates = decoder.attend, [], []
-    for first in range(0, len(samples), 50):
-        rows = slice(first, first + 50)
-        ids = [model.tokenizer.encode(text) for text in texts[rows]]
-        words = collate([([], each) for each in ids])
-        images = torch.cat([as_floats(sample.image)[None] for sample in samples[rows]])
-        opened = torch.ones(words.target_out.shape)
-        for b, each in enumerate([] if shut is None else shut[rows]):
-            opened[b, : len(each)] = 1 - torch.tensor(each, dtype=torch.float)
-        seen: list[torch.Tensor] = []
-
-        def gated(hidden, memory, position, opened=opened, seen=seen):
-            seen.append(decoder.beta(hidden))
-            z, weights = attend(hidden, memory, position)
-            return z * opened[:, position : position + 1], weights
-
-        decoder.attend = gated
-        try:
-            with torch.no_grad():
-                cells = torch.full((len(images),), 64)
-                logits, _ = model.model(images, cells, words.target_in)
-        finally:
-            del decoder.attend
-        for b, each in enumerate(ids):
-            logs.append(logits[b, : len(each)].log_softmax(-1).numpy())
-            gates.append(torch.cat(seen, 1)[b, : len(each)].numpy())
-    return logs, gates
 
 
 def gate(records, gates) -> dict:
@@ -232,96 +185,6 @@ def article(grammar, records, gates) -> dict:
         "a_on_any_thing": rounded(pointing.mean_of_words(rows["any"], "pointing|any")),
         "centre": rounded(pointing.mean_of_words(rows["centre"], "pointing|centre")),
         "difference": rounded(metrics.mean_interval(rows["difference"])),
-    }
-
-
-def nats(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
-    """Of each word what it costs among the words of its class."""
-    rows = zip(logs, ids, among, strict=True)
-    return [float(np.logaddexp.reduce(row[list(some)]) - row[i]) for row, i, some in rows]
-
-
-def is_right(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
-    """Of each word whether it is the likeliest word of its class."""
-    rows = zip(logs, ids, among, strict=True)
-    return [float(row[i] == row[list(some)].max()) for row, i, some in rows]
-
-
-def log_odds(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
-    """Of each word the log-odds against it among the words of its class."""
-    rows = zip(logs, ids, among, strict=True)
-    return [
-        float(np.logaddexp.reduce(row[[j for j in some if j != i]]) - row[i])
-        for row, i, some in rows
-    ]
-
-
-def beyond_the_sum(as_is, first, second, both) -> metrics.Estimate:
-    """What both looks shut cost, less what each of them costs alone; a number for each picture.
-
-    >>> as_is, alone, both = np.zeros(3), np.full(3, 0.1), np.array([0.9, 1.0, 1.1])
-    >>> round(beyond_the_sum(as_is, alone, alone, both).value, 3)
-    0.8
-    """
-    return metrics.mean_interval((both - as_is) - (first - as_is) - (second - as_is))
-
-
-def closed(model, grammar, samples) -> dict:
-    """What a class of words costs when nothing is read while those of some classes are written."""
-    given = [sample.captions[0] for sample in samples]
-    texts, names = [each.text for each in given], [classes(grammar, each.words) for each in given]
-    numbers = [model.tokenizer.encode(word)[0] for word in grammar.numbers]
-    of_class: dict[str | None, set] = {"number": set(numbers)}  # most of them are rarely said
-    for each, its in zip(given, names, strict=True):
-        for word, name in zip(each.words, its, strict=True):
-            of_class.setdefault(name, set()).update(model.tokenizer.encode(word))
-    ids = {name: sorted(of_class[name]) for name in WRITTEN[1:]}
-    every = range(len(model.tokenizer))
-    among = [[ids.get(name, every) for name in its] for its in names]
-    encoded = [model.tokenizer.encode(text) for text in texts]
-
-    def means(found):
-        """By class the mean over its words in each picture that has some."""
-        by_class = {}
-        for name in WRITTEN[1:]:
-            marks = zip(found, names, strict=True)
-            some = [[x for x, one in zip(*each, strict=True) if one == name] for each in marks]
-            by_class[name] = np.array([np.mean(each) for each in some if each])
-        return by_class
-
-    def measure(shut=None):
-        """By class nats, how often the right word is the likeliest, and the log-odds against it."""
-        logs, _ = run(model, samples, texts, shut)
-        rows = list(zip(logs, encoded, among, strict=True))
-        return [means([of(*row) for row in rows]) for of in (nats, is_right, log_odds)]
-
-    def over(usual, shut, name):
-        """What is lost beyond the sum, of one measure."""
-        some = (shut[label][name] for label in ("a", name, f"a and {name}"))
-        return rounded(beyond_the_sum(usual[name], *some))
-
-    cost, right, odds = {}, {}, {}
-    as_is, right["as it is"], odds_as_is = measure()
-    for label, some in {**{name: (name,) for name in WRITTEN}, **TOGETHER}.items():
-        shut = [[name in some for name in its] for its in names]
-        cost[label], right[label], odds[label] = measure(shut)
-    cost[EVERY], right[EVERY], _ = measure([[True] * len(its) for its in names])
-    return {
-        "scenes": len(samples),
-        "pictures": {name: len(found) for name, found in as_is.items()},
-        "nats": {name: rounded(metrics.mean_interval(found)) for name, found in as_is.items()},
-        "right": {
-            label: {name: round(float(np.mean(x)), 4) for name, x in its.items()}
-            for label, its in right.items()
-        },
-        "more": {
-            label: {name: rounded(metrics.mean_interval(its[name] - as_is[name])) for name in as_is}
-            for label, its in cost.items()
-        },
-        "beyond_the_sum": {
-            "nats": {name: over(as_is, cost, name) for name in as_is},
-            "log-odds": {name: over(odds_as_is, odds, name) for name in as_is},
-        },
     }
 
 
@@ -447,15 +310,26 @@ def given(model, number: int) -> dict:
     return found
 
 
+def of_sizes(model, test) -> dict:
+    """`sizes` of the first scenes; those after them lend their looks."""
+    samples = [test.sample(i) for i in range(SIZED + LENDERS)]
+    return sizes(model, test.grammar, samples[:SIZED], samples[SIZED:])
+
+
 def main() -> None:
     """Measure, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scenes", type=int, default=SCENES)
     parser.add_argument("--shut", type=int, default=SHUT, help="scenes in which looks are shut")
     parser.add_argument("--lone", type=int, default=LONE, help="scenes in which to look for them")
+    parser.add_argument("--only-sizes", action="store_true", help="keep the rest of the file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, test = pretrained.load(MODEL), scenes.Scenes("test", captions=5)
+    if options.only_sizes:
+        content = json.loads(RESULTS.read_text("utf-8"))
+        record(RESULTS, COMMAND, content | {"sizes": of_sizes(model, test)})
+        return
     samples = [test.sample(i) for i in range(options.scenes)]
     items = captioned(model, samples, test.grammar)
     right = [i for i, item in enumerate(items) if item.record.true]
@@ -475,6 +349,7 @@ def main() -> None:
         "elsewhere": elsewhere(test.grammar, records, gates),
         "article": article(test.grammar, records, gates),
         "closed": closed(model, test.grammar, [test.sample(i) for i in range(options.shut)]),
+        "sizes": of_sizes(model, test),
         "pairs": pairs(model, options.lone),
         "mosaics": of_mosaics(options.scenes),
         "one_noun": one_noun(test, 1000),

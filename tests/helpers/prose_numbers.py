@@ -103,7 +103,7 @@ SUMS = {
         "ex-04-own": [run["exact"] for run in stored("own_score", "runs")],
     },
     "05_global_local": {
-        "the window at 4.2": [4.2 - 2, 4.2 + 2, np.exp(-(0.8**2) / 2), 4.2 / 6],
+        "the window at 4.2": [4.2 - 2, 4.2 + 2, np.exp(-(0.8**2) / 2), 4.2 / 6, 0.7 * 6],
         "at the border": [np.exp(-2)],
         "ex-05-hand": [
             *np.exp(LOCAL),
@@ -138,6 +138,7 @@ SUMS = {
         ],
     },
     "07_show_attend_tell": {
+        "four cells over three steps": 2 * softmax([2, 0, 0, 0]) + softmax([2, 0, 0, 2]),
         "doubly stochastic": [
             captions(name)[mark]
             for name in ("soft", "doubly stochastic")
@@ -146,6 +147,15 @@ SUMS = {
         "ex-07-cheat": [
             *stored("looking", "one_noun", "true").values(),
             *stored("looking", "one_noun", "ahead"),
+        ],
+        "ex-07-shut": [
+            end
+            for how, word in (
+                ("nothing", "every word"),
+                ("start", "every word"),
+                ("start", "as it is"),
+            )
+            for end in stored("looking", "sizes", "one size", how, "right", word)
         ],
         "ex-07-held": [
             *stored("looking", "given", "test"),

@@ -21,7 +21,7 @@ chapter = pytest.mark.parametrize("name", CHAPTERS)
 
 NUMBER = re.compile(r"(?<![\w.,/-])\d+\.\d+(?!\w|\.\d)")
 PRINTED = re.compile(r"\d+\.\d+(?:e[-+]?\d+)?|\d+(?:,\d{3})*")
-FENCE = re.compile(r"^(`{3,})(?:python|text|none)?\n(.*?)^\1", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(`{3,})(?:python|text|none|\{math\})?\n(.*?)^\1", re.MULTILINE | re.DOTALL)
 DATA = re.compile(r'<script type="application/json">.*?</script>', re.DOTALL)
 # A heading, an exercise or a solution; `# check` is the first line of an exercise's test.
 OPENS = re.compile(r"(?m)^(?=#{1,4} (?!check$)|`{3,}\{(?:exercise|solution)\})")

@@ -103,7 +103,13 @@ def compare(page, figure, made):
     outlines = page.locator(".scenery path.over")
     assert outlines.count() == (0 if figure.view == "picture" else len(record.things[t]))
     assert dims.count() == (figure.view == "thing")
+    ticks = page.locator(".legend .ticks span").all_text_contents()
     if figure.view == "weights":
+        # the scale ends where the word's largest weight is, and says so
+        largest = float(ticks[-1])
+        assert float(ticks[0]) == 0 and largest == pytest.approx(2 * float(ticks[1]), abs=0.0016)
+        assert ticks[-1] in page.locator(".legend").get_attribute("aria-label")
+        assert largest == pytest.approx(record.weights[t].max(), abs=0.00051)
         boxes = cells.evaluate_all(
             "all => all.map(e => ['x', 'y', 'width', 'height'].map(n => e[n].baseVal.value))"
         )
@@ -111,12 +117,14 @@ def compare(page, figure, made):
         size = np.divide(record.masks.shape[1:], record.grid)[::-1]  # width, height
         for x, y, width, height in boxes:
             column, row = int((x + width / 2) // size[0]), int((y + height / 2) // size[1])
-            weights[row, column] = width * height / np.prod(size)  # an area is a weight
+            weights[row, column] = width * height  # an area is a weight
+        assert 0.5 < weights.max() / np.prod(size) < 1  # and leaves some of the picture in view
+        weights *= largest / weights.max()
         np.testing.assert_allclose(weights.ravel(), record.weights[t], **SHOWN)
         corner = most.evaluate_all("all => all.map(e => [e.x.baseVal.value, e.y.baseVal.value])")
         assert corner == [[best % columns * size[0], best // columns * size[1]]]
     else:
-        assert cells.count() == most.count() == 0
+        assert cells.count() == most.count() == len(ticks) == 0
     if figure.view == "thing":
         on = pointing.cells_on(record.masks, record.grid)[sorted(record.things[t])].any(axis=0)
         assert page.locator("rect.on").count() == on.sum()
@@ -264,17 +272,30 @@ def test_module_reads_the_masks(draw):
         np.testing.assert_array_equal(np.reshape(masks, item.record.masks.shape), item.record.masks)
 
 
-def test_colours_have_one_scale(draw):
-    """The colour of a cell tells its weight, whatever the other weights are."""
+def test_colours_have_the_scale_that_is_printed(draw):
+    """A colour and an area tell a weight by the scale below, which ends at the word's largest."""
     masks = np.ones((1, 8, 24), bool)
-    weights = [[0.001, 0.5, 0.499], [0, 0, 1]]
-    record = Record.of(["a", "b"], [{0}] * 2, weights, masks, (1, 3))
+    weights = [[0.5, 0.25, 0.25], [0.1, 0.2, 0.2], [0, 0, 1], [0, 0, 0]]
+    named = [{0}] * 3 + [()]
+    record = Record.of(["a", "b", "c", "d"], named, weights, masks, (1, 3))
     page = draw(CaptionSteps([Captioned(np.zeros((8, 24, 3), np.uint8), record)]))
-    fills = "all => all.map(e => getComputedStyle(e).fill)"
-    low, middle = page.locator("rect.cell").evaluate_all(fills)[:2]
-    assert (low, middle) == ("rgb(68, 1, 84)", "rgb(33, 145, 140)")
-    page.locator(".word").nth(1).click()
-    assert page.locator("rect.cell").evaluate_all(fills) == ["rgb(253, 231, 37)"]
+    look = "all => all.map(e => [getComputedStyle(e).fill, e.width.baseVal.value])"
+    yellow, middle = "rgb(253, 231, 37)", "rgb(33, 145, 140)"
+    for word, (fills, scale) in enumerate(
+        [
+            ([yellow, middle, middle], ["0", "0.25", "0.5"]),
+            ([middle, yellow, yellow], ["0", "0.1", "0.2"]),  # a scale of its own
+            ([yellow], ["0", "0.5", "1"]),
+            ([], []),
+        ]
+    ):
+        page.locator(".word").nth(word).click()
+        found = page.locator("rect.cell").evaluate_all(look)
+        assert [fill for fill, _ in found] == fills
+        assert page.locator(".legend .ticks span").all_text_contents() == scale
+        for fill, side in found:  # half the weight has half the area
+            want = max(width for _, width in found) * (1 if fill == yellow else 0.5**0.5)
+            assert side == pytest.approx(want, rel=1e-3)
 
 
 def test_pixels_stay_pixels(draw):

@@ -161,6 +161,7 @@ def test_pictures_keep_their_shape_on_a_phone(open_page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_plot_is_shown_once_with_its_caption(open_page, scheme):
     page = open_page("book/06_soft_hard.html", scheme=scheme)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     figures = page.locator("figure:has(img.plot-light)")
     assert figures.count() >= 1
     for figure in figures.all():

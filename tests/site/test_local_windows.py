@@ -36,16 +36,20 @@ def compare(page, figure):
     assert page.locator("dd.compared").text_content() == f"{figure.compared} of {S}"
     assert number_at(page, "dd.total") == pytest.approx(figure.total, abs=0.00051)
     assert number_at(page, "dd.on-gold") == pytest.approx(figure.weights[figure.gold], abs=0.00051)
-    told, arrows = page.locator("dd.gradient").text_content(), page.locator(".push-head")
+    told, arrows = page.locator("dd.gradient").text_content(), page.locator(".pull-head")
     if figure.pull is None:
         assert arrows.count() == 0
         if figure.window == "predictive":
-            assert told == "no gradient: the right word is not in the window"
+            assert told == f"none: {figure.source[figure.gold]} is not in the window"
+            shown = page.locator(".pull-text").text_content()
+            assert shown == f"no pull from {figure.source[figure.gold]}"
         else:
             assert told.startswith("no")
     else:
         assert number(told) == pytest.approx(figure.pull, abs=0.00051)
         assert arrows.count() == (figure.pull != 0)
+        shown = page.locator(".pull-text").text_content()
+        assert number(shown.removeprefix("pull ")) == pytest.approx(figure.pull, abs=0.0051)
     for word, allowed in zip(page.locator("svg .word").all(), figure.allowed, strict=True):
         assert ("in" in word.get_attribute("class").split()) == allowed
     assert page.locator(".picture .cross").count() == S - figure.compared
@@ -93,7 +97,7 @@ def test_windows_follow_their_controls(draw):
     for changes in (
         {"centre": 7.4},
         {"reach": 5},
-        {"centre": 8.0},  # on the right word: no push
+        {"centre": 8.0},  # on the right word: a pull of 0
         {"centre": 0.0, "reach": 3},  # the right word is outside
         {"window": "monotonic"},
         {"centre": 9, "reach": 1},
@@ -227,10 +231,18 @@ def test_the_window_is_drawn_where_it_stands(draw):
     assert "over the start of the sentence by 5 and over the end of the sentence by 6" in note
     assert middle(".picture .right")[0] == pytest.approx(words[GOLD], abs=1.5)
     turn(page, figure, centre=6.0, reach=3)
-    tip, start = middle(".push-head")[0], middle(".stem")[0]
+    tip, start = middle(".pull-head")[0], middle(".stem")[0]
     assert tip > start  # towards the right word
     turn(page, figure, centre=9.5)
-    assert middle(".push-head")[0] < middle(".stem")[0]
+    assert middle(".pull-head")[0] < middle(".stem")[0]
+
+
+def test_the_legend_has_the_colour_of_the_bars(draw):
+    page = draw(LocalWindows())
+    fills = page.locator(".final").evaluate_all(
+        "all => all.map(each => getComputedStyle(each).fill)"
+    )
+    assert len(fills) == LocalWindows().compared + 1 and len(set(fills)) == 1
 
 
 def test_formulas_have_the_numbers(draw):
@@ -243,7 +255,7 @@ def test_formulas_have_the_numbers(draw):
         )
 
     centre, weights, right, slope = formulas()
-    assert centre.endswith("= 6.0, S = 10")
+    assert centre == "p_t = S · logistic(v_p^⊤ tanh(W_p h_t)) = 6.0, S = 10"
     assert weights == "a_s = softmax_|s − 6.0| ≤ 2(e_s) · exp(−(s − 6.0)^2 / 2σ^2), σ = D/2 = 1"
     assert right == "a_8 = 0.671 · 0.135 = 0.091"
     assert slope == "∂ log a_8 / ∂p_t = 4 (8 − 6.0) / 2^2 = 2.000"
@@ -263,7 +275,7 @@ def test_windows_are_sound(draw, from_all_sides, serious):
     figures = [LocalWindows(window=window) for window in NAMES] + [LocalWindows(**LONG)]
     page = draw(*figures, size=PHONE)
     assert page.locator(".picture").count() == len(figures)
-    inside = ".word, .num, .small, .place, .push-text"
+    inside = ".word, .num, .small, .place, .pull-text"
     assert faults(page, from_all_sides(page), serious, inside) == []
 
 

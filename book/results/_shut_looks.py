@@ -1,0 +1,273 @@
+"""What the words of given captions cost when nothing is read at some of them: for `looking.py`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from attnlib import metrics, pretrained
+from attnlib.data import scenes
+from attnlib.data.batches import collate
+from attnlib.data.images import as_floats
+from attnlib.metrics import pointing
+
+WRITTEN = ("a", *pointing.CLASSES)  # classes of words, in the order they are written
+TOGETHER = {f"a and {name}": ("a", name) for name in pointing.CLASSES}
+EVERY = "every word"
+
+
+def rounded(score: metrics.Estimate) -> list[float]:
+    """Value, low and high, to four digits."""
+    low, high = score.interval
+    return [round(float(x), 4) for x in (score.value, low, high)]
+
+
+def classes(grammar, words: Sequence[str]) -> list[str | None]:
+    """The class of each word; the article of a thing is one too."""
+    return [
+        "a" if word == "a" else name
+        for word, name in zip(words, pointing.word_classes(grammar, words), strict=True)
+    ]
+
+
+def run(
+    model: pretrained.Pretrained, samples, texts, shut=None, lent=None, start_of_another=False
+) -> tuple[list, list]:
+    """Make the model write captions: log-probabilities at each word, and how far the gate was open.
+
+    Parameters
+    ----------
+    shut : sequence of sequences of bool, optional
+        For each word of each caption, whether nothing may be read while it is written.
+    lent : sequence of tensors of shape (T, channels), optional
+        For each word of each caption what is read in place of nothing.
+    start_of_another : bool
+        Whether each caption begins with the first state of the picture before it (of 50 at a time).
+    """
+    decoder = model.model.decoder
+    attend, start, logs, gates = decoder.attend, decoder.start, [], []
+
+    def moved(memory):
+        """Each caption's first state is that of the picture before it."""
+        state = start(memory)
+        return state._replace(hidden=state.hidden.roll(1, 0), cell=state.cell.roll(1, 0))
+
+    for first in range(0, len(samples), 50):
+        rows = slice(first, first + 50)
+        ids = [model.tokenizer.encode(text) for text in texts[rows]]
+        words = collate([([], each) for each in ids])
+        images = torch.cat([as_floats(sample.image)[None] for sample in samples[rows]])
+        opened = torch.ones(words.target_out.shape)
+        for b, each in enumerate([] if shut is None else shut[rows]):
+            opened[b, : len(each)] = 1 - torch.tensor(each, dtype=torch.float)
+        others = torch.zeros(*opened.shape, model.card["model"]["width"])
+        for b, each in enumerate([] if lent is None else lent[rows]):
+            others[b, : len(each)] = each
+        seen: list[torch.Tensor] = []
+
+        def gated(hidden, memory, position, opened=opened, others=others, seen=seen):
+            seen.append(decoder.beta(hidden))
+            z, weights = attend(hidden, memory, position)
+            part = opened[:, position : position + 1]
+            return z * part + others[:, position] * (1 - part), weights
+
+        decoder.attend, decoder.start = gated, moved if start_of_another else start
+        try:
+            with torch.no_grad():
+                cells = torch.full((len(images),), 64)
+                logits, _ = model.model(images, cells, words.target_in)
+        finally:
+            del decoder.attend, decoder.start
+        for b, each in enumerate(ids):
+            logs.append(logits[b, : len(each)].log_softmax(-1).numpy())
+            gates.append(torch.cat(seen, 1)[b, : len(each)].numpy())
+    return logs, gates
+
+
+def nats(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
+    """Of each word what it costs among the words of its class."""
+    rows = zip(logs, ids, among, strict=True)
+    return [float(np.logaddexp.reduce(row[list(some)]) - row[i]) for row, i, some in rows]
+
+
+def is_right(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
+    """Of each word whether it is the likeliest word of its class."""
+    rows = zip(logs, ids, among, strict=True)
+    return [float(row[i] == row[list(some)].max()) for row, i, some in rows]
+
+
+def log_odds(logs, ids: Sequence[int], among: Sequence[Sequence[int]]) -> list[float]:
+    """Of each word the log-odds against it among the words of its class."""
+    rows = zip(logs, ids, among, strict=True)
+    return [
+        float(np.logaddexp.reduce(row[[j for j in some if j != i]]) - row[i])
+        for row, i, some in rows
+    ]
+
+
+def beyond_the_sum(as_is, first, second, both) -> metrics.Estimate:
+    """What both looks shut cost, less what each of them costs alone; a number for each picture.
+
+    >>> as_is, alone, both = np.zeros(3), np.full(3, 0.1), np.array([0.9, 1.0, 1.1])
+    >>> round(beyond_the_sum(as_is, alone, alone, both).value, 3)
+    0.8
+    """
+    return metrics.mean_interval((both - as_is) - (first - as_is) - (second - as_is))
+
+
+def closed(model, grammar, samples) -> dict:
+    """What a class of words costs when nothing is read while those of some classes are written."""
+    given = [sample.captions[0] for sample in samples]
+    texts, names = [each.text for each in given], [classes(grammar, each.words) for each in given]
+    numbers = [model.tokenizer.encode(word)[0] for word in grammar.numbers]
+    of_class: dict[str | None, set] = {"number": set(numbers)}  # most of them are rarely said
+    for each, its in zip(given, names, strict=True):
+        for word, name in zip(each.words, its, strict=True):
+            of_class.setdefault(name, set()).update(model.tokenizer.encode(word))
+    ids = {name: sorted(of_class[name]) for name in WRITTEN[1:]}
+    every = range(len(model.tokenizer))
+    among = [[ids.get(name, every) for name in its] for its in names]
+    encoded = [model.tokenizer.encode(text) for text in texts]
+
+    def means(found):
+        """By class the mean over its words in each picture that has some."""
+        by_class = {}
+        for name in WRITTEN[1:]:
+            marks = zip(found, names, strict=True)
+            some = [[x for x, one in zip(*each, strict=True) if one == name] for each in marks]
+            by_class[name] = np.array([np.mean(each) for each in some if each])
+        return by_class
+
+    def measure(shut=None):
+        """By class nats, how often the right word is the likeliest, and the log-odds against it."""
+        logs, _ = run(model, samples, texts, shut)
+        rows = list(zip(logs, encoded, among, strict=True))
+        return [means([of(*row) for row in rows]) for of in (nats, is_right, log_odds)]
+
+    def over(usual, shut, name):
+        """What is lost beyond the sum, of one measure."""
+        some = (shut[label][name] for label in ("a", name, f"a and {name}"))
+        return rounded(beyond_the_sum(usual[name], *some))
+
+    cost, right, odds = {}, {}, {}
+    as_is, right["as it is"], odds_as_is = measure()
+    for label, some in {**{name: (name,) for name in WRITTEN}, **TOGETHER}.items():
+        shut = [[name in some for name in its] for its in names]
+        cost[label], right[label], odds[label] = measure(shut)
+    cost[EVERY], right[EVERY], _ = measure([[True] * len(its) for its in names])
+    return {
+        "scenes": len(samples),
+        "pictures": {name: len(found) for name, found in as_is.items()},
+        "nats": {name: rounded(metrics.mean_interval(found)) for name, found in as_is.items()},
+        "right": {
+            label: {name: round(float(np.mean(x)), 4) for name, x in its.items()}
+            for label, its in right.items()
+        },
+        "more": {
+            label: {name: rounded(metrics.mean_interval(its[name] - as_is[name])) for name in as_is}
+            for label, its in cost.items()
+        },
+        "beyond_the_sum": {
+            "nats": {name: over(as_is, cost, name) for name in as_is},
+            "log-odds": {name: over(odds_as_is, odds, name) for name in as_is},
+        },
+    }
+
+
+def read_at(model, grammar, samples) -> dict[str, torch.Tensor]:
+    """What is read at every *a* and at every size of the captions, by class."""
+    decoder, found = model.model.decoder, {"a": [], "size": []}
+    with torch.no_grad():
+        for sample in samples:
+            words = sample.captions[0].words
+            memory = model.model.encode(as_floats(sample.image)[None], torch.tensor([64]))
+            state, last = model.model.start(memory), 1
+            for t, (word, name) in enumerate(zip(words, classes(grammar, words), strict=True)):
+                embedded = model.model.embedding(torch.tensor([last]))
+                z, _, state = decoder.advance(embedded, state, memory, t)
+                if name in found:
+                    found[name].append(z[0])
+                last = model.tokenizer.encode(word)[0]
+    return {name: torch.stack(rows) for name, rows in found.items()}
+
+
+def sizes(model, grammar, samples, lenders) -> dict:
+    """What the sizes cost without their looks: scenes of one size, and scenes that hold both."""
+    given = [sample.captions[0] for sample in samples]
+    texts, names = [each.text for each in given], [classes(grammar, each.words) for each in given]
+    encoded = [model.tokenizer.encode(text) for text in texts]
+    among = [model.tokenizer.encode(word)[0] for word in scenes.SIZES]
+    held = np.array([len({thing.size for thing in sample.things}) for sample in samples])
+    said = np.array(["size" in its for its in names])
+    read, rng = read_at(model, grammar, lenders), np.random.default_rng(0)
+
+    def lent(its, how):
+        """For each word what is read there in other scenes; nothing where it is not asked."""
+        rows = torch.zeros(len(its), read["a"].shape[1])
+        for t, name in enumerate(its):
+            if name in read:
+                drawn = read[name][rng.integers(len(read[name]))]
+                rows[t] = read[name].mean(0) if how == "mean" else drawn
+        return rows
+
+    def measure(some, how):
+        """Of the sizes of each picture nats, how often the right one is likelier, log-odds."""
+        shut = [[some == EVERY or name in some for name in its] for its in names]
+        others = [lent(its, how) for its in names] if how in ("mean", "another") else None
+        logs, _ = run(model, samples, texts, shut, others, how == "start")
+        found = []
+        for of in (nats, is_right, log_odds):
+            its = [
+                of(rows, ids, [among if name == "size" else range(rows.shape[1]) for name in kinds])
+                for rows, ids, kinds in zip(logs, encoded, names, strict=True)
+            ]
+            found.append(
+                [
+                    np.mean([x for x, name in zip(*each, strict=True) if name == "size"])
+                    for each in zip(its, names, strict=True)
+                    if "size" in each[1]
+                ]
+            )
+        return np.array(found)
+
+    looks = {"as it is": (), "a": ("a",), "size": ("size",), "a and size": ("a", "size")}
+    of = {"nothing": {label: measure(some, "nothing") for label, some in looks.items()}}
+    of["nothing"][EVERY] = measure(EVERY, "nothing")
+    for how in ("mean", "another"):
+        of[how] = {label: measure(some, how) for label, some in looks.items() if some}
+    of["start"] = {"as it is": measure((), "start"), EVERY: measure(EVERY, "start")}
+    found = {"scenes": len(samples), "lenders": len(lenders)}
+    alone = [k for k, i in enumerate(np.flatnonzero(said)) if len(samples[i].things) == 1]
+    example = int(np.flatnonzero(said)[alone[0]])
+    found["example"] = {
+        "scene": example,
+        "caption": texts[example],
+        "chance": {
+            label: round(float(np.exp(-rows[0][alone[0]])), 4)
+            for label, rows in of["nothing"].items()
+        },
+    }
+    small = model.tokenizer.encode(next(iter(scenes.SIZES)))[0]
+    for number, what in ((1, "one size"), (2, "both sizes")):
+        kept = held[said] == number
+        captions = (ids for ids, size in zip(encoded, held, strict=True) if size == number)
+        words = [i for ids in captions for i in ids if i in among]
+        found[what] = {
+            "pictures": int(kept.sum()),
+            "words": len(words),
+            "small": round(words.count(small) / len(words), 4),
+        }
+        as_is = of["nothing"]["as it is"][:, kept]
+        for how, its in of.items():
+            cut = {label: rows[:, kept] for label, rows in its.items()}
+            found[what][how] = {
+                "nats": {k: rounded(metrics.mean_interval(v[0])) for k, v in cut.items()},
+                "right": {k: rounded(metrics.mean_interval(v[1])) for k, v in cut.items()},
+            }
+            if "a and size" in cut:
+                of_sum = [cut.get(label, as_is) for label in looks]
+                found[what][how]["beyond_the_sum"] = {
+                    "nats": rounded(beyond_the_sum(*(rows[0] for rows in of_sum))),
+                    "log-odds": rounded(beyond_the_sum(*(rows[2] for rows in of_sum))),
+                }
+    return found
