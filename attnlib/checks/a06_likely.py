@@ -57,7 +57,7 @@ GRADIENTS = [
     ),
     Likely(
         _two(average=lambda a, v, c, y: a * (y - v) * (v - c)),
-        "the reward of an average bends at the context: its slope is the same for all keys",
+        "the slope of the reward is taken at each value; take it at the context, once for all keys",
     ),
     Likely(_two(choice=lambda a, r, rc: r), "these are the choice's slopes by the weights"),
     Likely(
@@ -280,7 +280,7 @@ SURROGATE = [
     *(
         Likely(_surrogate(value=value, by_log_p=by_log_p, by_b=by_b), hint)
         for by_log_p, by_b, hint in (
-            (_doubled, _pulled, f"{THROUGH}. So is the baseline"),
+            (_doubled, _pulled, f"{THROUGH}. The same holds for the baseline"),
             (_doubled, None, THROUGH),
             (None, _pulled, BASE),
         )

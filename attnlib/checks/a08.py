@@ -142,29 +142,39 @@ def in_pieces(made: Callable) -> Callable:
 
 
 class _Counted(np.ndarray):
-    """A matrix that notes how many vectors are multiplied by it, and is no more than that."""
+    """A matrix that notes how many vectors it and its parts multiply, and is no more than that.
 
-    rows: list
+    A part that has half of its numbers, and multiplies a vector, counts a half.
+    """
+
+    seen: list
+    whole: tuple
+
+    def __array_finalize__(self, source):
+        self.seen = getattr(source, "seen", [])
+        self.whole = getattr(source, "whole", self.shape)
+
+    def _note(self, others):
+        rows, columns = self.whole
+        share = self.size / (rows * columns)
+        self.seen.extend(x.size / rows * share for x in others if not isinstance(x, _Counted))
 
     def __array_ufunc__(self, ufunc, method, *inputs, **named):
-        plain = [np.asarray(x) for x in inputs]
-        if ufunc is np.matmul and inputs[-1] is self:
-            self.rows.append(plain[0].size // self.shape[0])
-        return getattr(ufunc, method)(*plain, **named)
+        if ufunc is np.matmul:
+            self._note(map(np.asanyarray, inputs))
+        return getattr(ufunc, method)(*_free(inputs), **named)
 
     def __array_function__(self, function, types, arguments, named):
-        def free(x):
-            if isinstance(x, tuple | list):
-                return type(x)(map(free, x))
-            return np.asarray(x) if isinstance(x, _Counted) else x
-
         if function in (np.dot, np.einsum, np.tensordot):
-            self.rows += [x.size // self.shape[0] for x in arguments if _other(x, self)]
-        return function(*free(arguments), **named)
+            self._note(x for x in arguments if isinstance(x, np.ndarray))
+        return function(*_free(arguments), **named)
 
 
-def _other(x, matrix) -> bool:
-    return isinstance(x, np.ndarray) and x is not matrix
+def _free(x):
+    """Without the counting, in tuples and lists too."""
+    if isinstance(x, tuple | list):
+        return type(x)(map(_free, x))
+    return np.asarray(x) if isinstance(x, _Counted) else x
 
 
 def check_fresh(made: Callable, seed: int) -> None:
@@ -186,14 +196,14 @@ def check_thrift(made: Callable, seed: int) -> None:
     X, matrices = rng.normal(size=(B, T, D)), _square(rng, D)
     for name in ("W_K", "W_V"):
         counted = matrices[name].view(_Counted)
-        counted.rows = []
         writer = _made(made, list((matrices | {name: counted}).values()), 2)
         for t in range(T):
-            counted.rows.clear()
+            counted.seen.clear()
             _told(writer, X[:, t : t + 1])
+            vectors = round(sum(counted.seen))
             holds(
-                sum(counted.rows) <= B,
-                f"step {t} brings {B} new words, one a sentence, and {sum(counted.rows)} vectors "
+                vectors <= B,
+                f"step {t} brings {B} new words, one a sentence, and {vectors} vectors "
                 f"are multiplied by {name}: keep what the earlier words gave, and project the new "
                 "ones only",
             )

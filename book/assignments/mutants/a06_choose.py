@@ -257,7 +257,7 @@ WRONG = [
         "surrogate",
         "a gradient through both",
         loss(gain="gain = log_p - b"),
-        "runs through the reward.*So is the baseline",
+        "runs through the reward.*same holds for the baseline",
     ),
     Wrong(
         "surrogate",

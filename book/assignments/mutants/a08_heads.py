@@ -526,9 +526,10 @@ RIGHT = [
 
             def word(self, x):  # (B, D)
                 x = x + clocks(1, x.shape[-1], len(self.kept))
-                q, k, v = (x @ W for W in self.W)
-                self.kept.append((k, v))
                 d, found = x.shape[-1] // self.H, []
+                cuts = [slice(h * d, (h + 1) * d) for h in range(self.H)]
+                q, k, v = (np.concatenate([x @ W[:, c] for c in cuts], 1) for W in self.W)
+                self.kept.append((k, v))
                 for h in range(self.H):
                     c = slice(h * d, (h + 1) * d)
                     e = np.array([(q[:, c] * k[:, c]).sum(1) for k, _ in self.kept]) / d**0.5
@@ -568,8 +569,10 @@ RIGHT = [
             return np.einsum("bhts,bhse,hed->btd", a, v, W_O.reshape(H, -1, D)), a
         """,
         writer=writer(
-            views="q, k, v = (split(np.einsum('btd,de->bte', x, W)) "
-            "for W in (self.W_Q, self.W_K, self.W_V))",
+            views=(
+                "q, k, v = (np.einsum('btd,dhe->bhte', x, W.reshape(D, H, -1)) "
+                "for W in (self.W_Q, self.W_K, self.W_V))"
+            ),
             mask="S = k.shape[2]; seen = np.tril(np.ones((S, S), dtype=bool))[-n:]",
         ),
         sees_future=tests(
