@@ -46,68 +46,74 @@ def asking(
     return canvas
 
 
-def six_steps(words: Sequence[str] = WORDS) -> Canvas:
-    """Bahdanau's decoder six times, at each step with the parts that it uses.
+def six_steps(words: Sequence[str] = WORDS, previous: str = "une", start: int = 0) -> Canvas:
+    """Bahdanau's decoder in six panels, each with the parts that its step uses and makes.
 
-    >>> six_steps(["a", "red", "shirt"]).width
-    440
+    The words are those of the source from position `start` on.
+
+    >>> six_steps(["a", "red", "shirt"]).height
+    592
     """
     canvas = Canvas(
         440,
-        714,
-        "Six small diagrams of one decoder. Step 1 takes the embedding of the previous word. Step "
-        f"2: arrows from the old state to the annotations of {', '.join(words)}. Step 3: every "
-        "annotation gets a weight. Step 4: the annotations flow into the context. Step 5: old "
-        "state, previous word and context make the new state. Step 6: new state, context and "
-        "previous word make the probabilities.",
+        592,
+        f"Six panels, one for each step of the decoder. Step 1 turns the word before, {previous}, "
+        f"into its embedding. Step 2: the old state is compared with the annotations of "
+        f"{', '.join(words)}, and each gets a score. Step 3: the softmax turns the scores into "
+        "weights. Step 4: the weights mix the annotations into the context. Step 5: embedding, old "
+        "state and context make the new state. Step 6: new state, context and embedding make the "
+        "probabilities of the next word.",
     )
-    for number, name in enumerate(STEPS, 1):
-        x, y = 222 * ((number - 1) % 2), 240 * ((number - 1) // 2)
-        canvas.text(x + 4, y + 12, f"{number}  {name}", anchor="start", bold=True)
-        _one_step(canvas, x, y, number, words)
+    canvas.line((220, 4), (220, 588), faint=True)
+    for y in (232, 426):
+        canvas.line((4, y), (436, y), faint=True)
+    for number, name in enumerate(STEPS):
+        x, y = 232 * (number % 2), (0, 242, 436)[number // 2]
+        canvas.text(x + 2, y + 13, f"{number + 1}  {name}", anchor="start", bold=True, size=17)
+    places = [(36 + 68 * i, f"{{t{start + i}}}") for i in range(len(words))]
+
+    def box(x, y, text, role="ink", width=72, height=34):
+        canvas.box(x - width / 2, y - height / 2, width, height, text, role=role, size=17)
+
+    # 1: embed
+    box(104, 62, f"*{previous}*", width=90)
+    canvas.arrow((104, 82), (104, 154), thick=2)
+    canvas.text(116, 116, "row of *E*", anchor="start", size=16)
+    box(104, 174, "*E* *y*_{t-1}", width=90)
+    # 2: score
+    box(232 + 104, 50, "*s*_{t-1}", "query")
+    for (x, t), word, i in zip(places, words, range(start, start + len(words)), strict=True):
+        canvas.arrow((232 + 104 + (x - 104) * 0.35, 69), (232 + x, 106), role="query", thick=2)
+        box(232 + x, 134, [f"*h*_{i}", f"*{word}*"], "key", 60, 50)
+        canvas.arrow((232 + x, 161), (232 + x, 186), thick=2)
+        box(232 + x, 205, f"*e*_{t}", width=60)
+    # 3: softmax
+    for x, t in places:
+        box(x, 294, f"*e*_{t}", width=60)
+        canvas.arrow((x, 313), (x, 333), thick=2)
+        canvas.arrow((x, 365), (x, 385), thick=2)
+        box(x, 403, f"*a*_{t}", width=60, height=32)
+    box(104, 349, "softmax", width=196, height=30)
+    # 4: context
+    for (x, t), i in zip(places, range(start, start + len(words)), strict=True):
+        near = 104 + (x - 104) * 0.35
+        box(232 + x, 294, f"*h*_{i}", "value", 60)
+        canvas.arrow((232 + x, 313), (232 + near, 381), role="value", thick=2)
+        middle = 232 + (x + near) / 2
+        side, shift = ("end", -10) if x < 100 else ("start", 8)
+        canvas.text(middle + shift, 346, f"*a*_{t}", anchor=side, size=16)
+    box(232 + 104, 400, "*c*_t", "context")
+    # 5 and 6: new state, readout
+    for x, parts, made in (
+        (0, (("*E* *y*_{t-1}", "ink"), ("*s*_{t-1}", "query"), ("*c*_t", "context")), "*s*_t"),
+        (232, (("*E* *y*_{t-1}", "ink"), ("*s*_t", "query"), ("*c*_t", "context")), "*p*(*y*_t)"),
+    ):
+        for row, (text, role) in enumerate(parts):
+            y = 484 + 44 * row
+            box(x + 42, y, text, role, 80)
+            canvas.arrow((x + 84, y), (x + 124, 528 + 9 * (row - 1)), role=role, thick=2)
+        box(x + 164, 528, made, "query" if x == 0 else "ink", 76, 38)
     return canvas
-
-
-def _one_step(canvas, x, y, number, words):
-    """The decoder with its corner at (x, y), the parts of one of the six steps in colour."""
-    lit = {1: "y", 2: "sh", 3: "ah", 4: "hc", 5: "sycn", 6: "nycp"}[number]
-
-    def box(name, left, top, text, role, width=54):
-        on = name in lit
-        shown = role if on else "ink"
-        canvas.box(
-            x + left, y + top, width, 28, text, role=shown, shade=0.3 if on else 0, dashed=not on
-        )
-
-    def arrow(start, end, role, thick=1.8):
-        shifted = [(x + left, y + top) for left, top in (start, end)]
-        canvas.arrow(*shifted, role=role, thick=thick)
-
-    for i, word in enumerate(words):
-        middle = 42 + 66 * i
-        canvas.text(x + middle, y + 218, f"*{word}*", size=14, faint=True)
-        box("h", middle - 24, 178, f"*h*_{i}", "value" if number == 4 else "key", width=48)
-        to = 108 + 12 * (i - 1)
-        if number == 2:
-            arrow((32, 106), (middle, 176), "query")
-        if number == 3:
-            box("a", middle - 24, 134, f"*a*_{{t{i}}}", "ink", width=48)
-            arrow((middle, 178), (middle, 164), "ink")
-        if number == 4:
-            arrow((middle, 176), (to, 132), "value")
-    if number == 5:
-        arrow((58, 88), (150, 87), "query")
-        arrow((58, 52), (150, 80), "ink")
-        arrow((132, 116), (156, 106), "context")
-    if number == 6:
-        arrow((179, 74), (179, 60), "query")
-        arrow((58, 44), (150, 44), "ink")
-        arrow((118, 102), (158, 60), "context")
-    box("y", 2, 30, "*E* *y*_{t-1}", "ink")
-    box("s", 2, 76, "*s*_{t-1}", "query")
-    box("n", 152, 76, "*s*_t", "query")
-    box("p", 152, 30, "*p*(*y*_t)", "ink")
-    box("c", 84, 102, "*c*_t", "context", width=48)
 
 
 def two_readers(words: Sequence[str] = (*WORDS, "."), marked: int = 1) -> Canvas:

@@ -199,7 +199,7 @@ def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
     for name, rows in of_kind.items():
         number, *sums = np.array(rows).T  # of a sentence each: tokens, the layers, the losses
         on_end = sums[: -len(HIDDEN)]
-        by_hiding = dict(zip(HIDDEN, sums[-len(HIDDEN) :], strict=True))
+        hiding = dict(zip(HIDDEN, sums[-len(HIDDEN) :], strict=True))
 
         def mean(totals, number=number):
             return metrics.bootstrap_interval(totals, number, resamples=RESAMPLES)
@@ -209,10 +209,10 @@ def silent(model: pretrained.Pretrained, pairs, found) -> list[dict]:
                 "what": name,
                 "tokens": int(number.sum()),
                 "on_end": [_rounded(mean(each)) for each in on_end],
-                "loss": {what: _rounded(mean(each))["value"] for what, each in by_hiding.items()},
+                "loss": {what: _rounded(mean(each))["value"] for what, each in hiding.items()},
                 "more": {
-                    what: _rounded(mean(each - by_hiding["nothing"]))
-                    for what, each in by_hiding.items()
+                    what: _rounded(mean(each - hiding["nothing"]))
+                    for what, each in hiding.items()
                     if what != "nothing"
                 },
             }

@@ -6,8 +6,8 @@ Run from the root of the repository, after ``python -m attnlib.training --queue 
 
 For each finished model in ``runs/`` (or ``--folder``) that translates Multi30k: the loss on val and
 the BLEU scores of its card, and BLEU as in ``translation_length.py``: of one to four test sentences
-joined into one source, and of single ones by their length. What ``seeds.json`` holds already is not
-measured again.
+joined into one source as they stand, with the full stops inside (``full_stop.py`` tells what these
+cost), and of single ones by their length. What ``seeds.json`` holds already is not measured again.
 """
 
 import argparse

@@ -6,8 +6,10 @@ Run from the root of the repository::
 
 It translates Multi30k's test set with the two shipped English-French models, and with three seeds
 of a small pair of models that it trains first (resumable, in ``runs/``). The test sentences are
-short (mean 12 words), so it also joins 2, 3 and 4 of them into one source: a length that neither
-model saw in training. What is already in ``translation_length.json`` is not measured again.
+short (mean 12 words), so it also joins 2, 3 and 4 of them into one source, as they stand: a length
+that neither model saw in training, and full stops inside, which they hardly saw (``full_stop.py``
+joins the same sentences without). What is already in ``translation_length.json`` is not measured
+again.
 
 Intervals: for a shipped model, 95 % by bootstrap over the test sentences; for the small ones, 95 %
 by Student's t over the three seeds.
