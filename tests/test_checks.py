@@ -44,6 +44,19 @@ def test_a_hint_is_given_if_the_mistake_fits_every_case_so_far():
         )
 
 
+def test_a_hint_that_is_a_question_ends_as_one():
+    squares = Likely(lambda x: x**2, "do you square?")
+    with pytest.raises(CheckError, match=r"Probably: do you square\?$"):
+        agrees(lambda x: x**2, double, [{"x": np.array([3.0])}], likely=[squares])
+
+
+def test_an_argument_that_is_no_number_may_stay_as_it_is():
+    missing = [{"x": np.array([1.0, np.nan])}]
+    agrees(lambda x: 2 * x[:1], lambda x: 2 * x[:1], missing, quiet=True)
+    with pytest.raises(CheckError, match="changes its argument x"):
+        agrees(lambda x: 2 * np.nan_to_num(x, copy=False)[:1], lambda x: 2 * x[:1], missing)
+
+
 def test_a_mistake_of_another_shape_gives_no_hint():
     rows = Likely(lambda x: 2 * x[None], "never")
     with pytest.raises(CheckError, match="shape") as error:

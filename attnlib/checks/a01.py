@@ -87,7 +87,7 @@ def perplexity_loops(c, target, E, O):
 
 
 def encode_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three words, a shorter phrase beside them, other shares, then any sizes."""
+    """The chapter's three words, a shorter phrase beside them, then any sizes and any padding."""
     rng = np.random.default_rng(seed)
     three = np.eye(3)  # a, red, shirt
     yield {"x": three[None], "lengths": np.array([3]), "kept": 0.5}
@@ -101,6 +101,8 @@ def encode_cases(seed: int, large: bool = False) -> Iterator[dict]:
             "lengths": np.array(lengths),
             "kept": kept,
         }
+    unknown = np.array([three[0], three[2], np.full(3, np.nan)])  # a shirt, and no number behind
+    yield {"x": np.array([three, unknown]), "lengths": np.array([3, 2]), "kept": 0.5}
 
 
 def _padded(sequences) -> dict:
@@ -132,7 +134,7 @@ def length_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def perplexity_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """A decoder that knows nothing, then random ones; last, one with large scores."""
+    """A decoder that knows nothing, then random ones; last, scores large, and far apart."""
     rng = np.random.default_rng(seed)
     yield {
         "c": np.zeros((1, 2)),
@@ -144,9 +146,13 @@ def perplexity_cases(seed: int, large: bool = False) -> Iterator[dict]:
     for lengths, H in [*sizes, *([((6, 2, 5, 1), 5)] if large else [])]:
         target = _padded([rng.integers(LETTERS, size=n) for n in lengths])["source"]
         yield _decoder(rng, target, H)
-    loud = _decoder(rng, _padded([[1, 2], [3]])["source"], 3)
+    loud = _decoder(rng, _padded([[1, 2], [3]])["source"], 2)
     loud["c"][:, -1], loud["O"][:, -1] = 4000.0, 1.0  # the same large number in every score
     yield loud
+    E, O = np.full((13, 1), 0.5), np.full((13, 1), 900.0)  # the state stays at 1
+    E[START], O[7] = 1.0, 100.0  # 7 scores 800 below all others
+    target = _padded([[3, 1, 4, 1, 5, 7, 2, 6, 5]])["source"]
+    yield {"c": np.zeros((1, 1)), "target": target, "E": E, "O": O}
 
 
 def _decoder(rng, target, H: int) -> dict:

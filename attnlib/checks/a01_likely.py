@@ -65,6 +65,12 @@ def _first_counts_most(x, lengths, kept):
     return np.einsum("s,bsv->bv", shares, np.where(_real(x, lengths)[..., None], x, 0.0))
 
 
+def _times_zero(x, lengths, kept):
+    """The right state, to which the padding is added 0 times."""
+    padding = np.where(_real(x, lengths)[..., None], 0.0, x)
+    return _at_last()(x, lengths, kept) + (0 * padding).sum(1)
+
+
 def _half(x, lengths, kept):
     return _at_last()(x, lengths, 0.5)
 
@@ -106,6 +112,11 @@ ENCODE = [
     Likely(
         _at_last(offset=0),
         "that is the state one word too late; positions count from 0",
+    ),
+    Likely(
+        _times_zero,
+        "padding is multiplied by 0; that leaves no trace of a number, but 0 times what is no "
+        "number is none",
     ),
     Likely(_half, "the share that is kept is always one half; it is an argument"),
 ]
@@ -217,6 +228,16 @@ def _log_softmax(scores):
 
 def _naive(scores):
     return np.log(np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))
+
+
+def _logs_of_softmax(least=0.0, most=0.0):
+    """The logarithm of a finished softmax, to which something is added, or which is cut off."""
+
+    def logs(scores):
+        exps = np.exp(scores - scores.max(-1, keepdims=True))
+        return np.log(np.maximum(exps / exps.sum(-1, keepdims=True), least) + most)
+
+    return logs
 
 
 def _losses(c, target, E, O, read, advance=None, logs=_log_softmax, pick=None):
@@ -353,4 +374,18 @@ PERPLEXITY = [
     Likely(_perplexity(over="sequences"), WORDS),
     Likely(_perplexity(over="means"), WORDS),
     Likely(_perplexity(logs=_naive), "exp of a large score overflows"),
+    Likely(
+        _perplexity(logs=_logs_of_softmax()),
+        "an exponential becomes 0 or infinite before its logarithm is taken, and the word's loss "
+        "infinite with it: what does a logarithm make of a quotient, and of an exponential?",
+    ),
+    *(
+        Likely(
+            _perplexity(logs=_logs_of_softmax(**{where: tiny})),
+            "a small number is put in where a probability is 0, and the loss of that word then "
+            "depends on it; such a loss can be had without a probability",
+        )
+        for tiny in (1e-300, 1e-20, 1e-15, 1e-12, 1e-10, 1e-9, 1e-8)
+        for where in ("least", "most")
+    ),
 ]

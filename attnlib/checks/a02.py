@@ -48,11 +48,12 @@ def attend_loops(queries, keys, values, mask):
 
 
 def softmax_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three scores, scores too large for exp, then random shapes."""
+    """The chapter's three scores, scores too large for exp, rows far apart, random shapes."""
     rng = np.random.default_rng(seed)
     yield {"scores": np.array([0.0, 1.0, 2.0])}
     yield {"scores": np.array([1000.0, 1001.0, 1002.0])}
     yield {"scores": np.array([-1000.0, -1001.0, -1002.0])}
+    yield {"scores": np.array([[0.0, 1.0], [1000.0, 1001.0]])}
     for shape in SHAPES:
         yield {"scores": rng.normal(size=shape)}
     if large:
@@ -61,13 +62,14 @@ def softmax_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def masked_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """One hidden key, several, a row of nothing, random masks."""
+    """One hidden key, several, a row of nothing, scores of all sizes, random masks."""
     rng = np.random.default_rng(seed)
     yield {"scores": np.array([[0.0, 1.0, 2.0]]), "mask": np.array([[True, True, False]])}
     yield {"scores": np.array([[0.0, 1.0, 2.0]]), "mask": np.array([[True, True, True]])}
     yield {"scores": np.array([[0.0, 1.0]]), "mask": np.array([[False, False]])}
     yield {"scores": np.array([[900.0, 899.0]]), "mask": np.array([[True, True]])}
     yield {"scores": np.array([[-900.0, 3.0], [900.0, 3.0]]), "mask": np.eye(2, dtype=bool)}
+    yield {"scores": np.array([[-1e12, 0.0]]), "mask": np.array([[True, False]])}
     for shape in SHAPES[2:]:
         yield {"scores": rng.normal(size=shape), "mask": rng.random(shape) < 0.6}
     if large:
@@ -78,7 +80,7 @@ def masked_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def attend_cases(seed: int) -> Iterator[dict]:
-    """The chapter's three words, then more queries, keys and widths."""
+    """The chapter's three words, more queries, keys and widths, one that may see nothing."""
     rng = np.random.default_rng(seed)
     words = np.array([[-1.0, 1], [2, -1], [2, 0]])
     yield {
@@ -94,6 +96,8 @@ def attend_cases(seed: int) -> Iterator[dict]:
             "values": rng.normal(size=(S, D_v)),
             "mask": rng.random((T, S)) < 0.7,
         }
+    mask = np.array([[True, True, True], [False, False, False]])
+    yield {"queries": np.ones((2, 2)), "keys": words, "values": words, "mask": mask}
 
 
 # --- what many do instead ---
@@ -145,6 +149,37 @@ def _minus_infinity(scores, mask):
         return _over(-1)(np.where(mask, scores, -np.inf))
 
 
+def _largest_of_array(scores, mask=None):
+    """One number is subtracted in all rows, the largest that may be seen."""
+    seen = np.ones(np.shape(scores), dtype=bool) if mask is None else mask
+    with np.errstate(all="ignore"):
+        kept = np.where(seen, scores, -np.inf)
+        exps = np.where(seen, np.exp(kept - kept.max()), 0.0)
+        return exps / exps.sum(axis=-1, keepdims=True)
+
+
+def _emptied_rows(answer):
+    """The same with zeros for NaN."""
+
+    def without_nan(scores, mask):
+        with np.errstate(all="ignore"):
+            return np.nan_to_num(answer(scores, mask))
+
+    return without_nan
+
+
+def _zeroed_after(answer):
+    return lambda scores, mask: np.where(mask, answer(scores, mask), 0.0)
+
+
+def _zeroed_where_all_hidden(answer):
+    return lambda scores, mask: np.where(mask.any(-1, keepdims=True), answer(scores, mask), 0.0)
+
+
+def _turned_and_zeroed(scores, mask):
+    return _over(-1)(np.where(mask, -1e30, scores)) * mask
+
+
 def _clipped(scores):
     exps = np.exp(np.clip(scores, -50, 50))
     return exps / exps.sum(axis=-1, keepdims=True)
@@ -160,6 +195,14 @@ def _overflows_to_zero(scores, mask):
         return np.nan_to_num(exps / exps.sum(axis=-1, keepdims=True))
 
 
+OWN_LARGEST = (
+    "the largest score of the whole array is subtracted, and a row far below it is then 0 divided "
+    "by 0: each row has a largest of its own"
+)
+LOWER = (
+    "a hidden key gets a fixed low score, and here the others score lower still: what hides must "
+    "be lower than any score"
+)
 SOFTMAX = [
     Likely(_over(0), "your rows sum to 1 along the first axis; they should along the last"),
     Likely(_over(None), "all weights together sum to 1; each row should"),
@@ -167,6 +210,7 @@ SOFTMAX = [
     Likely(
         _clipped, "scores are cut off at a bound; subtract from them, so that no difference is lost"
     ),
+    Likely(_largest_of_array, OWN_LARGEST),
     Likely(lambda scores: np.exp(scores), "the exponentials are not divided by their sum"),
 ]
 MASKED = [
@@ -174,6 +218,7 @@ MASKED = [
         _afterwards, "weights are set to 0 after the softmax; the others then sum to less than 1"
     ),
     Likely(_inverted, "the mask is read the wrong way round; true means may be looked at"),
+    Likely(_turned_and_zeroed, "the mask is read the wrong way round, and then the right way"),
     Likely(_minus_infinity, "a row of which all is hidden is 0 divided by 0; it should be zeros"),
     Likely(_filled(-1e9), "a row of which all is hidden is an even average; it should be zeros"),
     Likely(_filled(-1e6), "a row of which all is hidden is an even average; it should be zeros"),
@@ -189,9 +234,16 @@ MASKED = [
         ),
         "a hidden key must have a weight of exactly 0, however small the others' scores are",
     ),
+    *(
+        Likely(change(_filled(amount)), LOWER)
+        for amount in (-1e3, -1e4, -1e5, -1e6, -1e7, -1e8, -1e9, -1e10)
+        for change in (_zeroed_after, _zeroed_where_all_hidden)
+    ),
     Likely(_zeroed, "a score of 0 is a score like others; a hidden key still gets a weight"),
     Likely(_highest_of_all, "the largest score that is subtracted may be a hidden one"),
     Likely(_overflows, "exp of a large score overflows"),
+    Likely(_largest_of_array, OWN_LARGEST),
+    Likely(_emptied_rows(_largest_of_array), OWN_LARGEST),
     Likely(lambda scores, mask: _over(-1)(scores), "the mask is not used"),
 ]
 
@@ -221,6 +273,14 @@ ATTEND = [
     Likely(
         lambda queries, keys, values, mask: _lookup()(queries, keys, values, mask)[::-1],
         "contexts come first, weights second",
+    ),
+    *(
+        Likely(
+            _lookup(over=answer),
+            "a query that may see nothing gets an average all the same, or no number; your "
+            "masked_softmax makes zeros of that row",
+        )
+        for answer in (_filled(-1e9), _added(-1e9), _minus_infinity)
     ),
     Likely(
         _lookup(over=lambda e, mask: masked_loops(e.T, mask.T).T),

@@ -118,7 +118,11 @@ def batch_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def step_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three words with one padding behind, then batches; last, loud scores."""
+    """The chapter's three words with one padding behind, then batches; last, loud scores.
+
+    The very last have numbers in the millions in the padding, and there the largest score, or
+    scores of the words far below zero.
+    """
     rng = np.random.default_rng(seed)
     yield _pencil(np.array([[*THREE, [0.0, 0.0]]]), np.array([[True, True, True, False]]))
     yield _batch(rng, lengths=(2, 1), widths=(2, 2, 2, 2))
@@ -126,6 +130,10 @@ def step_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield _batch(rng, lengths=(2, 4, 1), widths=(2, 3, 4, 5))
     loud = _batch(rng, lengths=(3, 2), widths=(1, 2, 2, 3))
     yield loud | {"v": 1000 * loud["v"]}
+    millions = np.array([[*THREE, [3e6, 3e6]]])
+    louder = _pencil(millions, np.array([[True, True, True, False]]))
+    yield louder | {"v": np.full(2, 5000.0)}
+    yield louder | {"v": np.full(2, -5000.0)}
     if large:
         yield _batch(rng, lengths=(1,), widths=(1, 1, 1, 1))
         yield _batch(rng, lengths=(7, 2, 5, 1), widths=(4, 5, 6, 3))
@@ -315,9 +323,12 @@ BOTH = [
     (_blurred(0), False, "a step that is wrong for the first sentence only"),
     (_after(_cancels), False, "a step that is too high in one place and too low in another"),
     (_blurred(1, amount=1e-3), False, "a step that is off by some thousandths"),
+    (_after(lambda c, a, new, h, mask, s: (c, a + 0.1 * ~mask, new)), False,
+     "a step that puts weights on the padding, though all else is right"),
 ]  # fmt: skip
 HINTS = {
-    0: "compare the weights on its words only; behind them the batch has zeros",
+    0: "its words have the same weights in the batch; behind them the batch has zeros, and the "
+    "sentence alone has nothing",
     1: "compare with a tolerance, for instance 1e-6",
     2: "does a sentence that stands alone still carry its padding?",
     5: "compare all three outputs",
@@ -327,6 +338,7 @@ HINTS = {
     9: "look at every sentence",
     10: "compare number by number: in sums and means errors cancel",
     11: "rounding is far smaller than that; mind your tolerance",
+    12: "which weights of the batch have you not looked at?",
 }
 
 
@@ -350,7 +362,8 @@ def finds_broken(answer: Callable, seed: int, large: bool = False) -> None:
             )
             does = f"{name} {'passes' if said else 'refuses'} {what}"
             hint = f": {HINTS[i]}" if i in HINTS else ""
-            holds(bool(said) is right, f"{does}{hint}.")
+            stop = "" if hint.endswith("?") else "."
+            holds(bool(said) is right, f"{does}{hint}{stop}")
 
 
 def _asked(answer, name, step, case):

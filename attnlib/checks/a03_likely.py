@@ -185,6 +185,27 @@ def _overflowing(e, mask):
     return exps / exps.sum(-1, keepdims=True)
 
 
+def _loudest_of_all(e, mask):
+    exps = np.exp(e - e.max(-1, keepdims=True)) * mask
+    return exps / exps.sum(-1, keepdims=True)
+
+
+def _loudest_of_array(e, mask):
+    e = np.where(mask, e, -np.inf)
+    exps = np.exp(e - e.max())
+    return exps / exps.sum(-1, keepdims=True)
+
+
+def _filled(amount, after):
+    """A fixed low score on padding; the weights there set to zero, or left."""
+
+    def weigh(e, mask):
+        a = ignoring(np.where(mask, e, amount), mask)
+        return a * mask if after else a
+
+    return weigh
+
+
 def altered(score=_right_in_batch, weigh=_weigh, mixed=None, context=None, fed=None, s_in=None):
     """A step with one part exchanged."""
 
@@ -209,6 +230,12 @@ def _new_state_asks(y, s, h, mask, W, U, v, gates):
     _, _, new = altered()(y, s, h, mask, W, U, v, gates)
     c, a, _ = altered()(y, new, h, mask, W, U, v, gates)
     return c, a, new
+
+
+def _new_weights(y, s, h, mask, W, U, v, gates):
+    """The new state's weights come back; all else is right."""
+    c, _, new = altered()(y, s, h, mask, W, U, v, gates)
+    return c, altered()(y, new, h, mask, W, U, v, gates)[1], new
 
 
 def _asks_after(y, s, h, mask, W, U, v, gates):
@@ -237,6 +264,7 @@ STEP = [
     *(Likely(_arranged(*order), ORDER) for order in ((1, 0, 2), (2, 1, 0), (2, 0, 1), (0, 2, 1))),
     Likely(_new_state_asks, ASKS),
     Likely(_asks_after, ASKS),
+    Likely(_new_weights, ASKS),
     Likely(_old_state, "the state that comes back is the old one"),
     Likely(
         altered(fed=lambda y, c: np.concatenate([c, y], -1)),
@@ -284,4 +312,23 @@ STEP = [
     Likely(altered(score=_first_query), PAIRED),
     *(Likely(altered(score=_each(each.answer)), each.hint) for each in SCORE[1:]),
     Likely(altered(weigh=_overflowing), "exp of a large score overflows"),
+    Likely(
+        altered(weigh=_loudest_of_all),
+        "the largest score, which you subtract, may stand on padding; then every exponential of "
+        "a word is 0",
+    ),
+    Likely(
+        altered(weigh=_loudest_of_array),
+        "the largest score of the whole batch is subtracted, and a sentence far below it is then "
+        "0 divided by 0: each has a largest of its own",
+    ),
+    *(
+        Likely(
+            altered(weigh=_filled(amount, after)),
+            "padding gets a fixed low score, and here the words score lower still: what hides "
+            "must be lower than any score",
+        )
+        for amount in (-1e1, -1e2, -999.0, -1e3)
+        for after in (True, False)
+    ),
 ]

@@ -6,13 +6,14 @@ old state and W x, where x is what the cell reads. Shapes: words (T, E), a state
 (S, D); ids 0, 1 and 2 are padding, the start token and the end token.
 """
 
+import copy
 import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from attnlib.checks.a04_likely import EARLY, GREEDY, LATE, SHIFT
-from attnlib.checks.compare import holds
+from attnlib.checks.compare import as_arrays, holds
 
 __all__ = ["EARLY", "GREEDY", "LATE", "SHIFT"]  # the notebook's, from the file beside
 
@@ -118,6 +119,17 @@ def first_look_is_blind(early: Callable, seed: int) -> None:
     )
 
 
+def ids_are_whole(answer: Callable, case: dict, outputs: int) -> None:
+    """Refuse ids, which are the first so many outputs, that are decimal numbers."""
+    for ids in as_arrays(answer(**copy.deepcopy(case)))[:outputs]:
+        kind = np.asarray(ids).dtype
+        holds(
+            kind.kind in "iu",
+            f"the ids are {kind}, decimal numbers, and no array has a row 3.0: of what kind is an "
+            "array that np.zeros makes?",
+        )
+
+
 # --- cases, from small to large ---
 
 
@@ -154,11 +166,12 @@ def late_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def shift_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """One sentence, two of one length, unequal ones, then random ones."""
+    """One sentence, two of one length, unequal ones, a column of padding, then random ones."""
     rng = np.random.default_rng(seed)
     yield {"targets": np.array([[4, 5, 6]])}
     yield {"targets": np.array([[4, 5], [6, 7]])}
     yield {"targets": np.array([[4, 5, 6], [7, 0, 0]])}
+    yield {"targets": np.array([[4, 5, 0, 0], [6, 0, 0, 0]])}
     for B, T in [(3, 2), (2, 5), (6, 9), (12, 20)] if large else [(3, 2), (2, 5)]:
         targets = rng.integers(3, 10, size=(B, T))
         lengths = rng.integers(1, T + 1, size=B)
@@ -167,7 +180,11 @@ def shift_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def greedy_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three words, a second sentence of one word and padding, then random ones."""
+    """The chapter's three words, a second sentence of one word and padding, then random ones.
+
+    Last, the chapter's words with two steps, with large numbers in the padding, and with a word
+    that scores far below zero.
+    """
     rng = np.random.default_rng(seed)
     embeddings = np.array([[0.0, 0.0], [0, 1], [0.5, 1.5], [1, 0], [-1, -2], [-1, 2]])
     turned = np.array([[0.0, 0, 0, 0, -1, 1], [0, 0, 0, 0, -2, 0]])
@@ -178,10 +195,18 @@ def greedy_cases(seed: int, large: bool = False) -> Iterator[dict]:
         "states": np.zeros((1, 2)),
     } | pencil
     two = np.stack([THREE, [[2.0, 0.0], [3.0, 3.0], [3.0, -2.0]]])
-    yield {"annotations": two, "lengths": np.array([3, 1]), "states": np.zeros((2, 2))} | pencil
+    case = {"annotations": two, "lengths": np.array([3, 1]), "states": np.zeros((2, 2))} | pencil
+    yield case
     shapes = [(1, 2, 2, 2), (2, 3, 2, 2), (2, 4, 3, 2), (3, 5, 2, 4)]
     for B, S, D, E in [*shapes, (8, 7, 4, 5)] if large else shapes:
         yield _random_decoder(rng, B, S, D, E)
+    yield case | {"longest": 2}
+    loud = two.copy()
+    loud[1, 1:] = [[4000.0, 4000.0], [4000.0, -4000.0]]
+    yield case | {"annotations": loud}
+    low = two.copy()
+    low[1, 0] = [0.0, -100.0]  # its score is -100, 100 and 100
+    yield case | {"annotations": low}
 
 
 def _random_decoder(rng, B, S, D, E) -> dict:

@@ -10,10 +10,12 @@ from attnlib.checks.compare import Likely
 PAD, BOS, EOS = 0, 1, 2
 
 
-def _look(query, annotations, seen=None):
+def _look(query, annotations, seen=None, low=np.inf):
     """Weights and context of a lookup with the dot score."""
-    scores = annotations @ query
-    exps = np.exp(scores - scores.max()) * (True if seen is None else seen)
+    scores = np.where(np.isinf(low), annotations @ query, low)
+    if seen is not None:
+        scores = np.where(seen, scores, -np.inf)
+    exps = np.exp(scores - scores.max())
     weights = exps / exps.sum()
     return weights, weights @ annotations
 
@@ -244,6 +246,10 @@ def _padded_with(end, start=BOS):
     return answer
 
 
+def _as_wide_as_the_longest(targets):
+    return _padded_with(PAD)(targets[:, : (targets != PAD).sum(1).max()])
+
+
 def _given_ends(targets):
     framed = _framed(targets)
     return framed[:, :-1], framed[:, 1:]
@@ -282,6 +288,11 @@ SHIFT = [
         _end_of_row,
         "the end token stands at the end of the row, behind the padding; a short sentence ends "
         "with its own last word",
+    ),
+    Likely(
+        _as_wide_as_the_longest,
+        "the arrays are as wide as the longest sentence; they should be as wide as the targets, "
+        "and one more",
     ),
     Likely(_padded_with(EOS), "the padding of what is wanted is full of end tokens"),
     Likely(
@@ -346,6 +357,11 @@ def _masked(query, annotations, real, seen):
         return exps / exps.sum()
     if seen == "afterwards":
         return _look(query, annotations)[0] * real
+    if isinstance(seen, float):  # a fixed low score
+        return _look(query, annotations, low=np.where(real, np.inf, seen))[0]
+    if seen == "multiplied":
+        exps = np.exp(annotations @ query) * real
+        return exps / exps.sum()
     ideas = {"real": real, "all": None, "padding": ~real}
     return _look(query, annotations, ideas[seen])[0]
 
@@ -362,6 +378,23 @@ GREEDY = [
     Likely(
         _greedy(seen="afterwards"),
         "the weights on padding are set to 0 after the softmax, and the others sum to less than 1",
+    ),
+    Likely(
+        _greedy(seen="multiplied"),
+        "what stands in the padding takes part before it is hidden: its exponential is infinite, "
+        "or so large that the words' are 0 beside it",
+    ),
+    Likely(
+        lambda **case: _greedy()(**case | {"longest": 6}),
+        "there are six steps, however many are asked for",
+    ),
+    *(
+        Likely(
+            _greedy(seen=low),
+            "padding gets a fixed low score, and here a word scores lower still: what hides must "
+            "be lower than any score",
+        )
+        for low in (-10.0, -20.0, -30.0, -50.0, -99.0, -100.0)
     ),
     Likely(_greedy(seen="padding"), "the mask is the wrong way round: only padding is looked at"),
     Likely(

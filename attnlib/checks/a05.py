@@ -137,12 +137,14 @@ CUT = "rounding, comparing, detach, item and a way through NumPy all cut it"
 
 
 def local_m_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's six words, six target words for four, loud scores, then random ones."""
+    """The chapter's six words, six target words for four, scores of all sizes, random ones."""
     rng = np.random.default_rng(seed)
     yield {"scores": np.tile(SHIRT, (6, 1)), "D": 1}
     yield {"scores": np.zeros((6, 4)), "D": 1}
     yield {"scores": np.array([[900.0, 901.0, 0.0, 0.0]]), "D": 1}
     yield {"scores": np.array([[0.0, 1.0, 0.0, 2000.0]]), "D": 1}
+    yield {"scores": np.array([[0.0, 1.0, 0.0], [5000.0, 5001.0, 5000.0]]), "D": 1}
+    yield {"scores": np.array([[-20000.0, -20001.0, 0.0]]), "D": 1}
     yield {"scores": rng.normal(size=(3, 1)), "D": 2}
     shapes = [(3, 7, 2), (7, 3, 2), (4, 4, 5), (9, 6, 3)]
     for T, S, D in [*shapes, (20, 30, 10), (30, 11, 4)] if large else shapes:
@@ -188,7 +190,7 @@ def centres_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def local_p_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's windows, both edges, padding, loud scores, then random ones."""
+    """The chapter's windows, both edges, padding, scores of all sizes, then random ones."""
     rng = np.random.default_rng(seed)
     for p, D in [(4.2, 2), (3.0, 2), (4.2, 4), (0.3, 2), (5.9, 1)]:
         yield {
@@ -203,10 +205,16 @@ def local_p_cases(seed: int, large: bool = False) -> Iterator[dict]:
         "lengths": torch.tensor([6, 3]),
         "D": 2,
     }
-    for loud in ([900.0, 901.0, 0.0, 0.0], [0.0, 1.0, 0.0, 2000.0]):
+    of_all_sizes = [
+        [[900.0, 901.0, 0.0, 0.0]],
+        [[0.0, 1.0, 0.0, 2000.0]],
+        [[0.0, 1.0, 0.0, 0.0], [5000.0, 5001.0, 0.0, 0.0]],
+        [[-20000.0, -20001.0, 0.0, 0.0]],
+    ]
+    for rows in of_all_sizes:
         yield {
-            "scores": _double([loud]),
-            "centres": _double([0.4]),
+            "scores": _double(rows),
+            "centres": _double([0.4] * len(rows)),
             "lengths": torch.tensor([4]),
             "D": 1,
         }

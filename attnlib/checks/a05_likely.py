@@ -67,6 +67,26 @@ def _loudest_of_all(scores, inside):
         return exps / exps.sum(-1, keepdims=True)
 
 
+def _loudest_of_array(scores, inside):
+    with np.errstate(all="ignore"):
+        exps = np.where(inside, np.exp(scores - np.where(inside, scores, -np.inf).max()), 0.0)
+        return exps / exps.sum(-1, keepdims=True)
+
+
+def _loudest_of_array_and_zeros(scores, inside):
+    return np.nan_to_num(_loudest_of_array(scores, inside))
+
+
+def _filled(amount, after=True):
+    """A fixed low score outside; the weights there set to zero, or left."""
+
+    def make(scores, inside):
+        weights = _soft(np.where(inside, scores, amount), np.ones_like(inside))
+        return np.where(inside, weights, 0.0) if after else weights
+
+    return make
+
+
 def _zeroed(scores, inside):
     return _soft(np.where(inside, scores, 0.0), np.ones_like(inside))
 
@@ -81,6 +101,15 @@ def _stays(t, S, T):
     return t
 
 
+OWN_LOUDEST = (
+    "the largest score of the whole array is subtracted, and a row far below it is then 0 divided "
+    "by 0: each row has a largest of its own"
+)
+LOWER = (
+    "a word outside gets a fixed low score, and here the words inside score lower still: what "
+    "hides must be lower than any score"
+)
+LOW = [(amount, after) for amount in (-1e2, -1e3, -9999.0, -1e4) for after in (True, False)]
 PAST = "past the end of the source the window does not stay at the last word"
 LOCAL_M = [
     Likely(_local_m(lambda t, S, T: np.minimum(t + 1, S - 1)), "the first step stands at 0, not 1"),
@@ -138,6 +167,9 @@ LOCAL_M = [
         "the largest score, which you subtract, may stand outside the window; then every "
         "exponential inside is 0",
     ),
+    Likely(_local_m(make=_loudest_of_array), OWN_LOUDEST),
+    Likely(_local_m(make=_loudest_of_array_and_zeros), OWN_LOUDEST),
+    *(Likely(_local_m(make=_filled(*low)), LOWER) for low in LOW),
 ]
 
 
@@ -185,6 +217,12 @@ CENTRES = [
     Likely(
         _centres(size=lambda n, q: n[:, None] - 1),
         "your centre lies between 0 and S - 1; the paper's, and ours, between 0 and S",
+    ),
+    Likely(
+        lambda queries, lengths, W_p, v_p: np.minimum(
+            _centres()(queries, lengths, W_p, v_p), np.asarray(lengths)[:, None] - 1.0
+        ),
+        "a centre is held back at the last word, S - 1; it may stand between there and S",
     ),
     Likely(_centres(out=np.round), "the centre is rounded; it need not be whole"),
     Likely(_centres(out=np.floor), "the centre is rounded; it need not be whole"),
@@ -253,8 +291,8 @@ def _slice_by_int(away, D):
 LOCAL_P = [
     Likely(
         _local_p(again=True),
-        "the weights sum to 1 again: the Gaussian comes after the softmax, and nothing is divided "
-        "after it",
+        "the weights sum to 1 again: the Gaussian belongs behind the softmax, not into the scores, "
+        "and nothing is divided after it",
     ),
     Likely(_local_p(bell=lambda away, D: 1.0), "there is no Gaussian"),
     Likely(
@@ -325,6 +363,10 @@ LOCAL_P = [
         "the Gaussian is as wide for every D: its σ is D / 2",
     ),
     Likely(
+        _local_p(bell=lambda away, D: np.exp(-(away**2) / (2 * np.float64(D // 2) ** 2))),
+        "σ is D / 2, and // cuts it down to a whole number",
+    ),
+    Likely(
         _local_p(bell=lambda away, D: np.exp(-2 * away**2 / D)),
         "D is not squared in the Gaussian",
     ),
@@ -341,6 +383,9 @@ LOCAL_P = [
         "the largest score, which you subtract, may stand outside the window; then every "
         "exponential inside is 0",
     ),
+    Likely(_local_p(make=_loudest_of_array), OWN_LOUDEST),
+    Likely(_local_p(make=_loudest_of_array_and_zeros), OWN_LOUDEST),
+    *(Likely(_local_p(make=_filled(*low)), LOWER) for low in LOW),
 ]
 
 

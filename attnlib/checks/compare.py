@@ -129,7 +129,7 @@ def difference(got: Any, expected: Any, tolerance: float) -> str:
         if not np.isfinite(have[np.isfinite(want)]).all():
             return "not a number (NaN) or infinite"
         room = tolerance * max(1.0, float(np.abs(want[np.isfinite(want)]).max(initial=0)))
-        return "" if np.allclose(have, want, rtol=0, atol=room) else "other numbers"
+        return "" if np.allclose(have, want, rtol=0, atol=room, equal_nan=True) else "other numbers"
     return "" if np.array_equal(have, want) else "other values"
 
 
@@ -169,7 +169,7 @@ def _hints(seen: Sequence[tuple[dict, Any]], likely: Sequence[Likely], tolerance
     """The hint of the first mistake that gives what the answer gave, on all cases so far."""
     for mistake in likely:
         if all(_same(mistake.answer, case, got, tolerance) for case, got in reversed(seen)):
-            return [f"Probably: {mistake.hint}."]
+            return [f"Probably: {mistake.hint}{'' if mistake.hint.endswith('?') else '.'}"]
     return []
 
 
@@ -208,6 +208,8 @@ def _indented(value: Any) -> str:
 
 def _text(value: Any) -> str:
     value = as_arrays(value)
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, tuple):
         return "\n  ".join(_text(each) for each in value)
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value):

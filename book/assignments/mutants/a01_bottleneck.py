@@ -184,6 +184,23 @@ WRONG = [
     ),
     Wrong(
         "encode",
+        "padding times 0",
+        encoder("h", "on = (s < lengths)[:, None]; h = (kept * h + x[:, s]) * on + h * ~on"),
+        "0 times what is no number is none",
+    ),
+    Wrong(
+        "encode",
+        "shares of 0 on padding",
+        """
+        def encode(x, lengths, kept):
+            ago = lengths[:, None] - 1 - np.arange(x.shape[1])
+            shares = np.where(ago >= 0, float(kept) ** np.maximum(ago, 0), 0.0)
+            return np.einsum("bs,bsv->bv", shares, x)
+        """,
+        "0 times what is no number is none",
+    ),
+    Wrong(
+        "encode",
         "the check's own",
         "def encode(x, lengths, kept):\n    return a01.encode_loops(x, lengths, kept)",
         "write it yourself",
@@ -544,6 +561,41 @@ WRONG = [
         decoder(log_p="np.log(np.exp(scores) / np.exp(scores).sum(1)[:, None])"),
         "exp of a large score overflows",
     ),
+    Wrong(
+        "perplexity",
+        "the logarithm of a finished softmax",
+        decoder(
+            log_p="scores - scores.max(1)[:, None]; log_p = np.log(np.exp(log_p) / "
+            "np.exp(log_p).sum(1)[:, None])"
+        ),
+        "before its logarithm is taken",
+    ),
+    Wrong(
+        "perplexity",
+        "a tiny number beside the probability",
+        decoder(
+            log_p="np.exp(scores - scores.max(1)[:, None]); log_p = np.log(log_p / "
+            "log_p.sum(1)[:, None] + 1e-12)"
+        ),
+        "a small number is put in",
+    ),
+    Wrong(
+        "perplexity",
+        "no probability below a tiny number",
+        decoder(
+            log_p="np.exp(scores - scores.max(1)[:, None]); log_p = np.log(np.clip(log_p / "
+            "log_p.sum(1)[:, None], 1e-10, 1))"
+        ),
+        "a small number is put in",
+    ),
+    Wrong(
+        "perplexity",
+        "exponentials of differences",
+        decoder(
+            loss="np.log(np.exp(scores - scores[np.arange(len(y)), y][:, None]).sum(1))",
+        ),
+        "before its logarithm is taken",
+    ),
     Wrong("perplexity", "the favourite's", decoder(loss="-log_p.max(1)"), "decoder's favourite"),
     Wrong(
         "perplexity",
@@ -622,7 +674,7 @@ RIGHT = [
                 for before, word in zip(words, words[1:]):
                     s = 0.5 * s + E[before]
                     scores = O @ s
-                    losses.append(np.log(np.exp(scores - scores[word]).sum()))
+                    losses.append(np.logaddexp.reduce(scores - scores[word]))
             return np.exp(np.mean(losses))
         """,
     ),
@@ -632,7 +684,7 @@ RIGHT = [
         def encode(x, lengths, kept):
             ago = lengths[:, None] - 1 - np.arange(x.shape[1])
             shares = np.where(ago >= 0, float(kept) ** np.maximum(ago, 0), 0.0)
-            return np.einsum("bs,bsv->bv", shares, x)
+            return np.einsum("bs,bsv->bv", shares, np.where(ago[..., None] >= 0, x, 0.0))
         """,
         copy_task="""
         def copy_task(rng, count, longest, held_out):
@@ -693,9 +745,11 @@ RIGHT = [
                 s = c[b]
                 for word in before:
                     s = E[word] + s * 0.5
-                p = 1 / np.exp(O @ s - O[target[b, t]] @ s).sum()
-                per_word.append(p)
-            return np.prod(np.array(per_word) ** (-1 / len(per_word)))
+                scores = O @ s
+                most = scores.max()
+                per_word.append((scores[target[b, t]] - most, np.exp(scores - most).sum()))
+            below, total = np.array(per_word).T
+            return np.prod(total ** (1 / len(total))) * np.exp(-below.sum() / len(total))
         """,
     ),
 ]

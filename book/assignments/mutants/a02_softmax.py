@@ -55,6 +55,16 @@ WRONG = [
     ),
     Wrong(
         "softmax",
+        "the largest of the whole array",
+        """
+        def softmax(scores):
+            exps = np.exp(scores - scores.max())
+            return exps / exps.sum(-1, keepdims=True)
+        """,
+        "each row has a largest of its own",
+    ),
+    Wrong(
+        "softmax",
         "clipped instead of shifted",
         """
         def softmax(scores):
@@ -107,6 +117,46 @@ WRONG = [
             return exps / np.where(total > 0, total, 1)
         """,
         "wrong way round",
+    ),
+    Wrong(
+        "masked_softmax",
+        "filled the wrong way, zeroed the right way",
+        """
+        def masked_softmax(scores, mask):
+            weights = softmax(np.where(mask, np.finfo(float).min, scores))
+            return np.where(mask, weights, 0.0)
+        """,
+        "the wrong way round, and then the right way",
+    ),
+    Wrong(
+        "masked_softmax",
+        "filled with -1e9, then zeroed",
+        """
+        def masked_softmax(scores, mask):
+            return np.where(mask, softmax(np.where(mask, scores, -1e9)), 0.0)
+        """,
+        "must be lower than any score",
+    ),
+    Wrong(
+        "masked_softmax",
+        "filled with -1e9, and emptied rows zeroed",
+        """
+        def masked_softmax(scores, mask):
+            return softmax(np.where(mask, scores, -1e9)) * mask.any(-1, keepdims=True)
+        """,
+        "must be lower than any score",
+    ),
+    Wrong(
+        "masked_softmax",
+        "the largest of the whole array",
+        """
+        def masked_softmax(scores, mask):
+            highest = scores[mask].max() if mask.any() else 0.0
+            exps = np.where(mask, np.exp(np.where(mask, scores, 0.0) - highest), 0.0)
+            total = exps.sum(-1, keepdims=True)
+            return exps / np.where(total > 0, total, 1)
+        """,
+        "each row has a largest of its own",
     ),
     Wrong(
         "masked_softmax",
@@ -239,6 +289,16 @@ WRONG = [
             return weights @ values, weights
         """,
         "over the queries",
+    ),
+    Wrong(
+        "attend",
+        "a mask of its own",
+        """
+        def attend(queries, keys, values, mask):
+            weights = softmax(np.where(mask, queries @ keys.T, -1e9))
+            return weights @ values, weights
+        """,
+        "a query that may see nothing",
     ),
     Wrong(
         "attend",

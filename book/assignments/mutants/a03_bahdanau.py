@@ -58,12 +58,14 @@ def same_alone(step, y, s, h, mask, W, U, v, gates):
     for b in {sentences}:
         one, n = slice(b, b + 1), {length}
         alone = step(y[one], s[one], h[one, :n], mask[one, :n], W, U, v, gates)
+        behind = ((0, 0), (0, len(mask[b]) - n))
         for got, wanted in [{pairs}]:
             if {differ}:
                 return False
     return True
 """
-ALL = "(c[one], alone[0]), (a[one, :n], alone[1]), (new[one], alone[2])"
+WORDS = "(c[one], alone[0]), (a[one, :n], alone[1]), (new[one], alone[2])"
+ALL = WORDS.replace("a[one, :n], alone[1]", "a[one], np.pad(alone[1], behind)")
 
 
 def tests(
@@ -347,6 +349,42 @@ WRONG = [
     ),
     Wrong(
         "step",
+        "the maximum over the padding too",
+        step(
+            weights="a = np.exp(e - e.max(1, keepdims=True)) * mask; a /= a.sum(1, keepdims=True)"
+        ),
+        "may stand on padding",
+    ),
+    Wrong(
+        "step",
+        "the maximum of the whole batch",
+        step(
+            weights="e = np.where(mask, e, -np.inf); a = np.exp(e - e.max()); "
+            "a = a / a.sum(1, keepdims=True)"
+        ),
+        "each has a largest of its own",
+    ),
+    Wrong(
+        "step",
+        "filled with -1000",
+        step(
+            weights="e = np.where(mask, e, -1e3); a = np.exp(e - e.max(1, keepdims=True)); "
+            "a = a / a.sum(1, keepdims=True)"
+        ),
+        "must be lower than any score",
+    ),
+    Wrong(
+        "step",
+        "the new state's weights",
+        step(
+            back="e = np.tanh((new @ W.T)[:, None] + h @ U.T) @ v; e = np.where(mask, e, -np.inf); "
+            "a = np.exp(e - e.max(1, keepdims=True)); a /= a.sum(1, keepdims=True); "
+            "return c, a, new"
+        ),
+        "the new state asks",
+    ),
+    Wrong(
+        "step",
         "a softmax over the sentences",
         step(
             weights="e = np.where(mask, e, -np.inf); a = np.exp(e - e.max(0)); a = a / a.sum(0)",
@@ -521,8 +559,16 @@ WRONG = [
     Wrong(
         "same_alone",
         "the weights on padding too",
-        tests(pairs=ALL.replace("a[one, :n]", "a[one]"), differ="not np.array_equiv(got, wanted)"),
-        "refuses a step that is right: compare the weights on its words only",
+        tests(
+            pairs=WORDS.replace("a[one, :n]", "a[one]"), differ="not np.array_equiv(got, wanted)"
+        ),
+        "refuses a step that is right: its words have the same weights in the batch",
+    ),
+    Wrong(
+        "same_alone",
+        "the weights on padding not looked at",
+        tests(pairs=WORDS),
+        "puts weights on the padding, though all else is right: which weights",
     ),
     Wrong(
         "same_alone",
@@ -592,6 +638,7 @@ RIGHT = [
                 alone = step(y[[b]], s[[b]], h[[b]][:, :n], mask[[b]][:, :n], W, U, v, gates)
                 for got, wanted in zip(whole, alone):
                     worst = max(worst, np.abs(got[b][: wanted.shape[1]] - wanted[0]).max())
+                worst = max(worst, np.abs(whole[1][b] * ~mask[b]).max())
             return worst < 1e-8
         """,
     ),

@@ -398,7 +398,66 @@ WRONG = [
         shift("framed[:, :-1]", "framed[:, 1:]"),
         "nothing is given",
     ),
+    Wrong(
+        "shift",
+        "as wide as the longest sentence",
+        """
+        def shift(targets):
+            rows = [[int(w) for w in row if w != PAD] for row in targets]
+            T = max(len(row) for row in rows) + 1
+            def fill(row):
+                return row + [PAD] * (T - len(row))
+            given = [fill([BOS, *row]) for row in rows]
+            return np.array(given), np.array([fill([*row, EOS]) for row in rows])
+        """,
+        "as wide as the targets",
+    ),
+    Wrong(
+        "shift",
+        "decimal numbers",
+        """
+        def shift(targets):
+            B, T = targets.shape
+            given, wanted = np.zeros((B, T + 1)), np.zeros((B, T + 1))
+            for b, row in enumerate(targets):
+                n = np.count_nonzero(row)
+                given[b, 0], given[b, 1 : n + 1] = BOS, row[:n]
+                wanted[b, :n], wanted[b, n] = row[:n], EOS
+            return given, wanted
+        """,
+        "no array has a row 3.0",
+    ),
     # --- greedy search ---
+    Wrong(
+        "greedy",
+        "multiplied by the mask before the sum",
+        greedy(scores="e", weights="(exps * mask) / (exps * mask).sum(1, keepdims=True)"),
+        "takes part before it is hidden",
+    ),
+    Wrong(
+        "greedy",
+        "the maximum over the padding too",
+        greedy(
+            scores="e - e.max(1, keepdims=True)",
+            weights="(exps * mask) / (exps * mask).sum(1, keepdims=True)",
+        ),
+        "takes part before it is hidden",
+    ),
+    Wrong(
+        "greedy",
+        "filled with -50",
+        greedy(scores="np.where(mask, e, -50.0)"),
+        "must be lower than any score",
+    ),
+    Wrong(
+        "greedy", "always six steps", greedy().replace("range(longest)", "range(6)"), "six steps"
+    ),
+    Wrong(
+        "greedy",
+        "decimal numbers",
+        greedy(out="np.stack(ids, 1) * 1.0, np.stack(rows, 1)"),
+        "no array has a row 3.0",
+    ),
     Wrong("greedy", "no mask", greedy(scores="e"), "looks at padding"),
     Wrong("greedy", "scores of zero", greedy(scores="e * mask"), "still gets a weight"),
     Wrong(

@@ -234,6 +234,33 @@ WRONG = [
     ),
     Wrong(
         "local_m",
+        "the largest score of the whole array",
+        """
+        def local_m(scores, D):
+            T, S = scores.shape
+            p = np.minimum(np.arange(T), S - 1)[:, None]
+            kept = np.where(abs(np.arange(S) - p) <= D, scores, -np.inf)
+            exps = np.exp(kept - kept.max())
+            return exps / exps.sum(1, keepdims=True)
+        """,
+        "each row has a largest of its own",
+    ),
+    Wrong(
+        "local_m",
+        "filled with -1000, then zeroed",
+        """
+        def local_m(scores, D):
+            T, S = scores.shape
+            p = np.minimum(np.arange(T), S - 1)[:, None]
+            inside = abs(np.arange(S) - p) <= D
+            kept = np.where(inside, scores, -1000.0)
+            exps = np.exp(kept - kept.max(1, keepdims=True))
+            return inside * exps / exps.sum(1, keepdims=True)
+        """,
+        "must be lower than any score",
+    ),
+    Wrong(
+        "local_m",
         "changes its argument",
         """
         def local_m(scores, D):
@@ -295,6 +322,15 @@ WRONG = [
         "up to the last position",
         predict("(lengths[:, None] - 1) * torch.sigmoid(torch.tanh(queries @ W_p.T) @ v_p)"),
         "between 0 and S - 1",
+    ),
+    Wrong(
+        "predict_centres",
+        "held back at the last word",
+        predict(
+            "torch.minimum(lengths[:, None] * torch.sigmoid(torch.tanh(queries @ W_p.T) @ v_p), "
+            "lengths[:, None] - 1.0)"
+        ),
+        "held back at the last word",
     ),
     Wrong(
         "predict_centres",
@@ -377,7 +413,7 @@ WRONG = [
             weights="(scores - away**2 / (2 * (D / 2) ** 2)).masked_fill(~inside, -1e30)",
             out="weights.softmax(-1)",
         ),
-        "the weights sum to 1 again",
+        "into the scores",
     ),
     Wrong("local_p", "no Gaussian", local_p(out="weights"), "there is no Gaussian"),
     Wrong(
@@ -521,6 +557,27 @@ WRONG = [
             out="weights / weights.sum(-1, keepdim=True) * bell",
         ),
         "may stand outside the window",
+    ),
+    Wrong(
+        "local_p",
+        "the largest score of the whole array",
+        local_p(
+            weights="torch.exp(scores.masked_fill(~inside, -1e30) - scores[inside].max())",
+            out="weights / weights.sum(-1, keepdim=True) * bell",
+        ),
+        "each row has a largest of its own",
+    ),
+    Wrong(
+        "local_p",
+        "a whole sigma",
+        local_p(bell="torch.exp(-(away**2) / (2 * (D // 2) ** 2))"),
+        "cuts it down",
+    ),
+    Wrong(
+        "local_p",
+        "filled with -1e4",
+        local_p(weights="scores.masked_fill(~inside, -1e4).softmax(-1) * inside"),
+        "must be lower than any score",
     ),
     Wrong(
         "local_p",
