@@ -1,4 +1,4 @@
-"""Assignment 8, many heads, no future: what is right, and cases that grow (chapters 8 and 9).
+"""Assignment 8, many heads, no future: what is right, and cases that grow (chapter 8).
 
 The loops here say what is right, and are slow and plain on purpose; nothing else may call them.
 Shapes: B sentences, T queries, S keys, D the width, H heads of width D / H; the four matrices are
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from attnlib.checks.compare import CheckError, holds
+from attnlib.checks.compare import CheckError, Likely, holds, unwritten
 
 MATRICES = ("W_Q", "W_K", "W_V", "W_O")
 
@@ -70,9 +70,9 @@ def written_loops(X, pieces, W_Q, W_K, W_V, W_O, H):
 
 
 def clocks_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """One hand, three, two, later positions, then the chapter's width."""
+    """One hand, three, two, later positions, the chapter's width, then a very late position."""
     rng = np.random.default_rng(seed)
-    sizes = [(2, 2, 0), (3, 6, 0), (2, 4, 0), (2, 4, 5), (6, 20, 0)]
+    sizes = [(2, 2, 0), (3, 6, 0), (2, 4, 0), (2, 4, 5), (6, 20, 0), (1, 4, 7000)]
     if large:
         sizes += [(int(rng.integers(1, 9)), 2 * int(rng.integers(1, 9)), int(rng.integers(1, 99)))]
         sizes += [(100, 64, 0), (3, 16, 5000)]
@@ -85,7 +85,7 @@ def _square(rng, D: int) -> dict:
 
 
 def multi_head_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """A white horse in one head, then two heads, other keys, masks, and batches."""
+    """A white horse in one head, then two heads, other keys, masks, batches, and large scores."""
     rng = np.random.default_rng(seed)
     words = np.array([[[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -1]]])
     W_V = np.zeros((4, 4))
@@ -98,18 +98,33 @@ def multi_head_cases(seed: int, large: bool = False) -> Iterator[dict]:
     }
     yield {"X": words, "Y": words, **chapter, "H": 1, "mask": np.ones((1, 3, 3), dtype=bool)}
     sizes = [(1, 3, 3, 4, 2, "none"), (1, 3, 3, 4, 2, "causal"), (1, 3, 2, 4, 2, "none")]
-    sizes += [(2, 2, 2, 6, 3, "some"), (2, 4, 3, 6, 2, "some"), (3, 2, 5, 8, 4, "some")]
+    sizes += [
+        (2, 2, 3, 4, 2, "some"),
+        (2, 2, 2, 6, 3, "some"),
+        (2, 4, 3, 6, 2, "some"),
+        (3, 2, 5, 8, 4, "some"),
+    ]
     if large:
         sizes += [(2, 1, 1, 3, 3, "none"), (4, 5, 6, 12, 3, "some"), (3, 6, 6, 16, 8, "causal")]
     for B, T, S, D, H, what in sizes:
-        X = rng.normal(size=(B, T, D))
-        Y = X if what == "causal" else rng.normal(size=(B, S, D))
+        X = rng.normal(size=(B, T, D)).round(1)
+        Y = X if what == "causal" else rng.normal(size=(B, S, D)).round(1)
         mask = {
             "none": np.ones((B, T, S), dtype=bool),
             "causal": np.tril(np.ones((B, T, S), dtype=bool)),
             "some": (rng.random((B, T, S)) < 0.6) | (rng.integers(S, size=(B, T, 1)) == range(S)),
         }[what]
-        yield {"X": X, "Y": Y, **_square(rng, D), "H": H, "mask": mask}
+        square = {name: W.round(1) for name, W in _square(rng, D).items()}
+        yield {"X": X, "Y": Y, **square, "H": H, "mask": mask}
+    plain: dict = {name: np.eye(2) for name in MATRICES} | {"H": 2}
+    X, far = np.array([[[20.0, 20]]]), np.array([[[-20.0, -20], [-20.05, -20], [0, 0]]])
+    yield {"X": X, "Y": far, **plain, "mask": np.array([[[True, True, False]]])}
+    yield {
+        "X": X,
+        "Y": np.array([[[50, 50], [50.05, 50]]]),
+        **plain,
+        "mask": np.ones((1, 1, 2), dtype=bool),
+    }
 
 
 def writer_cases(seed: int, large: bool = False) -> Iterator[dict]:
@@ -125,6 +140,22 @@ def writer_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 # --- the class of task 3 ---
+
+
+def by_clocks(clocks: Callable) -> Likely:
+    """A right writer with the reader's clocks: what comes if they are all that is wrong."""
+
+    def answer(X, pieces, W_Q, W_K, W_V, W_O, H):
+        T, D = X.shape[1:]
+        places, start = [], 0
+        for n in pieces:
+            places.append(np.asarray(clocks(n, D, start)))
+            start += n
+        mask = np.tril(np.ones((len(X), T, T), dtype=bool))
+        placed = X + np.concatenate(places)
+        return multi_head_loops(placed, placed, W_Q, W_K, W_V, W_O, H, mask)[0]
+
+    return Likely(answer, "your writer adds what your `clocks` says: get task 1 right first")
 
 
 def in_pieces(made: Callable) -> Callable:
@@ -181,11 +212,12 @@ def check_fresh(made: Callable, seed: int) -> None:
     """Refuse a class whose second writer begins with what the first one kept."""
     rng = np.random.default_rng(seed)
     matrices, word = list(_square(rng, 4).values()), rng.normal(size=(2, 1, 4))
-    one, two = (_told(_made(made, matrices, 2), word) for _ in range(2))
+    writers = [_made(made, matrices, 2) for _ in range(2)]
+    one, two = (_told(writer, word) for writer in writers)
     holds(
         one.shape == two.shape and np.allclose(one, two, rtol=0, atol=1e-9, equal_nan=True),
         "two writers hear the same first word and say two things: the second remembers what the "
-        "first one wrote. Each writer begins with nothing kept",
+        "first one wrote. Each writer keeps words of its own",
     )
 
 
@@ -212,21 +244,23 @@ def check_thrift(made: Callable, seed: int) -> None:
 def _made(made, matrices, H):
     try:
         return made(*matrices, H)
-    except NotImplementedError:
-        raise CheckError(f"{made.__name__} is not written yet") from None
+    except NotImplementedError as error:
+        raise CheckError(f"{unwritten(error, made.__name__)} is not written yet") from None
 
 
 def _told(writer, words):
-    name = type(writer).__name__
+    name, given = type(writer).__name__, words.copy()
     try:
-        return np.asarray(writer(words))
-    except NotImplementedError:
-        raise CheckError(f"{name} is not written yet") from None
+        told = np.array(writer(given))
+    except NotImplementedError as error:
+        raise CheckError(f"{unwritten(error, name)} is not written yet") from None
     except Exception as error:
         shown = f"{type(error).__name__}: {error}"
         raise CheckError(
             f"{name}, given words of shape {words.shape}, stops with {shown}"
         ) from error
+    holds(np.array_equal(given, words), f"{name} changes its argument x: work on a copy")
+    return told
 
 
 # --- the reader's own test: does a layer see the future? ---
@@ -273,11 +307,13 @@ def _cancels(X):
 
 def _normalised(X):
     """A layer normalization comes first, and then every word sees all."""
-    return _past(X) + (X - X.mean(-1, keepdims=True)).sum(1, keepdims=True) - _own(X)
+    less = X - X.mean(-1, keepdims=True)
+    return _past(X) + _rest(less / np.sqrt((less**2).mean(-1, keepdims=True) + 1e-20))
 
 
-def _own(X):
-    return np.cumsum(X - X.mean(-1, keepdims=True), axis=1)
+def _turns(X):
+    """What comes behind a word counts by its direction alone, not by its size."""
+    return _past(X) + _rest(X / np.sqrt((X**2).mean(-1, keepdims=True) + 1e-20))
 
 
 BOTH = [
@@ -299,6 +335,13 @@ BOTH = [
     (_cancels, True, "a layer that is too high in one number and too low in another"),
     (lambda X: _past(X) + 1e-3 * _rest(X), True, "a layer that sees the future very faintly"),
     (_normalised, True, "a layer that sees the future through a layer normalization"),
+    (_turns, True, "a layer that sees of the future each word's direction, but not its size"),
+    (_seen(lambda t, s, T: s <= t or s == t + 2), True,
+     "a layer in which each word sees the next but one, and not the next"),
+    (_seen(lambda t, s, T: s <= t or (t == 0 and s == T - 1)), True,
+     "a layer in which the first word sees the last, and none sees the next"),
+    (_seen(lambda t, s, T: s <= t or (t == (T - 1) // 2 and s == t + 1)), True,
+     "a layer in which only a word in the middle sees the next one"),
 ]  # fmt: skip
 HINTS = {
     0: "compare only words before the place where you change something",
@@ -311,7 +354,13 @@ HINTS = {
     10: "look at every number",
     11: "compare number by number: in sums and means errors cancel",
     12: "rounding is far smaller than that; mind your tolerance",
-    13: "it takes away what all numbers of a word have in common: make another kind of change",
+    13: "it takes away what all numbers of a word have in common, and how large they are: make "
+    "another kind of change",
+    14: "a word that is only made larger or smaller looks the same to it: make another kind of "
+    "change",
+    15: "what a word sees may be further off than the next word",
+    16: "what a word sees may be far off",
+    17: "look at every word, those in the middle too",
 }
 
 
@@ -322,7 +371,7 @@ def finds_leaks(answer: Callable, seed: int, large: bool = False) -> None:
     returns whether the layer lets some word see a later one.
     """
     rng, name = np.random.default_rng(seed), getattr(answer, "__name__", "your test")
-    for B, T, D in [(2, 5, 4), *([(3, 7, 2), (1, 4, 6)] if large else [])]:
+    for B, T, D in [(2, 5, 4), (1, 3, 4), *([(3, 7, 3), (1, 4, 6)] if large else [])]:
         X = rng.normal(size=(B, T, D))
         for i, (layer, sees, what) in enumerate(BOTH):
             given = X.copy()
@@ -332,8 +381,9 @@ def finds_leaks(answer: Callable, seed: int, large: bool = False) -> None:
                 isinstance(said, bool | np.bool_),
                 f"{name} returns a {type(said).__name__}; it should return True or False",
             )
-            does = f"{name} says {bool(said)} of {what}"
-            holds(bool(said) is sees, f"{does}{f': {HINTS[i]}' if i in HINTS else ''}.")
+            does = f"{name} says {bool(said)} of {what}{', given one sentence' * (B == 1)}"
+            hint = f": {HINTS[i]}" if i in HINTS else ""
+            holds(bool(said) is sees, does + hint + "." * (not hint.endswith("?")))
 
 
 def _strict(inner):
@@ -347,8 +397,8 @@ def _strict(inner):
 def _asked(answer, name, layer, X):
     try:
         return answer(layer, X)
-    except NotImplementedError:
-        raise CheckError(f"{name} is not written yet") from None
+    except NotImplementedError as error:
+        raise CheckError(f"{unwritten(error, name)} is not written yet") from None
     except CheckError:
         raise
     except Exception as error:

@@ -57,6 +57,7 @@ CLOCKS = [
         "cosine and sine have changed places: at position 0 the hand points up, (0, 1)",
     ),
     Likely(_clocks(first=1), "the first position is 0, not 1"),
+    Likely(_clocks(first=-1), "the first row is that of position `start`, not of the one before"),
     Likely(
         _clocks(join=lambda s, c: np.concatenate([s, c], -1)),
         "all sines come first, then all cosines; the two numbers of a hand stand side by side",
@@ -99,6 +100,11 @@ def _cut(M, H):
 def _in_turn(M, H):
     B, T, D = M.shape
     return M.reshape(B, T, D // H, H).transpose(0, 3, 1, 2)
+
+
+def _in_turn_back(C):
+    B, H, T, d = C.shape
+    return C.transpose(0, 2, 3, 1).reshape(B, T, H * d)
 
 
 def _joined(C):
@@ -168,6 +174,26 @@ def _zeroed(e, seen):
     return soft(e) * seen
 
 
+def _instead(low):
+    return lambda e, seen: soft(np.where(seen, e, low))
+
+
+def _besides(low):
+    return lambda e, seen: soft(e + np.where(seen, 0.0, low))
+
+
+def _over_sum(e, seen):
+    with np.errstate(all="ignore"):
+        exps = np.exp(np.where(seen, e, -np.inf))
+        return exps / exps.sum(-1, keepdims=True)
+
+
+LOW = (
+    "a hidden key gets a fixed low score, and here the others score lower still: what hides must "
+    "be lower than any score"
+)
+
+
 INVERTED = "the mask is read the wrong way round: true means may attend"
 HEADS = [
     Likely(_multi(project=lambda M, W: M @ W.T), "a word is a row, and a row times W is X @ W"),
@@ -210,9 +236,12 @@ HEADS = [
         "the weights are right, but the join mixes words: bring the heads' axis back beside "
         "the heads' numbers before you reshape",
     ),
-    Likely(
-        _multi(cut=_in_turn),
-        "the columns are dealt to the heads in turn; head 1 should have the first D / H columns",
+    *(
+        Likely(
+            _multi(cut=_in_turn, join=join),
+            "the columns are dealt to the heads in turn; head 1 has the first D / H columns",
+        )
+        for join in (_joined, _in_turn_back)
     ),
     Likely(
         _multi(last=lambda found, W_O: found),
@@ -258,6 +287,17 @@ HEADS = [
         _multi(hide=lambda mask: mask[:1, None]),
         "every sentence gets the first sentence's mask",
     ),
+    Likely(
+        _multi(hide=lambda mask: mask),
+        "shapes are lined up from the right: here the mask's sentences pass for heads. Each head "
+        "of a sentence should get that sentence's mask",
+    ),
+    *(
+        Likely(_multi(after=hidden), LOW)
+        for low in (-10.0, -20.0, -30.0, -50.0, -100.0, -200.0)
+        for hidden in (_instead(low), _besides(low))
+    ),
+    Likely(_multi(after=_over_sum), "exp of a large score overflows"),
 ]
 
 

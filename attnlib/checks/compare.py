@@ -1,6 +1,7 @@
 """Compare an answer with an oracle on growing cases, and say what went wrong at the smallest."""
 
 import copy
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -133,6 +134,13 @@ def difference(got: Any, expected: Any, tolerance: float) -> str:
     return "" if np.array_equal(have, want) else "other values"
 
 
+def unwritten(error: NotImplementedError, name: str) -> str:
+    """Which of the reader's functions or classes is a stub: it may be one that the answer calls."""
+    frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    own = frame.f_globals.get("__name__") == "__main__"  # a notebook's cell
+    return frame.f_code.co_qualname.split("<locals>.")[-1].split(".")[0] if own else name
+
+
 def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> Any:
     arguments = copy.deepcopy({k: _free(v) for k, v in case.items()})
     try:
@@ -140,8 +148,8 @@ def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> A
             got = answer(**arguments)
     except OutOfReachError:
         raise CheckError(f"{name} calls a ready-made answer: write it yourself") from None
-    except NotImplementedError:
-        raise CheckError(f"{name} is not written yet") from None
+    except NotImplementedError as error:
+        raise CheckError(f"{unwritten(error, name)} is not written yet") from None
     except CheckError:
         raise
     except Exception as error:
@@ -162,7 +170,25 @@ def _report(name: str, case: dict, expected: Any, got: Any, wrong: str) -> list[
     lines += ["expected", _indented(expected), "got", _indented(got)]
     if wrong not in ("other numbers", "other values"):
         lines.append(f"That is: {wrong}.")
+    elif _text(got) == _text(expected):
+        lines.append(f"The largest difference is {_distance(got, expected):.1g}.")
+    if "float32" in _kinds(got) and "float32" not in _kinds(expected):
+        lines.append("Yours are single-precision numbers (float32), with seven digits.")
     return lines
+
+
+def _distance(got: Any, expected: Any) -> float:
+    """How far two outputs of the same shapes are from each other, in their worst number."""
+    if isinstance(expected, tuple):
+        return max(_distance(g, e) for g, e in zip(got, expected, strict=True))
+    return float(np.abs(np.asarray(got) - np.asarray(expected)).max(initial=0))
+
+
+def _kinds(value: Any) -> set[str]:
+    """The types of an output's arrays."""
+    if isinstance(value, tuple | list):
+        return set().union(*map(_kinds, value))
+    return {str(value.dtype)} if hasattr(value, "dtype") else set()
 
 
 def _hints(seen: Sequence[tuple[dict, Any]], likely: Sequence[Likely], tolerance: float) -> list:
@@ -211,6 +237,8 @@ def _text(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, tuple):
+        if all(isinstance(each, int) for each in value):  # a shape
+            return repr(value)
         return "\n  ".join(_text(each) for each in value)
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value):
         try:

@@ -109,3 +109,19 @@ def test_there_are_enough_of_both(name):
     assert {each.cell for each in wrong} == {
         cell for cell, source in cells(name) if "BEGIN SOLUTION" in source
     }
+
+
+@pytest.mark.parametrize(
+    "name, cell, code, check, says",
+    [
+        ("a08_heads", "clocks", "def clocks(T, D, start):\n    raise NotImplementedError",
+         "check_writer", "clocks is not written yet"),
+        ("a08_heads", "clocks", "def clocks(T, D, start):\n    return np.zeros((T, D))",
+         "check_writer", "get task 1 right first"),
+        ("a06_choose", "estimates",
+         "def estimates(scores, reward, u, b):\n    raise NotImplementedError",
+         "check_learn", "estimates is not written yet"),
+    ],
+)  # fmt: skip
+def test_a_task_that_builds_on_another_names_it(name, cell, code, check, says):
+    assert says in points(name, {cell: code})[check]

@@ -290,6 +290,53 @@ WRONG = [
         heads(back="return c @ W_O, a.mean(1)"),
         "averaged over the heads",
     ),
+    Wrong(
+        "clocks",
+        "single precision",
+        clocks(t="(start + np.arange(T)).astype(np.float32)").replace(
+            "* theta", "* theta.astype(np.float32)"
+        ),
+        "single-precision",
+    ),
+    Wrong(
+        "clocks",
+        "counted from -1",
+        clocks(t="start - 1 + np.arange(T)"),
+        "not of the one before",
+    ),
+    Wrong(
+        "multi_head",
+        "columns dealt in turn, and back",
+        heads(
+            split="split = lambda M: M.reshape(B, -1, d, H).transpose(0, 3, 1, 2)",
+            join="c = (a @ v).transpose(0, 2, 3, 1).reshape(B, T, D)",
+        ),
+        "dealt to the heads in turn",
+    ),
+    Wrong(
+        "multi_head",
+        "the sentences' masks for the heads",
+        heads(hide="e = np.where(mask, e, -np.inf)"),
+        "sentences pass for heads",
+    ),
+    Wrong(
+        "multi_head",
+        "minus 100 for what is hidden",
+        heads(hide="e = np.where(mask[:, None], e, -100.0)"),
+        "fixed low score",
+    ),
+    Wrong(
+        "multi_head",
+        "minus 30 beside what is hidden",
+        heads(hide="e = e + np.where(mask[:, None], 0.0, -30.0)"),
+        "fixed low score",
+    ),
+    Wrong(
+        "multi_head",
+        "exp without the maximum",
+        heads(softmax="a = np.exp(e); a = a / a.sum(-1, keepdims=True)"),
+        "overflows",
+    ),
     # --- writing ---
     Wrong(
         "writer",
@@ -392,6 +439,26 @@ WRONG = [
         ),
         "the second remembers",
     ),
+    Wrong(
+        "writer",
+        "a shared cache, emptied at the beginning",
+        writer(
+            "type(self).kept = []",
+            start="start = len(self.kept)",
+            place="x = x + clocks(n, D, start)",
+            keep=(
+                "self.kept += [(k[:, :, [i]], v[:, :, [i]]) for i in range(n)]; "
+                "k, v = (np.concatenate(m, 2) for m in zip(*self.kept))"
+            ),
+        ),
+        "the second remembers",
+    ),
+    Wrong(
+        "writer",
+        "the words changed in place",
+        writer(place="x += clocks(n, D, start)"),
+        "changes its argument x",
+    ),
     # --- the reader's own test ---
     Wrong(
         "sees_future",
@@ -469,6 +536,48 @@ WRONG = [
         "one and the same added to all numbers",
         tests(change="other[:, t:] += 1.0"),
         "another kind of change",
+    ),
+    Wrong(
+        "sees_future",
+        "only the next word is changed",
+        tests(
+            change="other[:, t] = rng.normal(size=other[:, t].shape)",
+            differ="not np.allclose(layer(other)[:, t - 1], before[:, t - 1], rtol=0, atol=1e-6)",
+        ),
+        "may be further off",
+    ),
+    Wrong(
+        "sees_future",
+        "the next two words are changed",
+        tests(
+            change="other[:, t : t + 2] = rng.normal(size=other[:, t : t + 2].shape)",
+            differ="not np.allclose(layer(other)[:, t - 1], before[:, t - 1], rtol=0, atol=1e-6)",
+        ),
+        "far off",
+    ),
+    Wrong(
+        "sees_future",
+        "only the first and the last cut",
+        tests(places="[1, X.shape[1] - 1]"),
+        "in the middle too",
+    ),
+    Wrong(
+        "sees_future",
+        "the future doubled",
+        tests(change="other[:, t:] *= 2.0"),
+        "how large they are",
+    ),
+    Wrong(
+        "sees_future",
+        "the future made larger and shifted",
+        tests(change="other[:, t:] = 3.0 * other[:, t:] + 1.0"),
+        "through a layer normalization",
+    ),
+    Wrong(
+        "sees_future",
+        "the sentences' futures exchanged",
+        tests(change="other[:, t:] = np.roll(other[:, t:], 1, axis=0)"),
+        "given one sentence",
     ),
     Wrong("sees_future", "in place", tests(start="X"), "changes X"),
     Wrong(
