@@ -29,6 +29,7 @@ COLOURBAR: dict[str, Any] = {"label": "attention weight", "shrink": 0.8}
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 ACROSS = 4  # pictures in a row of `word_maps`
 VEIL = 0.7  # how far a cell is darkened that is not looked at at all
+GLOW = 0.4  # how far the most attended cell is whitened, so that a look at dark pixels shows
 
 
 def alignment(weights, source, target, *, ax: Axes | None = None, links=()) -> Axes:
@@ -90,8 +91,9 @@ def word_map(
     several share it), and the most is written below.
 
     With `bright` it is as in the figures of Xu et al. (2015): the image keeps its colours, and a
-    cell is the darker the less it was looked at, beside the cell with most. The scale is then that
-    of one word, and the number below says how much the brightest cell has.
+    cell is the darker the less it was looked at, beside the cell with most. Attended cells are also
+    whitened, so that a look at something dark can be told from no look. The scale is then that of
+    one word, and the number below says how much the brightest cell has.
 
     Parameters
     ----------
@@ -110,7 +112,8 @@ def word_map(
     scale : bool
         Whether the scale of the tint stands beside it.
     bright : bool
-        Whether to darken what was not looked at in place of tinting; there is then no scale.
+        Whether to darken what was not looked at and to whiten what was, in place of tinting; there
+        is then no scale.
 
     Raises
     ------
@@ -201,6 +204,8 @@ def _word_map(image, weights, grid, word, ax, outline, bright):
         ax.imshow(image, **how)
         dark = VEIL * (1 - cells / (cells.max() or 1))
         tint = ax.imshow(np.zeros_like(cells), alpha=dark, **how, **grey)
+        light = GLOW * cells / (cells.max() or 1)
+        ax.imshow(np.ones_like(cells), alpha=light, **how, **grey)
     else:
         ax.imshow(0.4 + 0.6 * image @ LUMINANCE, **how, **grey)
         scale = {"cmap": WEIGHTS, "norm": PowerNorm(0.5, 0, 1)}

@@ -134,15 +134,18 @@ def test_a_word_map_draws_a_line_around_the_thing():
 
 def test_a_bright_word_map_darkens_a_cell_by_what_it_has_less_than_the_most():
     ax = plotting.word_map(IMAGE, CELLS, (2, 3), "ring", bright=True)
-    image, veil = ax.images
+    image, veil, glow = ax.images
     np.testing.assert_array_equal(image.get_array(), IMAGE / 255)  # in its colours
     assert not veil.get_array().any()  # black
     share = np.array([[1 / 7, 0, 0], [0, 1, 2 / 7]])
     np.testing.assert_allclose(veil.get_alpha(), plotting.VEIL * (1 - share))
+    assert (glow.get_array() == 1).all()  # white, for what is dark by itself
+    np.testing.assert_allclose(glow.get_alpha(), plotting.GLOW * share)
     assert frame(ax) == (2, 2, 2, 2) and ax.get_xlabel() == "0.70"
     assert len(ax.figure.axes) == 1  # no scale: it is of this word alone
     nowhere = plotting.word_map(IMAGE, np.zeros(6), (2, 3), bright=True)
     assert (nowhere.images[1].get_alpha() == plotting.VEIL).all()
+    assert not nowhere.images[2].get_alpha().any()
 
 
 def test_word_maps_shows_the_image_then_each_word_with_one_scale():
