@@ -313,6 +313,7 @@ def _greedy(
     stop="own",
     read="vector",
     blank=True,
+    last=True,
     fill=PAD,
     keep_end=True,
 ):
@@ -336,6 +337,7 @@ def _greedy(
             vectors = np.tanh(np.hstack([state, contexts, y]) @ W_c.T)
             best = ((vectors if read == "vector" else state) @ E.T).argmax(1)
             ids[:, t] = np.where(done, fill, best)
+            rows[best == EOS, t] *= last
             back = {"vector": vectors, "nothing": 0 * back, "context": contexts}[fed]
             previous = previous if feed == "start" else best
             if stop == "own":
@@ -413,6 +415,10 @@ GREEDY = [
     Likely(
         _greedy(blank=False),
         "after the end token the words are padding, but the weights are not zero",
+    ),
+    Likely(
+        _greedy(last=False),
+        "the step that writes the end token has looked, too: its weights are not zero",
     ),
     Likely(_greedy(fill=EOS), "after the end token comes padding, not one end token after another"),
     Likely(

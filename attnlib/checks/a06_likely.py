@@ -62,7 +62,7 @@ GRADIENTS = [
     Likely(_two(choice=lambda a, r, rc: r), "these are the choice's slopes by the weights"),
     Likely(
         _two(choice=lambda a, r, rc: a * r),
-        "a score that rises takes from the others: what does a key earn *compared with* all?",
+        "a score that rises takes from the others: what does a key earn, compared with all?",
     ),
     Likely(
         _two(choice=lambda a, r, rc: a * (r - rc)),
@@ -87,11 +87,11 @@ def pick(a, u):
     return np.minimum((np.cumsum(a) <= np.asarray(u)[:, None]).sum(1), len(a) - 1)
 
 
-def _estimates(choose=pick, slope=None, better=None, shared=False, back=None):
+def _estimates(choose=pick, slope=None, better=None, shared=False, back=None, weigh=soft):
     """Estimates of which one part is exchanged."""
 
     def answer(scores, reward, u, b):
-        a = soft(scores)
+        a = weigh(scores)
         keys = choose(a, np.asarray(u))
         r = np.asarray(reward)[keys]
         gain = r - b if better is None else better(r, b, keys, np.asarray(reward), a)
@@ -169,13 +169,14 @@ ESTIMATES = [
     ),
     Likely(
         _estimates(choose=_next_one),
-        "a key of weight 0 is drawn: at u = 0 the first sum that is *more* than u is wanted",
+        "a key of weight 0 is drawn: at u = 0 the first sum that is more than u is wanted",
     ),
     Likely(
         _estimates(choose=_first_if_none),
         "the weights sum to a little less than 1, by rounding, and your choice falls back to the "
         "first key; what is left over belongs to the last",
     ),
+    Likely(_estimates(weigh=_over_sum), "exp of a large score overflows"),
 ]
 
 
@@ -206,6 +207,23 @@ def _learn(
     return answer
 
 
+def _step_by_step(scores, reward, u, rate):
+    e, b = np.array(scores, dtype=float), 0.0
+    for row in np.asarray(u):
+        earned = []
+        for number in row:
+            slope, r = _estimates()(e, reward, np.array([number]), b)
+            e = e + rate * slope[0] / len(row)
+            earned.append(r[0])
+        b = 0.9 * b + 0.1 * np.mean(earned)
+    return e, b
+
+
+def _draw_by_draw(scores, reward, u, rate):
+    e, b = _learn()(scores, reward, np.asarray(u).reshape(-1, 1), rate)
+    return e, b
+
+
 LEARN = [
     Likely(
         _learn(sign=-1.0), "the scores go downhill: a reward should rise, so the slope is added"
@@ -231,6 +249,14 @@ LEARN = [
         "every step draws and differentiates with the scores of the beginning",
     ),
     Likely(_learn(used=False), "the baseline is kept, and never used"),
+    *(
+        Likely(
+            moved,
+            "the scores move after each draw; all draws of a step see the same scores, and move "
+            "them once",
+        )
+        for moved in (_step_by_step, _draw_by_draw)
+    ),
 ]
 
 # --- a loss ---

@@ -210,7 +210,7 @@ HEADS = [
     Likely(_multi(scale=lambda D, H: D // H), "divide by the root of a head's width"),
     Likely(
         _multi(scale=lambda D, H: np.sqrt(D)),
-        "the scores are divided by the root of D; how wide is the query of *one* head?",
+        "the scores are divided by the root of D; how wide is the query of one head?",
     ),
     Likely(
         _over_batch,
@@ -340,7 +340,7 @@ def _no_clocks(X, pieces, W_Q, W_K, W_V, W_O, H):
 WRITER = [
     Likely(
         _writer(hide=lambda s, t, n, S: s < t),
-        "your diagonal is hidden: a word sees the words before it *and itself*, and the first "
+        "your diagonal is hidden: a word sees the words before it and itself, and the first "
         "word would see nothing",
     ),
     Likely(_no_clocks, "the words have no positions, or what keys and values are made of has none"),

@@ -514,6 +514,12 @@ WRONG = [
         """,
         "write it yourself",
     ),
+    Wrong(
+        "greedy",
+        "no weights for the end token",
+        greedy(row="np.where((done | (best == EOS))[:, None], 0.0, a)"),
+        "has looked, too",
+    ),
 ]
 
 RIGHT = [
