@@ -165,6 +165,20 @@ def _late_of(change):
     )
 
 
+def _reads_the_next(last):
+    def answer(words, state, annotations, W, W_c):
+        fed, found, rows = np.zeros(len(W_c)), [], []
+        for y, following in zip(words, [*words[1:], last(words)], strict=True):
+            state = state + W @ np.concatenate([y, fed])
+            weights, context = _look(state, annotations)
+            fed = np.tanh(W_c @ np.concatenate([state, context, following]))
+            found.append(fed)
+            rows.append(weights)
+        return np.array(found), np.array(rows)
+
+    return answer
+
+
 LATE = [
     Likely(
         _late(ask="old"),
@@ -173,6 +187,13 @@ LATE = [
     Likely(
         _late(ask="old", read="old"),
         "the state before the step asks: that is Bahdanau's timing, and this decoder asks after it",
+    ),
+    *(
+        Likely(
+            _reads_the_next(last),
+            "the readout has the word of this step, which it is to predict; it has the word before",
+        )
+        for last in (lambda words: words[-1], lambda words: 0 * words[-1])
     ),
     Likely(_late(read="old"), "the readout has the old state in it; the new one is there by now"),
     Likely(

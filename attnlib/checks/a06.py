@@ -187,7 +187,7 @@ def learn_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def surrogate_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's second key with its baseline, the first without, then batches."""
+    """The chapter's second key with its baseline, the first without, batches, loud scores."""
     import torch
 
     rng = np.random.default_rng(seed)
@@ -209,6 +209,12 @@ def surrogate_cases(seed: int, large: bool = False) -> Iterator[dict]:
             "log_p": double(-rng.random(B) * 4),
             "b": double(-rng.random(B) * 4),
         }
+    yield {
+        "scores": double([[1000.0, 0.0]]),
+        "chosen": torch.tensor([1]),
+        "log_p": double([-2.0]),
+        "b": double([-3.0]),
+    }
 
 
 # --- what many draws say ---

@@ -184,7 +184,16 @@ ESTIMATES = [
 
 
 def _learn(
-    before=False, own=False, decay=0.9, sign=1.0, total=False, fixed=False, first=False, used=True
+    before=False,
+    own=False,
+    decay=0.9,
+    sign=1.0,
+    total=False,
+    fixed=False,
+    first=False,
+    used=True,
+    late=False,
+    less=False,
 ):
     """Learning of which one part is exchanged."""
 
@@ -200,8 +209,11 @@ def _learn(
             used_b = r.mean() if own else (b if used else 0.0)
             out = _estimates()(start if fixed else e, reward, row, used_b)[0]
             e = e + sign * rate * (out.sum(0) if total else out.mean(0))
-            if not before:
-                b = decay * b + (1 - decay) * r.mean()
+            heard = r.mean() - (b if less else 0.0)
+            if late and not begun:
+                b, begun = heard, True
+            elif not before:
+                b = decay * b + (1 - decay) * heard
         return e, b
 
     return answer
@@ -221,6 +233,14 @@ def _step_by_step(scores, reward, u, rate):
 
 def _draw_by_draw(scores, reward, u, rate):
     e, b = _learn()(scores, reward, np.asarray(u).reshape(-1, 1), rate)
+    return e, b
+
+
+def _asks_again(scores, reward, u, rate):
+    e, b = np.array(scores, dtype=float), 0.0
+    for row in np.asarray(u):
+        e = e + rate * _estimates()(e, reward, row, b)[0].mean(0)
+        b = 0.9 * b + 0.1 * _estimates()(e, reward, row, b)[1].mean()
     return e, b
 
 
@@ -249,6 +269,20 @@ LEARN = [
         "every step draws and differentiates with the scores of the beginning",
     ),
     Likely(_learn(used=False), "the baseline is kept, and never used"),
+    Likely(
+        _learn(late=True),
+        "after the first step the baseline is that step's mean; a tenth of it is wanted, for it "
+        "begins with 0",
+    ),
+    Likely(
+        _learn(less=True),
+        "the baseline hears the rewards less itself; it should hear them as they were earned",
+    ),
+    Likely(
+        _asks_again,
+        "the baseline hears what the new scores earn; it should hear what this step has earned, "
+        "with the scores that it began with",
+    ),
     *(
         Likely(
             moved,
@@ -301,6 +335,13 @@ VALUE = (
     "the slopes are right, but the value is not: it should be the mean of -log_p, so that one "
     "can read it. Which term is 0, and still has a gradient?"
 )
+
+
+def _infinite(r, b, log_a):
+    learned = ((r - b) * log_a).mean()
+    return -r.mean() - (learned - learned)
+
+
 SURROGATE = [
     Likely(_surrogate(value=_plain), VALUE),
     *(
@@ -370,5 +411,13 @@ SURROGATE = [
     Likely(
         _surrogate(by_scores=lambda s, one, a, r, b: -(r - b)[:, None] * one / len(r)),
         "a score is no log-probability: it takes a softmax to make one",
+    ),
+    Likely(
+        _surrogate(
+            value=_infinite,
+            by_scores=lambda s, one, a, r, b: np.where((one * a).sum(1, keepdims=True), s, np.nan),
+        ),
+        "the softmax has come out as 0, and its logarithm is infinite: softmax and logarithm are "
+        "better taken in one step",
     ),
 ]

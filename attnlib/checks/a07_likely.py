@@ -56,6 +56,13 @@ SPREAD = [
         _spread(share=lambda large, h, w, S: S),
         "a cell's weight is shared by the pixels of its box, not by the number of cells",
     ),
+    *(
+        Likely(
+            _spread(share=share),
+            "a box need not be a square: its pixels are its height times its width",
+        )
+        for share in (lambda large, h, w, S: h * h, lambda large, h, w, S: w * w)
+    ),
     Likely(
         _spread(share=lambda large, h, w, S: large.max((1, 2), keepdims=True)),
         "your map is 1 at its brightest pixel: that is for the eye, and sums to something else",
@@ -241,6 +248,10 @@ EVEN = [
         _even(reduce=lambda missing, a, k: missing.sum(-1) ** 2),
         "you have squared the sum, not summed the squares: what one cell lacks another's surplus "
         "hides",
+    ),
+    Likely(
+        _even(back=lambda penalty, slopes: (penalty, 0 * slopes)),
+        "your slopes are 0: the target makes no difference to them, but the attention does",
     ),
     Likely(_even(slope=1.0), "the slopes are half as large: what is the derivative of a square?"),
     Likely(_even(slope=-2.0), "the slopes have the wrong sign: what does a heavier weight do?"),

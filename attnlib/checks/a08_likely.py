@@ -332,6 +332,13 @@ def _writer(hide=None, place=None, keep=None):
     return answer
 
 
+def _calls_for_words(X, pieces, W_Q, W_K, W_V, W_O, H):
+    T, D = X.shape[1:]
+    own = np.concatenate([_clocks()(n, D, call) for call, n in enumerate(pieces)])
+    moved = X + own - _clocks()(T, D, 0)
+    return _writer()(moved, pieces, W_Q, W_K, W_V, W_O, H)
+
+
 def _no_clocks(X, pieces, W_Q, W_K, W_V, W_O, H):
     bare = X - _clocks()(X.shape[1], X.shape[2], 0)
     return _writer()(bare, pieces, W_Q, W_K, W_V, W_O, H)
@@ -361,6 +368,10 @@ WRITER = [
     Likely(
         _writer(place=lambda start: 0),
         "in every piece the positions begin at 0 again: how many words came before?",
+    ),
+    Likely(
+        _calls_for_words,
+        "the positions count the calls; they count the words, and a call may bring several",
     ),
     Likely(
         _writer(keep=lambda old, new: new),

@@ -277,7 +277,39 @@ WRONG = [
         ),
         "after each draw",
     ),
+    Wrong(
+        "learn",
+        "the first mean for a baseline",
+        learn(
+            "b = None",
+            estimate="slopes, r = estimates(scores, reward, row, b or 0.0)",
+            baseline="b = r.mean() if b is None else 0.9 * b + 0.1 * r.mean()",
+        ),
+        "a tenth of it is wanted",
+    ),
+    Wrong(
+        "learn",
+        "the baseline hears less than the rewards",
+        learn(baseline="b = 0.9 * b + 0.1 * (r - b).mean()"),
+        "rewards less itself",
+    ),
+    Wrong(
+        "learn",
+        "asks again after the step",
+        learn(
+            baseline="b = 0.9 * b + 0.1 * estimates(scores, reward, row, b)[1].mean()",
+        ),
+        "what the new scores earn",
+    ),
     # --- a loss ---
+    Wrong(
+        "surrogate",
+        "the logarithm of a softmax",
+        loss(
+            log_a="log_a = torch.softmax(scores, 1).log()[torch.arange(len(chosen)), chosen]",
+        ),
+        "its logarithm is infinite",
+    ),
     Wrong(
         "surrogate",
         "a gradient through the reward",

@@ -349,6 +349,18 @@ WRONG = [
         even(scores="slopes = a * (1 - a) * g"),
         "takes from all the others",
     ),
+    Wrong(
+        "spread",
+        "square boxes",
+        spread("return m.repeat(h, 1).repeat(w, 2) / h**2"),
+        "need not be a square",
+    ),
+    Wrong(
+        "evenness",
+        "no slopes",
+        even(scores="slopes = 0 * a"),
+        "your slopes are 0",
+    ),
 ]
 
 RIGHT = [
