@@ -165,6 +165,20 @@ def _late_of(change):
     )
 
 
+def _reads_the_next(last):
+    def answer(words, state, annotations, W, W_c):
+        fed, found, rows = np.zeros(len(W_c)), [], []
+        for y, following in zip(words, [*words[1:], last(words)], strict=True):
+            state = state + W @ np.concatenate([y, fed])
+            weights, context = _look(state, annotations)
+            fed = np.tanh(W_c @ np.concatenate([state, context, following]))
+            found.append(fed)
+            rows.append(weights)
+        return np.array(found), np.array(rows)
+
+    return answer
+
+
 LATE = [
     Likely(
         _late(ask="old"),
@@ -173,6 +187,13 @@ LATE = [
     Likely(
         _late(ask="old", read="old"),
         "the state before the step asks: that is Bahdanau's timing, and this decoder asks after it",
+    ),
+    *(
+        Likely(
+            _reads_the_next(last),
+            "the readout has the word of this step, which it is to predict; it has the word before",
+        )
+        for last in (lambda words: words[-1], lambda words: 0 * words[-1])
     ),
     Likely(_late(read="old"), "the readout has the old state in it; the new one is there by now"),
     Likely(
@@ -313,6 +334,7 @@ def _greedy(
     stop="own",
     read="vector",
     blank=True,
+    last=True,
     fill=PAD,
     keep_end=True,
 ):
@@ -336,6 +358,7 @@ def _greedy(
             vectors = np.tanh(np.hstack([state, contexts, y]) @ W_c.T)
             best = ((vectors if read == "vector" else state) @ E.T).argmax(1)
             ids[:, t] = np.where(done, fill, best)
+            rows[best == EOS, t] *= last
             back = {"vector": vectors, "nothing": 0 * back, "context": contexts}[fed]
             previous = previous if feed == "start" else best
             if stop == "own":
@@ -413,6 +436,10 @@ GREEDY = [
     Likely(
         _greedy(blank=False),
         "after the end token the words are padding, but the weights are not zero",
+    ),
+    Likely(
+        _greedy(last=False),
+        "the step that writes the end token has looked, too: its weights are not zero",
     ),
     Likely(_greedy(fill=EOS), "after the end token comes padding, not one end token after another"),
     Likely(

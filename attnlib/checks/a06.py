@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from attnlib.checks.a06_given import Rewards
-from attnlib.checks.compare import CheckError, holds
+from attnlib.checks.a06_given import Asked, Rewards
+from attnlib.checks.compare import CheckError, Likely, holds
 
 
 def ready_made() -> list[str]:
@@ -84,6 +84,23 @@ def surrogate_loops(scores, chosen, log_p, b):
     return np.array(-sum(log_p) / B), by_scores, np.full(B, -1 / B), np.zeros(B)
 
 
+# --- what builds on task 2 ---
+
+
+def by_estimates(estimates: Callable) -> Likely:
+    """Right learning with the reader's estimates: what comes if they are all that is wrong."""
+
+    def answer(scores, reward, u, rate):
+        e, b = np.array(scores, dtype=float), 0.0
+        for row in u:
+            slopes, earned = estimates(e.copy(), reward, row, b)
+            e = e + rate * np.mean(slopes, axis=0)
+            b = 0.9 * b + 0.1 * np.mean(earned)
+        return e, np.array(b)
+
+    return Likely(answer, "you learn from what your `estimates` says: get task 2 right first")
+
+
 # --- the answer of the last task, and its slopes ---
 
 
@@ -131,7 +148,7 @@ def gradients_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def estimates_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three draws without a baseline and with it, both edges, then any sizes."""
+    """The chapter's three draws with a baseline and without, both edges, any sizes, loud scores."""
     rng = np.random.default_rng(seed)
     three = np.array([0.3, 0.6, 0.9])
     reward = Rewards([-2, -2, -18])
@@ -139,6 +156,7 @@ def estimates_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"scores": HALF, "reward": reward, "u": three, "b": -6.0}
     yield {"scores": HALF, "reward": reward, "u": np.array([0.4]), "b": -6.0}
     never = np.array([-1000.0, 0.0])
+    loud = np.array([1000.0, 1001.0])
     yield {"scores": never, "reward": Rewards([1, 2]), "u": np.zeros(1), "b": 0.0}
     ten, below_1 = np.zeros(10), np.array([1 - 2.0**-53])
     yield {"scores": ten, "reward": Rewards(np.arange(10)), "u": below_1, "b": 1.0}
@@ -149,6 +167,7 @@ def estimates_cases(seed: int, large: bool = False) -> Iterator[dict]:
             "u": rng.random(N),
             "b": float(rng.normal()),
         }
+    yield {"scores": loud, "reward": Rewards([1, 2]), "u": np.array([0.2, 0.8]), "b": 0.0}
 
 
 def learn_cases(seed: int, large: bool = False) -> Iterator[dict]:
@@ -168,7 +187,7 @@ def learn_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def surrogate_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's second key with its baseline, the first without, then batches."""
+    """The chapter's second key with its baseline, the first without, batches, loud scores."""
     import torch
 
     rng = np.random.default_rng(seed)
@@ -190,9 +209,39 @@ def surrogate_cases(seed: int, large: bool = False) -> Iterator[dict]:
             "log_p": double(-rng.random(B) * 4),
             "b": double(-rng.random(B) * 4),
         }
+    yield {
+        "scores": double([[1000.0, 0.0]]),
+        "chosen": torch.tensor([1]),
+        "log_p": double([-2.0]),
+        "b": double([-3.0]),
+    }
 
 
 # --- what many draws say ---
+
+
+def check_asks(answer: Callable, seed: int) -> None:
+    """Refuse estimates that ask for keys not drawn, ask twice, or write on what was earned."""
+    rng = np.random.default_rng(seed)
+    scores, u = np.log([4.0, 2, 1, 1]), np.array([0.2, 0.6, 0.4])  # keys 0, 1 and 0
+    reward = Asked(rng.normal(size=4))
+    answer(scores, reward, u, 0.5)
+    name = getattr(answer, "__name__", "the answer")
+    others = sorted({*reward.keys} - {0, 1})
+    holds(
+        not others,
+        f"{name} asks what key {others[0] if others else ''} earns, and no draw has chosen it: "
+        "only the keys that are drawn can be asked for",
+    )
+    holds(
+        sorted(reward.keys) == [0, 0, 1],
+        f"{name} asks for {len(reward.keys)} rewards, and there are 3 draws: ask once for each",
+    )
+    earned = np.concatenate([np.ravel(each) for each in reward.returned])
+    holds(
+        np.array_equal(earned, reward.of_keys[reward.keys]),
+        f"{name} writes on the rewards that it was given: work on a copy",
+    )
 
 
 def check_draws(answer: Callable, seed: int, quiet: bool = False) -> None:

@@ -3,6 +3,22 @@
 import numpy as np
 
 
+class Asked:
+    """Rewards that note which keys they were asked for, and keep what they returned."""
+
+    def __init__(self, of_keys):
+        self.of_keys = np.asarray(of_keys, dtype=float)
+        self.keys: list[int] = []
+        self.returned: list[np.ndarray] = []
+
+    def __call__(self, chosen):
+        """The rewards of chosen keys, of any shape."""
+        chosen = np.asarray(chosen)
+        self.keys += [int(key) for key in chosen.ravel()]
+        self.returned.append(self.of_keys[chosen])
+        return self.returned[-1]
+
+
 class Rewards:
     """What each key earns; called with the keys that were chosen, it says what they earned."""
 

@@ -62,7 +62,7 @@ GRADIENTS = [
     Likely(_two(choice=lambda a, r, rc: r), "these are the choice's slopes by the weights"),
     Likely(
         _two(choice=lambda a, r, rc: a * r),
-        "a score that rises takes from the others: what does a key earn *compared with* all?",
+        "a score that rises takes from the others: what does a key earn, compared with all?",
     ),
     Likely(
         _two(choice=lambda a, r, rc: a * (r - rc)),
@@ -87,11 +87,11 @@ def pick(a, u):
     return np.minimum((np.cumsum(a) <= np.asarray(u)[:, None]).sum(1), len(a) - 1)
 
 
-def _estimates(choose=pick, slope=None, better=None, shared=False, back=None):
+def _estimates(choose=pick, slope=None, better=None, shared=False, back=None, weigh=soft):
     """Estimates of which one part is exchanged."""
 
     def answer(scores, reward, u, b):
-        a = soft(scores)
+        a = weigh(scores)
         keys = choose(a, np.asarray(u))
         r = np.asarray(reward)[keys]
         gain = r - b if better is None else better(r, b, keys, np.asarray(reward), a)
@@ -169,13 +169,14 @@ ESTIMATES = [
     ),
     Likely(
         _estimates(choose=_next_one),
-        "a key of weight 0 is drawn: at u = 0 the first sum that is *more* than u is wanted",
+        "a key of weight 0 is drawn: at u = 0 the first sum that is more than u is wanted",
     ),
     Likely(
         _estimates(choose=_first_if_none),
         "the weights sum to a little less than 1, by rounding, and your choice falls back to the "
         "first key; what is left over belongs to the last",
     ),
+    Likely(_estimates(weigh=_over_sum), "exp of a large score overflows"),
 ]
 
 
@@ -183,7 +184,16 @@ ESTIMATES = [
 
 
 def _learn(
-    before=False, own=False, decay=0.9, sign=1.0, total=False, fixed=False, first=False, used=True
+    before=False,
+    own=False,
+    decay=0.9,
+    sign=1.0,
+    total=False,
+    fixed=False,
+    first=False,
+    used=True,
+    late=False,
+    less=False,
 ):
     """Learning of which one part is exchanged."""
 
@@ -199,11 +209,39 @@ def _learn(
             used_b = r.mean() if own else (b if used else 0.0)
             out = _estimates()(start if fixed else e, reward, row, used_b)[0]
             e = e + sign * rate * (out.sum(0) if total else out.mean(0))
-            if not before:
-                b = decay * b + (1 - decay) * r.mean()
+            heard = r.mean() - (b if less else 0.0)
+            if late and not begun:
+                b, begun = heard, True
+            elif not before:
+                b = decay * b + (1 - decay) * heard
         return e, b
 
     return answer
+
+
+def _step_by_step(scores, reward, u, rate):
+    e, b = np.array(scores, dtype=float), 0.0
+    for row in np.asarray(u):
+        earned = []
+        for number in row:
+            slope, r = _estimates()(e, reward, np.array([number]), b)
+            e = e + rate * slope[0] / len(row)
+            earned.append(r[0])
+        b = 0.9 * b + 0.1 * np.mean(earned)
+    return e, b
+
+
+def _draw_by_draw(scores, reward, u, rate):
+    e, b = _learn()(scores, reward, np.asarray(u).reshape(-1, 1), rate)
+    return e, b
+
+
+def _asks_again(scores, reward, u, rate):
+    e, b = np.array(scores, dtype=float), 0.0
+    for row in np.asarray(u):
+        e = e + rate * _estimates()(e, reward, row, b)[0].mean(0)
+        b = 0.9 * b + 0.1 * _estimates()(e, reward, row, b)[1].mean()
+    return e, b
 
 
 LEARN = [
@@ -231,6 +269,28 @@ LEARN = [
         "every step draws and differentiates with the scores of the beginning",
     ),
     Likely(_learn(used=False), "the baseline is kept, and never used"),
+    Likely(
+        _learn(late=True),
+        "after the first step the baseline is that step's mean; a tenth of it is wanted, for it "
+        "begins with 0",
+    ),
+    Likely(
+        _learn(less=True),
+        "the baseline hears the rewards less itself; it should hear them as they were earned",
+    ),
+    Likely(
+        _asks_again,
+        "the baseline hears what the new scores earn; it should hear what this step has earned, "
+        "with the scores that it began with",
+    ),
+    *(
+        Likely(
+            moved,
+            "the scores move after each draw; all draws of a step see the same scores, and move "
+            "them once",
+        )
+        for moved in (_step_by_step, _draw_by_draw)
+    ),
 ]
 
 # --- a loss ---
@@ -275,6 +335,13 @@ VALUE = (
     "the slopes are right, but the value is not: it should be the mean of -log_p, so that one "
     "can read it. Which term is 0, and still has a gradient?"
 )
+
+
+def _infinite(r, b, log_a):
+    learned = ((r - b) * log_a).mean()
+    return -r.mean() - (learned - learned)
+
+
 SURROGATE = [
     Likely(_surrogate(value=_plain), VALUE),
     *(
@@ -344,5 +411,13 @@ SURROGATE = [
     Likely(
         _surrogate(by_scores=lambda s, one, a, r, b: -(r - b)[:, None] * one / len(r)),
         "a score is no log-probability: it takes a softmax to make one",
+    ),
+    Likely(
+        _surrogate(
+            value=_infinite,
+            by_scores=lambda s, one, a, r, b: np.where((one * a).sum(1, keepdims=True), s, np.nan),
+        ),
+        "the softmax has come out as 0, and its logarithm is infinite: softmax and logarithm are "
+        "better taken in one step",
     ),
 ]

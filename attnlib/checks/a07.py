@@ -117,6 +117,8 @@ def read_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"h": np.array([[1.0, 1.0]]), "cells": cells, "f": nearly_shut, "b": 1.0}
     for B, S, D in [(2, 2, 2), (1, 3, 4), (3, 5, 2), *([(5, 9, 6), (1, 1, 1)] if large else [])]:
         yield _batch(rng, B, S, D)
+    loud = np.array([[[1000.0, 0], [1001, 0]]])
+    yield {"h": np.array([[1.0, 0.0]]), "cells": loud, "f": nearly_shut, "b": 0.0}
     yield _batch(rng, 2, 4, 3) | {"cells": rng.normal(size=(2, 4, 3)) * 1000}
 
 
@@ -140,7 +142,10 @@ def evenness_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def marks_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """Half a picture, the chapter's small cross, a thin thing, ties, baselines, random masks."""
+    """Half a picture, the chapter's small cross, a thin thing, ties, baselines, random masks.
+
+    Among them are two weights that nearly tie, a row that sums to a half, and a thing unseen.
+    """
     rng = np.random.default_rng(seed)
     dot = np.array([[[True, True, False, False]] * 2])
     yield {"weights": np.array([[0.75, 0.25]]), "masks": dot, "grid": (1, 2)}
@@ -158,6 +163,10 @@ def marks_cases(seed: int, large: bool = False) -> Iterator[dict]:
         "masks": thin,
         "grid": (1, 3),
     }
+    first = np.array([[[True, False, False]]])
+    yield {"weights": np.array([[0.399, 0.401, 0.2]]), "masks": first, "grid": (1, 3)}
+    yield {"weights": np.array([[0.3, 0.1, 0.1]]), "masks": first, "grid": (1, 3)}
+    yield {"weights": np.array([[0.5, 0.3, 0.2]]), "masks": ~first & False, "grid": (1, 3)}
     corner = np.zeros((1, 4, 4), dtype=bool)
     corner[0, :2, 2:] = True
     yield {"weights": np.array([[0.1, 0.4, 0.2, 0.3]]), "masks": corner, "grid": (2, 2)}

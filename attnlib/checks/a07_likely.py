@@ -56,6 +56,13 @@ SPREAD = [
         _spread(share=lambda large, h, w, S: S),
         "a cell's weight is shared by the pixels of its box, not by the number of cells",
     ),
+    *(
+        Likely(
+            _spread(share=share),
+            "a box need not be a square: its pixels are its height times its width",
+        )
+        for share in (lambda large, h, w, S: h * h, lambda large, h, w, S: w * w)
+    ),
     Likely(
         _spread(share=lambda large, h, w, S: large.max((1, 2), keepdims=True)),
         "your map is 1 at its brightest pixel: that is for the eye, and sums to something else",
@@ -164,6 +171,11 @@ READ = [
         "your weights sum to 1 over the captions; they should over the cells",
     ),
     Likely(_read(weigh=_over_sum), "exp of a large score overflows"),
+    Likely(
+        _read(weigh=lambda e: soft(np.minimum(e, 500.0))),
+        "large scores are cut off, and are then all alike; the differences between scores must "
+        "stay what they are",
+    ),
 ]
 
 # --- even attention ---
@@ -200,6 +212,11 @@ def _even(
     return answer
 
 
+def _own_slope(scores, lengths, kappa):
+    penalty, slopes = _even(inner=False)(scores, lengths, kappa)
+    return penalty, slopes * (1 - soft(scores))
+
+
 def _over_batch(scores, lengths, kappa):
     penalty, slopes = _even()(scores, lengths, kappa)
     return penalty.mean(), slopes
@@ -232,6 +249,10 @@ EVEN = [
         "you have squared the sum, not summed the squares: what one cell lacks another's surplus "
         "hides",
     ),
+    Likely(
+        _even(back=lambda penalty, slopes: (penalty, 0 * slopes)),
+        "your slopes are 0: the target makes no difference to them, but the attention does",
+    ),
     Likely(_even(slope=1.0), "the slopes are half as large: what is the derivative of a square?"),
     Likely(_even(slope=-2.0), "the slopes have the wrong sign: what does a heavier weight do?"),
     Likely(
@@ -242,6 +263,11 @@ EVEN = [
         _even(inner=False),
         "a score moves its own weight and all the others of its step: the softmax's slope has two "
         "parts",
+    ),
+    Likely(
+        _own_slope,
+        "a score moves its own weight, which you have, and takes from all the others of its step, "
+        "which is missing: j runs over all cells",
     ),
     Likely(_even(target=lambda k, T, S, n: 1.0), "the target is kappa, whatever the paper used"),
     Likely(_even(target=lambda k, T, S, n: n / S), "the target is kappa, and not always T / S"),
@@ -274,15 +300,15 @@ def coverage(masks, rows, columns):
     return boxes.mean((2, 4)).reshape(T, -1)
 
 
-def _marks(covered=None, on=None, hit=None, inside=None):
+def _marks(covered=None, on=None, hit=None, inside=None, seen=True, near=0.0):
     """The two marks of which one part is exchanged."""
 
     def answer(weights, masks, grid):
         rows, columns = grid
         share = coverage(masks, rows, columns) if covered is None else covered(masks, rows, columns)
         good = share >= share.max(1, keepdims=True) / 2 if on is None else on(share)
-        good = good & (share > 0)
-        most = weights == weights.max(1, keepdims=True)
+        good = good & (share > 0) if seen else good
+        most = weights >= weights.max(1, keepdims=True) * (1 - near)
         hits = (good & most).sum(1) / most.sum(1) if hit is None else hit(weights, good, most)
         mass = (weights * share).sum(1)
         if inside is not None:
@@ -310,7 +336,7 @@ MARKS = [
     ),
     Likely(
         _marks(on=lambda share: share >= 0.5),
-        "you ask for half of the cell; the rule asks for half of what the thing's *fullest* cell "
+        "you ask for half of the cell; the rule asks for half of what the thing's fullest cell "
         "has, so that a thin ring can be hit too",
     ),
     Likely(
@@ -349,6 +375,22 @@ MARKS = [
     Likely(
         _marks(inside=lambda a, share, good, n: share[np.arange(len(a)), a.argmax(1)]),
         "the mass inside takes all cells, not only the most attended",
+    ),
+    *(
+        Likely(
+            _marks(near=near),
+            "two weights that are nearly alike pass for equal; the larger one is the most attended",
+        )
+        for near in (0.01, 0.05, 0.1)
+    ),
+    Likely(
+        _marks(inside=lambda a, share, good, n: (a * share).sum(1) / a.sum(1)),
+        "the mass inside is divided by what the row sums to; a row that a gate has scaled down "
+        "has less inside",
+    ),
+    Likely(
+        _marks(seen=False),
+        "a thing that is not to be seen lies on every cell of yours: the rule says 'and at all'",
     ),
     Likely(
         _marks(covered=_by_columns),

@@ -210,7 +210,7 @@ HEADS = [
     Likely(_multi(scale=lambda D, H: D // H), "divide by the root of a head's width"),
     Likely(
         _multi(scale=lambda D, H: np.sqrt(D)),
-        "the scores are divided by the root of D; how wide is the query of *one* head?",
+        "the scores are divided by the root of D; how wide is the query of one head?",
     ),
     Likely(
         _over_batch,
@@ -332,6 +332,13 @@ def _writer(hide=None, place=None, keep=None):
     return answer
 
 
+def _calls_for_words(X, pieces, W_Q, W_K, W_V, W_O, H):
+    T, D = X.shape[1:]
+    own = np.concatenate([_clocks()(n, D, call) for call, n in enumerate(pieces)])
+    moved = X + own - _clocks()(T, D, 0)
+    return _writer()(moved, pieces, W_Q, W_K, W_V, W_O, H)
+
+
 def _no_clocks(X, pieces, W_Q, W_K, W_V, W_O, H):
     bare = X - _clocks()(X.shape[1], X.shape[2], 0)
     return _writer()(bare, pieces, W_Q, W_K, W_V, W_O, H)
@@ -340,7 +347,7 @@ def _no_clocks(X, pieces, W_Q, W_K, W_V, W_O, H):
 WRITER = [
     Likely(
         _writer(hide=lambda s, t, n, S: s < t),
-        "your diagonal is hidden: a word sees the words before it *and itself*, and the first "
+        "your diagonal is hidden: a word sees the words before it and itself, and the first "
         "word would see nothing",
     ),
     Likely(_no_clocks, "the words have no positions, or what keys and values are made of has none"),
@@ -361,6 +368,10 @@ WRITER = [
     Likely(
         _writer(place=lambda start: 0),
         "in every piece the positions begin at 0 again: how many words came before?",
+    ),
+    Likely(
+        _calls_for_words,
+        "the positions count the calls; they count the words, and a call may bring several",
     ),
     Likely(
         _writer(keep=lambda old, new: new),

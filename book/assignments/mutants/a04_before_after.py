@@ -243,6 +243,24 @@ WRONG = [
     ),
     Wrong("early", "the check's own", "early = a04.early_loops", "write it yourself"),
     # --- asked after ---
+    Wrong(
+        "late",
+        "the next word in the readout",
+        """
+        def late(words, state, annotations, W, W_c):
+            fed, out, rows = np.zeros(len(W_c)), [], []
+            for t, y in enumerate(words):
+                state = state + W @ np.concatenate([y, fed])
+                a = np.exp(annotations @ state)
+                a = a / a.sum()
+                following = words[min(t + 1, len(words) - 1)]
+                fed = np.tanh(W_c @ np.concatenate([state, a @ annotations, following]))
+                out.append(fed)
+                rows.append(a)
+            return np.array(out), np.array(rows)
+        """,
+        "which it is to predict",
+    ),
     Wrong("late", "Bahdanau's timing", late(ask="old"), "that is Bahdanau's timing"),
     Wrong(
         "late",
@@ -513,6 +531,12 @@ WRONG = [
         greedy = a04_likely._greedy()
         """,
         "write it yourself",
+    ),
+    Wrong(
+        "greedy",
+        "no weights for the end token",
+        greedy(row="np.where((done | (best == EOS))[:, None], 0.0, a)"),
+        "has looked, too",
     ),
 ]
 

@@ -189,6 +189,30 @@ WRONG = [
         each(choose="k = np.random.default_rng(0).choice(len(a), size=len(u), p=a)"),
         "wrong at the smallest case",
     ),
+    Wrong(
+        "estimates",
+        "asks what every key earns",
+        each(earned="r = reward(np.arange(len(a)))[k]"),
+        "no draw has chosen it",
+    ),
+    Wrong(
+        "estimates",
+        "asks twice",
+        each(better="gain = reward(k) - b"),
+        "once for each",
+    ),
+    Wrong(
+        "estimates",
+        "writes on the rewards",
+        each(better="gain = r.copy() - b; r -= b", back="return gain[:, None] * by, r + b"),
+        "writes on the rewards",
+    ),
+    Wrong(
+        "estimates",
+        "exp without the maximum",
+        each(weights="a = np.exp(scores); a = a / a.sum()"),
+        "overflows",
+    ),
     # --- learning ---
     Wrong(
         "learn",
@@ -240,7 +264,52 @@ WRONG = [
     Wrong(
         "learn", "in place", learn(move="scores += rate * slopes.mean(0)"), "changes its argument"
     ),
+    Wrong(
+        "learn",
+        "a step for each draw",
+        learn(
+            estimate="row = list(row); rs = []",
+            move=(
+                "for x in row: g, r = estimates(scores, reward, np.array([x]), b); "
+                "scores = scores + rate * g[0] / len(row); rs.append(r[0])"
+            ),
+            baseline="b = 0.9 * b + 0.1 * np.mean(rs)",
+        ),
+        "after each draw",
+    ),
+    Wrong(
+        "learn",
+        "the first mean for a baseline",
+        learn(
+            "b = None",
+            estimate="slopes, r = estimates(scores, reward, row, b or 0.0)",
+            baseline="b = r.mean() if b is None else 0.9 * b + 0.1 * r.mean()",
+        ),
+        "a tenth of it is wanted",
+    ),
+    Wrong(
+        "learn",
+        "the baseline hears less than the rewards",
+        learn(baseline="b = 0.9 * b + 0.1 * (r - b).mean()"),
+        "rewards less itself",
+    ),
+    Wrong(
+        "learn",
+        "asks again after the step",
+        learn(
+            baseline="b = 0.9 * b + 0.1 * estimates(scores, reward, row, b)[1].mean()",
+        ),
+        "what the new scores earn",
+    ),
     # --- a loss ---
+    Wrong(
+        "surrogate",
+        "the logarithm of a softmax",
+        loss(
+            log_a="log_a = torch.softmax(scores, 1).log()[torch.arange(len(chosen)), chosen]",
+        ),
+        "its logarithm is infinite",
+    ),
     Wrong(
         "surrogate",
         "a gradient through the reward",

@@ -319,6 +319,48 @@ WRONG = [
         marks(inside="inside = (weights * covered).sum(1) / covered.sum(1)"),
         "share of the attention",
     ),
+    Wrong(
+        "marks",
+        "a thing that is not seen",
+        marks(on="on = covered >= covered.max(1, keepdims=True) / 2"),
+        "and at all",
+    ),
+    Wrong(
+        "marks",
+        "ties within a percent",
+        marks(most="most = weights >= 0.99 * weights.max(1, keepdims=True)"),
+        "pass for equal",
+    ),
+    Wrong(
+        "marks",
+        "divided by the row",
+        marks(inside="inside = (weights * covered).sum(1) / weights.sum(1)"),
+        "what the row sums to",
+    ),
+    Wrong(
+        "read",
+        "scores cut off",
+        read(softmax="a = np.exp(np.minimum(e, 700)); a = a / a.sum(1, keepdims=True)"),
+        "cut off",
+    ),
+    Wrong(
+        "evenness",
+        "the diagonal of the softmax's slope",
+        even(scores="slopes = a * (1 - a) * g"),
+        "takes from all the others",
+    ),
+    Wrong(
+        "spread",
+        "square boxes",
+        spread("return m.repeat(h, 1).repeat(w, 2) / h**2"),
+        "need not be a square",
+    ),
+    Wrong(
+        "evenness",
+        "no slopes",
+        even(scores="slopes = 0 * a"),
+        "your slopes are 0",
+    ),
 ]
 
 RIGHT = [

@@ -455,6 +455,15 @@ WRONG = [
     ),
     Wrong(
         "writer",
+        "calls counted for words",
+        writer(
+            "self.calls = 0",
+            place="x = x + clocks(n, D, self.calls); self.calls += 1",
+        ),
+        "count the calls",
+    ),
+    Wrong(
+        "writer",
         "the words changed in place",
         writer(place="x += clocks(n, D, start)"),
         "changes its argument x",
