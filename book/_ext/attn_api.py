@@ -18,8 +18,9 @@ import attnlib
 
 OVERVIEW = "book/appendix/api.md"
 FOLDER = "book/appendix/api"
-# A package of figures, one a module: what it names in `__all__` stands on its own page.
-WHOLE = "attnlib.explore"
+# Packages of many modules alike, a figure or an assignment each: what they name in `__all__` stands
+# on one page. (An assignment's module holds its oracle, which no student needs to see.)
+WHOLE = "attnlib.checks", "attnlib.explore"
 
 PAGE = """\
 ---
@@ -41,7 +42,7 @@ def public_modules() -> list[str]:
     return [
         name
         for name in sorted(names)
-        if not name.startswith(f"{WHOLE}.")
+        if not name.startswith(tuple(f"{package}." for package in WHOLE))
         and not any(part.startswith("_") for part in name.split("."))
     ]
 
@@ -70,7 +71,7 @@ def page(name: str) -> str:
     module = importlib.import_module(name)
     is_package = hasattr(module, "__path__")
     # What a package takes from its modules stands on their pages.
-    options = "   :ignore-module-all:\n" if is_package and name != WHOLE else ""
+    options = "   :ignore-module-all:\n" if is_package and name not in WHOLE else ""
     plain = re.sub(r":\w+(?::\w+)*:`|``?", "", summary(name))
     description = json.dumps(f"{name}, a module of the book's library: {plain}", ensure_ascii=False)
     return PAGE.format(name=name, description=description, options=options)

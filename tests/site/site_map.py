@@ -18,12 +18,14 @@ LOOKS = {  # a page is opened as a phone shows it by day, and then turned
     "wide, dark": (DESKTOP, "dark"),
 }
 
-# The modules with a page of the API: all but the figures', which stand on one, and private ones.
+# The modules with a page of the API: all but the figures' and the assignments', which stand on one
+# page each, and private ones.
 API = "book/appendix/api"
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(attnlib.__path__, "attnlib.")
-    if not module.name.startswith("attnlib.explore.") and "._" not in module.name
+    if "._" not in module.name
+    and not module.name.startswith(("attnlib.checks.", "attnlib.explore."))
 )
 GENERATED = [f"{API}/{name}" for name in MODULES]
 

@@ -18,9 +18,11 @@ OTHERS = ["genindex.html", "search.html"]
 # of their block: three of a kind that are seen stay to be looked at, the others become plain text.
 THREE_OF_A_KIND = """() => {
     const count = {};
-    for (const word of document.querySelectorAll(".highlight pre span")) {
+    const words = [...document.querySelectorAll(".highlight pre span")];
+    const seen = words.map((word) => word.checkVisibility());  // all, before the first is changed
+    for (const [i, word] of words.entries()) {
         const kind = [word.className, word.closest(".highlight").parentElement.className].join();
-        const enough = !word.checkVisibility() || (count[kind] ?? 0) === 3;
+        const enough = !seen[i] || (count[kind] ?? 0) === 3;
         if (enough && !word.children.length) word.replaceWith(word.textContent);
         else count[kind] = (count[kind] ?? 0) + 1;
     }
