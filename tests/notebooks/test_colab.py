@@ -18,6 +18,7 @@ import nbformat
 import notebooks
 import pytest
 import yaml
+from filelock import FileLock
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from packaging.requirements import Requirement
@@ -41,10 +42,16 @@ def sample(sample_book, tmp_path_factory, run_python) -> dict[str, nbformat.Note
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory, run_python) -> dict[str, nbformat.NotebookNode]:
-    out = tmp_path_factory.mktemp("colab-book")
-    done = convert(ROOT, out, run_python)
-    assert done.returncode == 0, done.stderr
+def book(tmp_path_factory, run_python, worker_id) -> dict[str, nbformat.NotebookNode]:
+    """The book's notebooks for Colab, converted once for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    out, done_before = shared / "colab-book", shared / "colab-book.done"
+    with FileLock(shared / "colab-book.lock"):
+        if not done_before.exists():
+            done = convert(ROOT, out, run_python)
+            assert done.returncode == 0, done.stderr
+            done_before.touch()
     return {path.stem: nbformat.read(path, 4) for path in out.glob("book/*.ipynb")}
 
 
