@@ -5,13 +5,13 @@ Words are numbers: letters 0 to 9, then `START`, `END` and `PAD`. Shapes: B sequ
 source, T of a target, H the width of the decoder's state.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from attnlib.checks import common
 from attnlib.checks.a01_likely import ENCODE, LENGTHS, PERPLEXITY
-from attnlib.checks.compare import CheckError, holds
+from attnlib.checks.compare import CheckError, blamed_on, holds
 
 __all__ = ["ENCODE", "LENGTHS", "PERPLEXITY"]  # the notebook's, from the file beside
 
@@ -19,12 +19,8 @@ LETTERS, START, END, PAD = 10, 10, 11, 12
 
 
 def ready_made() -> list[str]:
-    """Modules that do the assignment's work; of the library's those that have been imported.
-
-    None is imported for it: with PyTorch that would take seconds.
-    """
-    names = ("attnlib.metrics", "attnlib.data.toy", "attnlib.data.batches", "attnlib.seq2seq")
-    return ["attnlib.checks.a01_likely", *(name for name in names if name in sys.modules)]
+    """Modules that do the assignment's work."""
+    return common.ready_made("a01", "metrics", "data.toy", "data.batches", "seq2seq")
 
 
 # --- what is right ---
@@ -201,14 +197,8 @@ def check_task(answer: Callable, seed: int, large: bool = False) -> None:
 
 def _drawn(answer, seed, count, longest, held_out):
     name = getattr(answer, "__name__", "your function")
-    try:
+    with blamed_on(name, given=f"(rng, {count}, {longest}, {held_out})"):
         sets = answer(np.random.default_rng(seed), count, longest, held_out)
-    except NotImplementedError:
-        raise CheckError(f"{name} is not written yet") from None
-    except Exception as error:
-        shown = f"{type(error).__name__}: {error}"
-        called = f"{name}(rng, {count}, {longest}, {held_out})"
-        raise CheckError(f"{called} stops with {shown}") from error
     pairs = isinstance(sets, tuple | list) and len(sets) == 2
     pairs = pairs and all(isinstance(each, tuple | list) and len(each) == 2 for each in sets)
     holds(pairs, f"{name} returns two sets, train and test, each a source and its lengths")

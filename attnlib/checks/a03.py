@@ -6,11 +6,11 @@ Shapes: B sentences, S source words, A the hidden width of the score; queries (B
 """
 
 import copy
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from attnlib.checks import common
 from attnlib.checks.a03_likely import (
     BATCH,
     SCORE,
@@ -21,7 +21,7 @@ from attnlib.checks.a03_likely import (
     ignoring,
     over_sentences,
 )
-from attnlib.checks.compare import CheckError, holds
+from attnlib.checks.compare import blamed_on, holds
 
 __all__ = ["BATCH", "SCORE", "STEP"]  # the notebook's, from the file beside
 
@@ -29,12 +29,8 @@ THREE = np.array([[-1.0, 1.0], [2.0, -1.0], [2.0, 0.0]])  # a, red, shirt
 
 
 def ready_made() -> list[str]:
-    """Modules that do the assignment's work; of the library's those that have been imported.
-
-    None is imported for it: with PyTorch that would take seconds.
-    """
-    names = ("attnlib.scores", "attnlib.attention", "attnlib.masks", "attnlib.seq2seq")
-    return ["attnlib.checks.a03_likely", *(name for name in names if name in sys.modules)]
+    """Modules that do the assignment's work."""
+    return common.ready_made("a03", "scores", "attention", "masks", "seq2seq")
 
 
 # --- what is right ---
@@ -233,13 +229,8 @@ def check_start(made: Callable, seed: int) -> None:
 
 
 def _made(made, D_q, D_k, A, seed):
-    try:
+    with blamed_on(made.__name__, given=f"({D_q}, {D_k}, {A}, rng)"):
         return made(D_q, D_k, A, np.random.default_rng(seed))
-    except NotImplementedError:
-        raise CheckError(f"{made.__name__} is not written yet") from None
-    except Exception as error:
-        shown = f"{type(error).__name__}: {error}"
-        raise CheckError(f"{made.__name__}({D_q}, {D_k}, {A}, rng) stops with {shown}") from error
 
 
 # --- the reader's own test: does a batch give what its sentences give one by one? ---
@@ -355,7 +346,8 @@ def finds_broken(answer: Callable, seed: int, large: bool = False) -> None:
     for lengths, widths in sizes:
         case = _batch(rng, lengths, widths)
         for i, (step, right, what) in enumerate(BOTH):
-            said = _asked(answer, name, _strict(step), copy.deepcopy(case))
+            with blamed_on(name):
+                said = answer(_strict(step), *copy.deepcopy(case).values())
             holds(
                 isinstance(said, bool | np.bool_),
                 f"{name} returns a {type(said).__name__}; it should return True or False",
@@ -364,14 +356,3 @@ def finds_broken(answer: Callable, seed: int, large: bool = False) -> None:
             hint = f": {HINTS[i]}" if i in HINTS else ""
             stop = "" if hint.endswith("?") else "."
             holds(bool(said) is right, f"{does}{hint}{stop}")
-
-
-def _asked(answer, name, step, case):
-    try:
-        return answer(step, *case.values())
-    except NotImplementedError:
-        raise CheckError(f"{name} is not written yet") from None
-    except CheckError:
-        raise
-    except Exception as error:
-        raise CheckError(f"{name} stops with {type(error).__name__}: {error}") from error

@@ -7,11 +7,11 @@ old state and W x, where x is what the cell reads. Shapes: words (T, E), a state
 """
 
 import copy
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from attnlib.checks import common
 from attnlib.checks.a04_likely import EARLY, GREEDY, LATE, SHIFT
 from attnlib.checks.compare import as_arrays, holds
 
@@ -26,13 +26,10 @@ READOUT = np.hstack([np.eye(2) / 2, np.eye(2) / 4, np.eye(2) / 8])  # of state, 
 
 
 def ready_made() -> list[str]:
-    """Modules that do the assignment's work; of the library's those that have been imported.
-
-    None is imported for it: with PyTorch that would take seconds.
-    """
-    parts = ("attention", "masks", "seq2seq", "autoregressive", "decoding", "data.batches")
-    names = [f"attnlib.{part}" for part in parts]
-    return ["attnlib.checks.a04_likely", *(name for name in names if name in sys.modules)]
+    """Modules that do the assignment's work."""
+    return common.ready_made(
+        "a04", "attention", "masks", "seq2seq", "autoregressive", "decoding", "data.batches"
+    )
 
 
 # --- what is right ---

@@ -5,20 +5,18 @@ Shapes: S keys, N draws; scores (S,) and uniform numbers u (N,) that choose, in 
 is in PyTorch: B questions, scores (B, S), log-probabilities, baselines and choices (B,).
 """
 
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from attnlib.checks import common
 from attnlib.checks.a06_given import Asked, Rewards
 from attnlib.checks.compare import CheckError, Likely, holds
 
 
 def ready_made() -> list[str]:
-    """Modules that do the assignment's work; of the library's those that have been imported."""
-    names = ("choosing", "selection", "attention", "masks")
-    library = [f"attnlib.{name}" for name in names if f"attnlib.{name}" in sys.modules]
-    return ["attnlib.checks.a06_likely", *library]
+    """Modules that do the assignment's work."""
+    return common.ready_made("a06", "choosing", "selection", "attention", "masks")
 
 
 # --- what is right ---

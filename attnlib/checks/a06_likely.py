@@ -5,14 +5,8 @@ Each mistake takes the arguments of the function it stands for (see `attnlib.che
 
 import numpy as np
 
+from attnlib.checks.common import soft
 from attnlib.checks.compare import Likely
-
-
-def soft(scores):
-    """Rows that sum to 1."""
-    exps = np.exp(scores - scores.max(-1, keepdims=True))
-    return exps / exps.sum(-1, keepdims=True)
-
 
 # --- two gradients ---
 

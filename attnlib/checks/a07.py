@@ -5,20 +5,18 @@ Shapes: B captions, T words, S cells of a grid (rows, columns), counted row by r
 (height, width), cut evenly into the boxes of the cells.
 """
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
 
+from attnlib.checks import common
+
 
 def ready_made() -> list[str]:
-    """Modules that do the assignment's work; of the library's those that have been imported.
-
-    None is imported for it: with PyTorch that would take seconds.
-    """
-    names = ("captioning", "metrics.pointing", "training.loss", "training", "attention")
-    library = [f"attnlib.{name}" for name in names if f"attnlib.{name}" in sys.modules]
-    return ["attnlib.checks.a07_likely", *library]
+    """Modules that do the assignment's work."""
+    return common.ready_made(
+        "a07", "captioning", "metrics.pointing", "training.loss", "training", "attention"
+    )
 
 
 # --- what is right ---

@@ -5,6 +5,7 @@ Each mistake takes the arguments of the function it stands for (see `attnlib.che
 
 import numpy as np
 
+from attnlib.checks.common import soft
 from attnlib.checks.compare import Likely
 
 # --- a map ---
@@ -91,12 +92,6 @@ SPREAD = [
 def logistic(x):
     """Between 0 and 1."""
     return 1 / (1 + np.exp(-x))
-
-
-def soft(e, axis=-1):
-    """Rows that sum to 1."""
-    exps = np.exp(e - e.max(axis, keepdims=True))
-    return exps / exps.sum(axis, keepdims=True)
 
 
 def _read(gate=None, weigh=None, out=None):

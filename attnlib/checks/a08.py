@@ -6,24 +6,19 @@ Shapes: B sentences, T queries, S keys, D the width, H heads of width D / H; the
 """
 
 import copy
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from attnlib.checks.compare import CheckError, Likely, holds, unwritten
+from attnlib.checks import common
+from attnlib.checks.compare import Likely, blamed_on, holds
 
 MATRICES = ("W_Q", "W_K", "W_V", "W_O")
 
 
 def ready_made() -> list[str]:
-    """Modules that do the assignment's work; of the library's those that have been imported.
-
-    None is imported for it: with PyTorch that would take seconds.
-    """
-    names = ("multihead", "positions", "attention", "masks", "scores")
-    library = [f"attnlib.{name}" for name in names if f"attnlib.{name}" in sys.modules]
-    return ["attnlib.checks.a08_likely", *library]
+    """Modules that do the assignment's work."""
+    return common.ready_made("a08", "multihead", "positions", "attention", "masks", "scores")
 
 
 # --- what is right ---
@@ -242,23 +237,14 @@ def check_thrift(made: Callable, seed: int) -> None:
 
 
 def _made(made, matrices, H):
-    try:
+    with blamed_on(made.__name__):
         return made(*matrices, H)
-    except NotImplementedError as error:
-        raise CheckError(f"{unwritten(error, made.__name__)} is not written yet") from None
 
 
 def _told(writer, words):
     name, given = type(writer).__name__, words.copy()
-    try:
+    with blamed_on(name, given=f", given words of shape {words.shape},"):
         told = np.array(writer(given))
-    except NotImplementedError as error:
-        raise CheckError(f"{unwritten(error, name)} is not written yet") from None
-    except Exception as error:
-        shown = f"{type(error).__name__}: {error}"
-        raise CheckError(
-            f"{name}, given words of shape {words.shape}, stops with {shown}"
-        ) from error
     holds(np.array_equal(given, words), f"{name} changes its argument x: work on a copy")
     return told
 
@@ -375,7 +361,8 @@ def finds_leaks(answer: Callable, seed: int, large: bool = False) -> None:
         X = rng.normal(size=(B, T, D))
         for i, (layer, sees, what) in enumerate(BOTH):
             given = X.copy()
-            said = _asked(answer, name, _strict(layer), given)
+            with blamed_on(name):
+                said = answer(_strict(layer), given)
             holds(np.array_equal(given, X), f"{name} changes X: work on a copy")
             holds(
                 isinstance(said, bool | np.bool_),
@@ -392,14 +379,3 @@ def _strict(inner):
         return inner(copy.deepcopy(np.asarray(X, dtype=float)))
 
     return layer
-
-
-def _asked(answer, name, layer, X):
-    try:
-        return answer(layer, X)
-    except NotImplementedError as error:
-        raise CheckError(f"{unwritten(error, name)} is not written yet") from None
-    except CheckError:
-        raise
-    except Exception as error:
-        raise CheckError(f"{name} stops with {type(error).__name__}: {error}") from error

@@ -5,15 +5,8 @@ Each mistake takes the arguments of the function it stands for (see `attnlib.che
 
 import numpy as np
 
+from attnlib.checks.common import soft
 from attnlib.checks.compare import Likely
-
-
-def soft(e, axis=-1):
-    """Rows that sum to 1, of which hidden scores are minus infinity."""
-    with np.errstate(all="ignore"):
-        exps = np.exp(e - e.max(axis, keepdims=True))
-        return exps / exps.sum(axis, keepdims=True)
-
 
 # --- positions ---
 

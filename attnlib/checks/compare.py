@@ -2,7 +2,8 @@
 
 import copy
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,11 +142,24 @@ def unwritten(error: NotImplementedError, name: str) -> str:
     return frame.f_code.co_qualname.split("<locals>.")[-1].split(".")[0] if own else name
 
 
-def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> Any:
-    arguments = copy.deepcopy({k: _free(v) for k, v in case.items()})
+@contextmanager
+def blamed_on(name: str, given: str = "", at: str = "") -> Iterator[None]:
+    """Within it, what a reader's function raises becomes a `CheckError` that names the function.
+
+    Parameters
+    ----------
+    name : str
+        Of the function or class.
+    given, at : str
+        What it was given, said behind its name, and at which case, said last, where it stops.
+
+    Raises
+    ------
+    CheckError
+        When it is a stub, calls what is out of its reach, or stops.
+    """
     try:
-        with out_of_reach(ORACLE, *(each for each in banned if each != "__main__")):
-            got = answer(**arguments)
+        yield
     except OutOfReachError:
         raise CheckError(f"{name} calls a ready-made answer: write it yourself") from None
     except NotImplementedError as error:
@@ -154,7 +168,14 @@ def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> A
         raise
     except Exception as error:
         shown = f"{type(error).__name__}: {error}"
-        raise CheckError(f"{name} stops with {shown}\nat the case\n{_shown(case)}") from error
+        raise CheckError(f"{name}{given} stops with {shown}{at}") from error
+
+
+def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> Any:
+    arguments = copy.deepcopy({k: _free(v) for k, v in case.items()})
+    out = out_of_reach(ORACLE, *(each for each in banned if each != "__main__"))
+    with blamed_on(name, at=f"\nat the case\n{_shown(case)}"), out:
+        got = answer(**arguments)
     for key, value in arguments.items():
         if difference(as_arrays(value), as_arrays(case[key]), 0.0):
             raise CheckError(f"{name} changes its argument {key}: work on a copy")
