@@ -28,7 +28,8 @@ FIXED := PYTHONHASHSEED=0 COLUMNS=100 \
 	$(foreach library,OMP MKL OPENBLAS,$(library)_NUM_THREADS=$(THREADS)) \
 	MPLBACKEND=module://matplotlib_inline.backend_inline MATPLOTLIBRC=$(CURDIR)/book
 PYTEST := $(BIN)/python -m pytest
-NOTEBOOKS := $(wildcard book/*.ipynb book/appendix/*.ipynb book/course/*.ipynb)
+NOTEBOOKS := $(wildcard $(addprefix book/,*.ipynb appendix/*.ipynb course/*.ipynb \
+	assignments/source/*/*.ipynb))
 # Of the scripts mypy looks at names and calls alone: they run for hours, and seldom.
 LOOSE := arg-type assignment dict-item index list-item misc operator return-value union-attr var-annotated
 # Tests are shared among workers; a notebook's cells stay together.

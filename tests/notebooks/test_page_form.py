@@ -10,6 +10,7 @@ from reading import CHAPTERS, chapter, code_cells, directives
 
 ROOT = Path(__file__).parents[2]
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
+EVERY = sorted(path for path in (ROOT / "book").rglob("*.ipynb") if "_build" not in path.parts)
 COLUMN = 80  # characters of code that a page holds at 1280 pixels
 LEVEL = re.compile(r"\*(Warm-up|Core|Open)(, build it)?, (\d+) minutes\.\*")
 
@@ -30,9 +31,11 @@ def test_little_code_is_in_view(path):
     assert len(visible(path)) <= 200
 
 
-@chapter
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_no_line_of_code_is_wider_than_the_page(path):
-    wide = [line for line in visible(path) if len(line) > COLUMN]
+    wide = [
+        line for cell in code_cells(path) for line in cell.source.splitlines() if len(line) > COLUMN
+    ]
     fences = [
         line
         for name in ("exercise", "solution")
