@@ -84,11 +84,23 @@ def four_windows(
 
 
 def pulls(
-    words: Sequence[str] = WORDS, centre: float = 4.2, reach: float = 2, gold: int = 5
+    words: Sequence[str] = WORDS,
+    centre: float = 4.2,
+    reach: float = 2,
+    gold: int = 5,
+    weights: Sequence[float] = ROWS["local-p"],
 ) -> Canvas:
-    """The Gaussian of a window at `centre`, and how each word inside it pulls at the centre.
+    """The Gaussian of a window at `centre`, and which words inside it pull or push the centre.
 
-    The pull is the slope of the logarithm of a word's weight by the centre, 4 (s - p) / D².
+    The right word pulls, the others push. An arrow is as long as the slope of the word's weight by
+    the centre: the weight, times the slope of its logarithm, 4 (s - p) / D².
+
+    Parameters
+    ----------
+    words : S words of the source
+    centre, reach : p and D of the window
+    gold : the right word's position
+    weights : S weights
     """
     step, ground, tall = 58, 136, 88
 
@@ -99,14 +111,15 @@ def pulls(
         return math.exp(-2 * (s - centre) ** 2 / reach**2)
 
     inside = [s for s in range(len(words)) if abs(s - centre) <= reach]
-    slopes = {s: 4 * (s - centre) / reach**2 for s in inside}
-    told = ", ".join(f"{words[s]} {slope:+.1f}" for s, slope in slopes.items())
+    slopes = {s: weights[s] * 4 * (s - centre) / reach**2 for s in inside}
+    does = {s: "pulls" if s == gold else "pushes" for s in inside}
+    told = ", ".join(f"{words[s]} {does[s]} {abs(slope):.2f}" for s, slope in slopes.items())
     canvas = Canvas(
         WIDEST,
         214 + 30 * len(inside),
         f"A Gaussian over the words of {' '.join(words)}, with its top at {centre:g}, cut off at a"
-        f" distance of {reach:g}. The words inside pull the top towards themselves: {told}."
-        " The words outside do not pull.",
+        f" distance of {reach:g}. The right word pulls the top towards itself, the others inside"
+        f" push it away: {told}. The words outside do neither.",
     )
     low, high = max(0.0, centre - reach), min(len(words) + 0.0, centre + reach)
     canvas.line((at(-0.4), ground), (at(len(words)), ground))
@@ -134,16 +147,15 @@ def pulls(
             canvas.line((at(s), ground), (at(s), ground - tall * bell(s)), role="key", thick=5)
     for i, s in enumerate(inside):
         y = ground + 66 + 30 * i
-        ahead = 1 if s > centre else -1
-        tip = at(centre) + ahead * max(14.0, abs(at(s) - at(centre)))
-        canvas.arrow((at(centre), y), (tip, y), thick=2.5, role="key")
-        name = f"{words[s]}: {slopes[s]:+.1f}".replace("-", "\N{MINUS SIGN}")
+        ahead = 1 if (s > centre) == (s == gold) else -1
+        tip = at(centre) + ahead * max(14.0, 3 * step * abs(slopes[s]))
+        canvas.arrow((at(centre), y), (tip, y), thick=4 if s == gold else 2, role="key")
+        name = f"{words[s]} {does[s]}: {abs(slopes[s]):.2f}"
         canvas.text(
-            tip + 8 * ahead, y, name, anchor="start" if ahead > 0 else "end", bold=s == gold
+            at(centre) - 10 * ahead, y, name, anchor="end" if ahead > 0 else "start", bold=s == gold
         )
-    outside = [s for s in range(len(words)) if s not in slopes]
-    if outside:
-        canvas.text(16, bottom - 16, "outside: no pull", anchor="start", faint=True)
+    if len(inside) < len(words):
+        canvas.text(16, bottom - 16, "outside: neither", anchor="start", faint=True)
     return canvas
 
 

@@ -6,9 +6,9 @@ Run from the root of the repository::
 
 trains a dot score in Luong's recipe with local-m (D = 2) on sentences of the small grammar, with
 the size and the budget of ``dials.py``, and marks it on new sentences of the same kind: those all
-of whose links are within reach of the window, and those with a longer one. Where the verbs stay in
-place, *everywhere* is trained too, for comparison. What is in ``verb_place.json`` already is not
-trained again, so a stopped run goes on. Half a minute of one core a run.
+of whose links are within reach of the window, and those with a longer one. *Everywhere* is trained
+on both grammars too, for comparison. What is in ``verb_place.json`` already is not trained again,
+so a stopped run goes on. Half a minute of one core a run.
 """
 
 import itertools
@@ -30,7 +30,7 @@ from attnlib.training import Run, TextData
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/verb_place.py"
 SEEDS, REACH, TESTED = (1, 2, 3), 2, 1000
-PLAN = (("monotonic", True), ("monotonic", False), ("everywhere", False))  # window, verbs last
+PLAN = tuple(itertools.product(("monotonic", "everywhere"), (True, False)))  # window, verbs last
 
 
 def phrases(rng: random.Random, number: int, last: bool, split: str) -> list[toy.Example]:
