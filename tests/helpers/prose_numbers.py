@@ -53,12 +53,15 @@ SHORT_SUMS = [x + softmax(SHORT @ [0, 0, -4 * x[2]] / 3**0.5) @ SHORT for x in S
 MATRIX = 512**2 / 1e6  # millions of weights
 EMBEDDING, ATTENTION, FEED_FORWARD = 37_000 * 512 / 1e6, 4 * MATRIX, 2 * 4 * MATRIX
 
+GATE = 0.5 ** (1 / 20)  # of which half is left after twenty steps
+
 LOCAL = np.array([2, 0, 0, 1, 3])  # scores in the window of exercise 5.1
 GAUSS = np.exp(-2 * np.arange(-2, 3) ** 2 / 2**2)
 
 SUMS = {
     "01_bottleneck": {
         "ex-01-hand": [0.5**2, 1 + 0.5, 0.5**3, 0.5 * (1 + 0.5), 0.001, 0.11],  # two in binary
+        "ex-01-fade": [0.9**20, 1.1**20, 2 * (1 - 0.99**2), 0.99, GATE, log(GATE / (1 - GATE))],
         "ex-01-enough": [log2(30_000), 60 * log2(30_000) / 1000],
         "what is left of the first word": [2.0**-12],
     },
