@@ -166,6 +166,23 @@ def test_what_is_read_elsewhere_can_stand_in_for_a_look(pictures):
             assert np.allclose(before[1:], after[1:], atol=1e-4) == same
 
 
+def test_a_first_glance_can_be_that_of_others(pictures):
+    """Of two pictures each begins with the other's first state, or both with one that is given."""
+    model = pretrained.load("scenes-soft")
+    samples, texts = pictures
+    own, _ = shut_looks.run(model, samples, texts)
+    starts = [shut_looks.mean_start(model, [sample]) for sample in samples]
+    swapped, _ = shut_looks.run(model, samples, texts, glance="another")
+    for first, start in enumerate(starts):
+        given, _ = shut_looks.run(model, samples, texts, glance=start)
+        np.testing.assert_allclose(given[first], own[first], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(given[1 - first], swapped[1 - first], rtol=0, atol=1e-4)
+        assert not np.allclose(own[1 - first], swapped[1 - first], atol=1e-2)
+    both = shut_looks.mean_start(model, samples)
+    for mean, pair in zip(both, zip(*starts, strict=True), strict=True):
+        torch.testing.assert_close(mean, (pair[0] + pair[1]) / 2)
+
+
 def test_sizes_of_one_kind_and_of_both_are_told_apart():
     """Few scenes: what is shut is what is said, and every picture counts once."""
     model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)

@@ -195,49 +195,52 @@ def marking_rule(
 
 def ways_in(
     looks: Sequence[str] = ("a", "large"),
-    shut: Sequence[Sequence[int]] = ((), (0,), (1,), (0, 1)),
-    chances: Sequence[float | None] = (1.0, 0.904, 0.999, 0.735),
-    other: str = "small",
+    shut: Sequence[Sequence[int]] = ((), (0,), (1,), (0, 1), (-1,), (-1, 0, 1)),
+    chances: Sequence[float | None] = (1.0, 0.904, 0.999, 0.735, 0.999, 0.596),
+    title: tuple[str, str] = ("chance of *large*,", "not *small*"),
+    digits: int = 3,
 ) -> Canvas:
-    """What a picture's ways into a word are worth: looks are shut, and the word is asked for.
+    """What a picture's ways into a word are worth: some are crossed, and the word is asked for.
 
     Parameters
     ----------
-    looks : the words at which the model looks; the last one is asked for
-    shut : for each row the looks that are shut, counted from 0
-    chances : for each row the probability of the last word, beside one other; None is a question
-    other : that other word
+    looks : the words at which the model looks
+    shut : for each row the ways that are crossed: the looks, counted from 0; -1 is the first glance
+    chances : for each row how probable, or how often right, the word is; None is a question
+    title : what the bars show, in two lines
+    digits : of the numbers
     """
-    word, lanes = looks[-1], range(len(looks) + 1)
-    rows = []
+    lanes, rows = range(-1, len(looks)), []
     for its, chance in zip(shut, chances, strict=True):
-        where = f"shut at {' and '.join(looks[i] for i in its)}" if its else "all open"
-        rows.append(f"{where}: {'to be found' if chance is None else f'{chance:.3f}'}")
+        names = ["the first glance" if i < 0 else f"the look at {looks[i]}" for i in its]
+        said = "a question" if chance is None else f"{chance:.{digits}f}"
+        rows.append(f"{' and '.join(names) + ' crossed' if its else 'all open'}: {said}")
     high, top = 34, 62
+    told = " ".join(title).replace("*", "")
     canvas = Canvas(
         WIDEST,
         top + high * len(chances) + 26,
-        f"A picture reaches the word {word} through the first glance and the looks at"
-        f" {' and '.join(looks)}. The chance of {word}, not {other}, with looks {'; '.join(rows)}.",
+        "A picture reaches a word through the first glance and the looks at"
+        f" {' and '.join(looks)}. Bars of the {told}, with {'; '.join(rows)}.",
     )
     heads = [("first", "glance"), *(("look at", f"*{each}*") for each in looks)]
-    at, bar, wide = [40 + 76 * i for i in lanes], 254, 130
+    at, bar, wide = [40 + 76 * i for i in range(len(heads))], 254, 130
     for x, lines in zip(at, heads):
         for i, line in enumerate(lines):
             canvas.text(x, 14 + 20 * i, line, role="context", bold=True)
-    canvas.text(bar, 14, f"chance of *{word}*,", anchor="start", bold=True)
-    canvas.text(bar, 34, f"not *{other}*", anchor="start", bold=True)
+    for i, line in enumerate(title):
+        canvas.text(bar, 14 + 20 * i, line, anchor="start", bold=True)
     for row, (its, chance) in enumerate(zip(shut, chances, strict=True)):
         y = top + high * (row + 0.5)
-        for i in lanes:
-            if i - 1 in its:
-                canvas.line((at[i] - 7, y - 7), (at[i] + 7, y + 7), thick=2)
-                canvas.line((at[i] - 7, y + 7), (at[i] + 7, y - 7), thick=2)
+        for i, x in zip(lanes, at):
+            if i in its:
+                canvas.line((x - 7, y - 7), (x + 7, y + 7), thick=2)
+                canvas.line((x - 7, y + 7), (x + 7, y - 7), thick=2)
             else:
-                canvas.circle(at[i], y, 9, role="context", shade=0.7)
+                canvas.circle(x, y, 9, role="context", shade=0.7)
         if chance is not None:
             canvas.matrix(bar, y - 10, [[1.0]], role="context", cell=(wide * chance, 20))
-        said = "?" if chance is None else f"{chance:.3f}"
+        said = "?" if chance is None else f"{chance:.{digits}f}"
         canvas.text(bar + wide + 8, y, said, anchor="start", bold=chance is None)
     end = top + high * len(chances)
     canvas.line((bar + wide / 2, top - 2), (bar + wide / 2, end + 2), dashed=True)

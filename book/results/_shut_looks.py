@@ -31,7 +31,7 @@ def classes(grammar, words: Sequence[str]) -> list[str | None]:
 
 
 def run(
-    model: pretrained.Pretrained, samples, texts, shut=None, lent=None, start_of_another=False
+    model: pretrained.Pretrained, samples, texts, shut=None, lent=None, glance=None
 ) -> tuple[list, list]:
     """Make the model write captions: log-probabilities at each word, and how far the gate was open.
 
@@ -41,16 +41,22 @@ def run(
         For each word of each caption, whether nothing may be read while it is written.
     lent : sequence of tensors of shape (T, channels), optional
         For each word of each caption what is read in place of nothing.
-    start_of_another : bool
-        Whether each caption begins with the first state of the picture before it (of 50 at a time).
+    glance : "another" or a pair of tensors of shape (1, width), optional
+        The first state and memory in place of the picture's own: those of the picture before it (of
+        50 at a time), or these.
     """
     decoder = model.model.decoder
     attend, start, logs, gates = decoder.attend, decoder.start, [], []
 
     def moved(memory):
-        """Each caption's first state is that of the picture before it."""
+        """The first state, but with what another glance gave, or with the picture's own."""
         state = start(memory)
-        return state._replace(hidden=state.hidden.roll(1, 0), cell=state.cell.roll(1, 0))
+        if glance is None:
+            return state
+        if glance == "another":
+            return state._replace(hidden=state.hidden.roll(1, 0), cell=state.cell.roll(1, 0))
+        hidden, cell = (each.expand_as(state.hidden) for each in glance)
+        return state._replace(hidden=hidden, cell=cell)
 
     for first in range(0, len(samples), 50):
         rows = slice(first, first + 50)
@@ -71,7 +77,7 @@ def run(
             part = opened[:, position : position + 1]
             return z * part + others[:, position] * (1 - part), weights
 
-        decoder.attend, decoder.start = gated, moved if start_of_another else start
+        decoder.attend, decoder.start = gated, moved
         try:
             with torch.no_grad():
                 cells = torch.full((len(images),), 64)
@@ -191,6 +197,15 @@ def read_at(model, grammar, samples) -> dict[str, torch.Tensor]:
     return {name: torch.stack(rows) for name, rows in found.items()}
 
 
+def mean_start(model, samples) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first state and memory of these scenes, on average."""
+    with torch.no_grad():
+        images = torch.cat([as_floats(sample.image)[None] for sample in samples])
+        memory = model.model.encode(images, torch.full((len(images),), 64))
+        state = model.model.start(memory)
+    return state.hidden.mean(0, keepdim=True), state.cell.mean(0, keepdim=True)
+
+
 def sizes(model, grammar, samples, lenders) -> dict:
     """What the sizes cost without their looks: scenes of one size, and scenes that hold both."""
     given = [sample.captions[0] for sample in samples]
@@ -210,11 +225,13 @@ def sizes(model, grammar, samples, lenders) -> dict:
                 rows[t] = read[name].mean(0) if how == "mean" else drawn
         return rows
 
+    glances = {"start": "another", "mean start": mean_start(model, lenders)}
+
     def measure(some, how):
         """Of the sizes of each picture nats, how often the right one is likelier, log-odds."""
         shut = [[some == EVERY or name in some for name in its] for its in names]
         others = [lent(its, how) for its in names] if how in ("mean", "another") else None
-        logs, _ = run(model, samples, texts, shut, others, how == "start")
+        logs, _ = run(model, samples, texts, shut, others, glances.get(how))
         found = []
         for of in (nats, is_right, log_odds):
             its = [
@@ -235,7 +252,9 @@ def sizes(model, grammar, samples, lenders) -> dict:
     of["nothing"][EVERY] = measure(EVERY, "nothing")
     for how in ("mean", "another"):
         of[how] = {label: measure(some, how) for label, some in looks.items() if some}
-    of["start"] = {"as it is": measure((), "start"), EVERY: measure(EVERY, "start")}
+    for how in glances:
+        some = looks | {EVERY: EVERY}
+        of[how] = {label: measure(its, how) for label, its in some.items()}
     found = {"scenes": len(samples), "lenders": len(lenders)}
     alone = [k for k, i in enumerate(np.flatnonzero(said)) if len(samples[i].things) == 1]
     example = int(np.flatnonzero(said)[alone[0]])

@@ -25,8 +25,9 @@ Run from the root of the repository::
   that hold both: there no look can tell which of them the given caption will speak of. Each look
   is shut (``nothing`` is read), or gives what is read there on average (``mean``) or in another
   scene (``another``); with every look shut only the first state knows anything of the picture,
-  and it can be that of another, too (``start``). The example is the first lone thing whose size
-  is said, with that size's chance beside the other;
+  and it can be that of another, too (``start``), or the mean of other scenes' (``mean start``),
+  with these looks open or shut. The example is the first lone thing whose size is said, with that
+  size's chance beside the other;
 * ``pairs``: how probable the noun of a lone thing is after its own colour and after another, for
   pairs of colour and noun that training had and for the six that it never had;
 * ``mosaics``: the pointing game of ``mosaics-soft`` on captions of the data, and of eight networks

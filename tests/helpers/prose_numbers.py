@@ -152,13 +152,11 @@ SUMS = {
             *stored("looking", "one_noun", "ahead"),
         ],
         "ex-07-shut": [
-            end
-            for how, word in (
-                ("nothing", "every word"),
-                ("start", "every word"),
-                ("start", "as it is"),
-            )
-            for end in stored("looking", "sizes", "one size", how, "right", word)
+            *stored("looking", "sizes", "one size", "another", "right", "a"),
+            *stored("looking", "article", "a", "pointing"),
+            *stored("looking", "article", "a_on_any_thing"),
+            *stored("looking", "article", "centre"),
+            log(2),
         ],
         "ex-07-held": [
             *stored("looking", "given", "test"),
@@ -166,7 +164,7 @@ SUMS = {
         ],
         "ex-07-veto": [
             end
-            for name in ("asked after", "asked after, word once")
+            for name in ("asked after", "asked after, word once", "asked after, words hidden")
             for mark in ("true_captions", "true_captions_held_out")
             for end in captions(name)[mark]
         ],
