@@ -23,6 +23,7 @@ import learning_rules
 import lookups
 import numpy as np
 import own_score
+import places
 import pytest
 import reordering
 import seeds
@@ -593,3 +594,59 @@ def test_a_token_hidden_from_some_blocks_is_looked_at_by_the_others_only():
     assert abs(last - plain).max() > 1e-4 and abs(last - everywhere).max() > 1e-4
     blocks = model.model.decoder.stack.blocks
     assert not any(block._forward_pre_hooks for block in blocks)  # taken away again
+
+
+def test_moved_places_are_those_further_on_and_a_push_is_as_long(monkeypatch):
+    monkeypatch.setattr(places, "DIRECTIONS", 2)
+    model = pretrained.load("en-fr-transformer")
+    own = model.model.encoder.positions, model.model.decoder.stack.positions
+    width = model.model.encoder.width
+    words = torch.zeros(1, 4, width)
+    table = own[0].table(12)
+    torch.testing.assert_close(places.Moved(own[0], 5)(words, 2)[0], table[7:11])
+    push = places.push(width, 5, np.random.default_rng(1))
+    assert float(push.norm()) == pytest.approx(float((table[6] - table[1]).norm()), rel=1e-5)
+    found = places.Pushed(own[0], push)(words, 2)[0]
+    torch.testing.assert_close(found, table[2:6] + push)
+
+    texts = ["A man in a red shirt rides a white horse.", "Two dogs run.", "A man runs."]
+    usual = [each.text for each in model.translate(texts, beam=1)]
+    assert places.moved(model, texts, (0, 0)) == places.pushed(model, texts, (0, 0)) == usual
+    said = places.moved(model, texts, (10, 0))
+    assert said[0] != usual[0]
+    memory = []
+
+    def translate(some, beam):
+        memory.append((model.model.encoder.positions, model.model.decoder.stack.positions))
+        return [SimpleNamespace(text=text) for text in some]
+
+    pretended = SimpleNamespace(model=model.model, translate=translate)
+    assert places.pushed(pretended, texts, (10, 0)) == texts  # each in its own place again
+    (first, target), (second, _) = memory
+    assert not target.push.any() and not torch.allclose(first.push, second.push)
+    assert own == (model.model.encoder.positions, model.model.decoder.stack.positions)
+
+
+def test_only_captions_that_are_short_in_both_languages_are_moved():
+    model = pretrained.load("en-fr-transformer")
+    pairs = places.short(model, corpora.multi30k("val"))
+    lengths = [max(len(model.tokenizer.encode(text)) + 1 for text in pair) for pair in pairs]
+    assert max(lengths) == places.LONGEST and len(pairs) > 300
+
+
+def test_what_a_move_costs_is_paired_with_no_move(monkeypatch):
+    for name, value in {"STEPS": (10,), "DIRECTIONS": 1, "RESAMPLES": 10}.items():
+        monkeypatch.setattr(places, name, value)
+    model = pretrained.load("en-fr-transformer")
+    source, target = (list(side[:6]) for side in zip(*places.short(model, corpora.multi30k("val"))))
+    nothing, *rows = places.measure(model, source, target)
+    assert nothing["moved"]["lost"]["value"] == 0 and nothing["step"] == 0
+    assert [row["side"] for row in rows] == ["source", "target", "both"]
+    for row, by in zip(rows, ((10, 0), (0, 10), (10, 10)), strict=True):
+        said = places.moved(model, source, by)
+        bleu = float(metrics.bleu(said, target))
+        assert row["moved"]["value"] == pytest.approx(bleu, abs=0.006)
+        lost = nothing["moved"]["value"] - bleu
+        assert row["moved"]["lost"]["value"] == pytest.approx(lost, abs=0.02)
+        more = row["pushed"]["value"] - row["moved"]["value"]
+        assert row["beyond"]["value"] == pytest.approx(more, abs=0.02)
