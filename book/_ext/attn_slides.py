@@ -3,7 +3,8 @@
 A deck holds what a lecturer shows: the goals, every figure with its caption (those to play with
 play here, too), the numbered equations, the quick questions, the tables of results, the summary,
 and the exercises with their minutes. It lies beside the book, in `slides/`, shares the book's
-styles and scripts, works from a folder without a network, and prints one slide a page.
+styles and scripts, works from a folder without a network, and prints one slide a page. A result
+that the chapter hides, for readers to predict it, has a slide before it that asks.
 """
 
 import copy
@@ -17,6 +18,21 @@ FOLDER = "slides"
 LEFT_OUT = ['link[rel="canonical"]', 'link[rel="next"]', 'link[rel="prev"]', 'meta[name^="og"]']
 SCRIPTS = "MathJax", "mathjax", "attn_figures"  # the theme's own look for parts that a deck lacks
 NOT_SHOWN = {"Exercises", "References"}
+TALL = 0.7  # height by width, from which a picture has its caption beside it
+# How figures to play with are set on a slide: width in pixels, and columns for the tallest.
+WIDTHS = {
+    "alignment": (720, 1),
+    "caption_steps": (1160, 3),
+    "five_dials": (1200, 3),
+    "heads": (1200, 3),
+    "local_windows": (1160, 2),
+    "memory": (800, 1),
+    "models": (1200, 3),
+    "positions": (1200, 4),
+    "quiz": (800, 1),
+    "soft_hard": (1300, 4),
+    "softmax_lookup": (960, 1),
+}
 SCRIPT = (Path(__file__).parent / "attn_slides.js").read_text("utf-8")
 STYLE = (Path(__file__).parent / "attn_slides.css").read_text("utf-8")
 PAGE = """<!DOCTYPE html>
@@ -58,6 +74,44 @@ def before(block: Tag) -> str:
     return ""
 
 
+def asked(block: Tag) -> str:
+    """What a reader is to predict before a block: the text from the last *Predict* on."""
+    for word in block.find_all_previous(["em", "strong"], limit=20):
+        if word.find_parent("section") is not block.find_parent("section"):
+            break
+        if not word.get_text().startswith("Predict"):
+            continue
+        question = "".join(str(each) for each in (word, *word.next_siblings)).rstrip()
+        choices = word.parent.find_next_sibling()
+        if question.endswith(":") and choices and choices.find(["li", "td"]):
+            return f'<div class="to-predict"><p>{question}</p>{choices}</div>'
+        return f'<p class="to-predict">{re.sub(r"(?<=[.?]) [^.?]*:$", "", question)}</p>'
+    return ""
+
+
+def set_figure(figure: Tag) -> None:
+    """Tell the style how a figure is to be laid out, from its own measures."""
+    if picture := figure.select_one("img[width], svg[viewbox]"):
+        width, height = (
+            (picture["width"], picture["height"])
+            if picture.name == "img"
+            else picture["viewbox"].split()[2:]
+        )
+        if float(height) > TALL * float(width):
+            figure["class"] = [*figure.get("class", []), "tall"]
+    for image in figure.select("img[loading]"):
+        del image["loading"]  # or it would be missing in print
+
+
+def set_widths(slides: Tag) -> None:
+    """Give the figures to play with the widths and columns that suit them on a slide."""
+    for figure in slides.select("attn-fig"):
+        if figure["data-module"] in WIDTHS:
+            width, columns = WIDTHS[figure["data-module"]]
+            figure["style"] = f"--wide: {width}px; --split: {columns}"
+            figure["class"] = ["columns"] if columns > 1 else []
+
+
 def blocks(section: Tag) -> Iterator[str]:
     """What a section shows: figures, questions, equations and tables, in their order."""
     for block in section.select("figure, attn-fig, div.math, table.attn-table"):
@@ -71,10 +125,18 @@ def blocks(section: Tag) -> Iterator[str]:
             continue
         if block.name == "table" and not block.find("caption"):
             continue
-        shown = before(block) + str(block) if block.name == "div" else str(block)
-        if block.find_parent("details", class_="below-input"):  # to be predicted first
-            shown = f"<details><summary>Show the result</summary>{shown}</details>"
-        yield shown
+        hidden = block.find_parent("details", class_="below-input")  # to be predicted first
+        if hidden and (question := asked(block)):
+            yield part(question)
+        if block.name in ("figure", "attn-fig"):
+            yield str(block)
+        else:
+            yield part((before(block) if block.name == "div" else "") + str(block))
+
+
+def part(html: str) -> str:
+    """What the script may shrink until it fits its slide."""
+    return f'<div class="part">{html}</div>'
 
 
 def slides_of(article: Tag, page: str) -> Iterator[tuple[str, str]]:
@@ -82,7 +144,7 @@ def slides_of(article: Tag, page: str) -> Iterator[tuple[str, str]]:
     main = article.find("h1")
     goals = article.select_one("div.admonition.tip")
     lead = goals.find(["ul", "ol"]) if goals else None
-    yield title_of(main), (f"<p>You will be able to</p>{lead}" if lead else "")
+    yield title_of(main), part(f"<p>You will be able to</p>{lead}") if lead else ""
     for section in article.select("section"):
         heading = section.find(["h1", "h2", "h3"], recursive=False)
         if heading is None:
@@ -93,7 +155,7 @@ def slides_of(article: Tag, page: str) -> Iterator[tuple[str, str]]:
         if title == "Summary":
             points = [str(item) for item in section.select("li")]
             for start in range(0, len(points), 4):
-                yield title, f"<ul>{''.join(points[start : start + 4])}</ul>"
+                yield title, part(f"<ul>{''.join(points[start : start + 4])}</ul>")
             continue
         for body in blocks(section):
             yield title, body
@@ -110,7 +172,7 @@ def exercises(article: Tag, page: str) -> str:
         rows.append(
             f'<tr><td><a href="{link}">{name}</a></td><td>{level[0] if level else ""}</td></tr>'
         )
-    return f'<table class="attn-table">{"".join(rows)}</table>'
+    return part(f'<table class="attn-table">{"".join(rows)}</table>')
 
 
 def deck(html: str, page: str) -> str:
@@ -127,6 +189,9 @@ def deck(html: str, page: str) -> str:
             f'<div class="slide-body">{body}</div></section>'
         )
     slides = BeautifulSoup("\n".join(made), "html.parser")
+    for figure in slides.select("figure"):
+        set_figure(figure)
+    set_widths(slides)
     names = {tag["id"] for tag in slides.select("[id]")}
     for link in slides.select("a[href]"):
         target = link["href"]

@@ -10,6 +10,28 @@ DECKS = [
     f"slides/{name.rsplit('/', 1)[1]}.html" for name in CHAPTERS if re.match(r"book/\d\d", name)
 ]
 SHOWN = "section.slide.shown"
+SMALLEST = 0.65  # of what the script may shrink: 16 pixels of 24 on a projector of 1280 by 720
+STAGE = "Math.round(document.querySelector('section.slide').getBoundingClientRect().width)"
+
+# Whatever is on no slide's stage, too small, or missing; a stage is 1280 pixels wide and magnified.
+FAULTS = """(smallest) => [...document.querySelectorAll("section.slide")].flatMap((slide) => {
+    const body = slide.querySelector(".slide-body"), stage = slide.getBoundingClientRect();
+    const parts = [...body.querySelectorAll("figure > *, .part > *, attn-fig > *")];
+    const boxes = parts.map((part) => part.getBoundingClientRect()).filter((box) => box.width > 0);
+    const over = (box) => box.left < stage.left || box.right > stage.right
+        || box.bottom > stage.bottom - 40 * stage.width / 1280;
+    const shrunk = Number(body.querySelector("attn-fig, .part")?.style.zoom || 1);
+    const figure = body.querySelector("attn-fig"), caption = body.querySelector("figcaption");
+    const bottom = figure?.getBoundingClientRect().bottom ?? 0;
+    return [
+        [boxes.length > 0, "is empty"],
+        [body.scrollHeight <= body.clientHeight + 1, "is too high"],
+        [body.scrollWidth <= body.clientWidth + 1, "is too wide"],
+        [!boxes.some(over), "runs off"],
+        [!caption || bottom <= caption.getBoundingClientRect().top + 1, "covers its caption"],
+        [shrunk >= smallest, `is shrunk to ${shrunk}`],
+    ].flatMap(([right, fault]) => (right ? [] : [`slide ${slide.id} ${fault}`]));
+})"""
 
 
 @pytest.mark.parametrize("deck", DECKS)
@@ -27,6 +49,7 @@ def test_a_deck_holds_what_its_chapter_shows(site, deck):
     assert titles[0] in page.find("h1").get_text()
     summarised = any("Summary" in heading.get_text() for heading in page.select("h2"))
     assert ("Summary" in titles) == summarised
+    assert not slides.select("details")  # a result to be predicted is shown, on a slide of its own
     assert titles[-1] == "Exercises"
     assert len(slides.select("section.slide:last-child tr")) == len(page.select("div.exercise"))
 
@@ -54,6 +77,26 @@ def test_a_figure_plays_on_its_slide(open_page):
     page.evaluate("hash => { location.hash = hash; }", f"#{slide.get_attribute('id')}")
     question.locator("label").first.click()
     assert slide.get_attribute("class") == "slide shown"  # and no key or click turned it over
+
+
+@pytest.mark.parametrize("deck", DECKS)
+def test_every_slide_fits_a_projector_and_a_printed_page(open_page, deck):
+    """Nothing runs off, is empty, covers its caption, or is too small to be read."""
+    page = open_page(deck, size=(1280, 720))
+    for width, height in (1280, 720), (1920, 1080):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_function(f"{STAGE} === {width}")
+        assert page.evaluate(FAULTS, SMALLEST) == [], width
+    printed = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == page.locator("section.slide").count()
+
+
+def test_a_result_to_be_predicted_has_a_slide_that_asks(site):
+    slides = BeautifulSoup(
+        (HTML / "slides/08_self_attention.html").read_text("utf-8"), "html.parser"
+    )
+    asked = slides.find(id="fig-08-root").find_parent("section").find_previous_sibling("section")
+    assert asked.get_text(" ").count("Predict") == 1
 
 
 @pytest.mark.parametrize("size", [(1280, 720), PHONE])
