@@ -22,7 +22,8 @@ chapter = pytest.mark.parametrize("name", CHAPTERS)
 NUMBER = re.compile(r"(?<![\w.,/-])\d+\.\d+(?!\w|\.\d)")
 PRINTED = re.compile(r"\d+\.\d+(?:e[-+]?\d+)?|\d+(?:,\d{3})*")
 FENCE = re.compile(r"^(`{3,})(?:python|text|none|\{math\})?\n(.*?)^\1", re.MULTILINE | re.DOTALL)
-DATA = re.compile(r'<script type="application/json">.*?</script>', re.DOTALL)
+# What a page holds beside the numbers that it shows: data, and where a drawing's lines lie.
+UNSEEN = re.compile(r"<script.*?</script>|<style.*?</style>|<[a-zA-Z/][^>]*>", re.DOTALL)
 # A heading, an exercise or a solution; `# check` is the first line of an exercise's test.
 OPENS = re.compile(r"(?m)^(?=#{1,4} (?!check$)|`{3,}\{(?:exercise|solution)\})")
 SOURCE = re.compile(r"\{(?:cite|ref|numref|doc|eq)[\w:]*\}`|\]\(")
@@ -69,7 +70,7 @@ def sections(notebook) -> list[Section]:
             for output in cell.outputs:
                 data = output.get("data", {})
                 shown = [output.get("text", ""), *(data[k] for k in data if k.startswith("text/"))]
-                compute(DATA.sub("", "\n".join(map("".join, shown))))
+                compute(UNSEEN.sub(" ", "\n".join(map("".join, shown))))
             continue
         for text in OPENS.split(cell.source):
             heading = re.match(r"#+", text)
