@@ -25,6 +25,7 @@ from attnlib.transformer import Transformer
 from attnlib.vision import Grid
 
 WEIGHTS = Path(__file__).parent / "weights"
+LONGEST = (2, 10)  # subwords of a translation: so many for each of its source, and some more
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
 BATCH = 50  # sentences decoded together
 PICTURES = 100  # or pictures
@@ -104,7 +105,7 @@ class Pretrained:
         self._must_be("translator")
         sentences, encoded = cleaning.listed("sentences", sentences), []
         for number, sentence in enumerate(sentences, start=1):
-            ids = self._ids(sentence, f"sentence {number}")
+            ids = self.ids(sentence, f"sentence {number}")
             if len(ids) >= MAX_SOURCE:
                 raise ValueError(
                     f"sentence {number} has {len(ids)} subwords, the limit is {MAX_SOURCE - 1}: "
@@ -245,7 +246,7 @@ class Pretrained:
         if len(pictures) != len(captions):
             raise ValueError(f"{len(pictures)} pictures but {len(captions)} captions")
         encoded = [
-            self._ids(text, f"caption {number}") for number, text in enumerate(captions, start=1)
+            self.ids(text, f"caption {number}") for number, text in enumerate(captions, start=1)
         ]
         for number, ids in enumerate(encoded, start=1):
             if not ids:
@@ -265,6 +266,30 @@ class Pretrained:
                 looked, score = weights[row, :T].cpu().numpy(), float(chosen[row, : T + 1].sum())
                 results.append(CaptionFound(text, self.tokenizer.tokens(ids), looked, score))
         return results
+
+    def ids(self, text: str, what: str = "the text", side: int = 0) -> list[int]:
+        """The ids of a text that somebody typed, without </s>: all that is read goes through here.
+
+        Parameters
+        ----------
+        text : str
+        what : str
+            What the text is called in an error.
+        side : int
+            Whose language it is in: 0 the source's, 1 the target's. A card without ``signs`` says
+            nothing of what is written in which language: then the whole vocabulary counts.
+
+        Raises
+        ------
+        ValueError
+            If the text is not UTF-8.
+        """
+        language = dict(enumerate(self.card.get("languages", ()))).get(side)
+        signs = self.card.get("signs", {}).get(language, self.tokenizer.characters)
+        try:
+            return self.tokenizer.encode(cleaning.clean(text, signs))
+        except ValueError as error:
+            raise ValueError(f"{what} is {error}") from error
 
     @property
     def side(self) -> int:
@@ -318,19 +343,6 @@ class Pretrained:
         """The model itself, where `model` is one that samples."""
         return self.model.model if isinstance(self.model, Sampled) else self.model
 
-    def _ids(self, text: str, what: str, side: int = 0) -> list[int]:
-        """The ids of a text that somebody typed, in the language of that side: all go through here.
-
-        `what` names the text in an error. A card without ``signs`` says nothing of what is written
-        in which language: then it is the whole vocabulary that counts.
-        """
-        language = dict(enumerate(self.card.get("languages", ()))).get(side)
-        signs = self.card.get("signs", {}).get(language, self.tokenizer.characters)
-        try:
-            return self.tokenizer.encode(cleaning.clean(text, signs))
-        except ValueError as error:
-            raise ValueError(f"{what} is {error}") from error
-
     @staticmethod
     def _pairs(sources, targets) -> tuple[list[str], list[str]]:
         """Both sides of sentence pairs as lists, as many of the one as of the other."""
@@ -347,7 +359,7 @@ class Pretrained:
         for number, pair in enumerate(zip(sources, targets, strict=True), start=1):
             sides = ("source", "target")
             ids = [
-                self._ids(sentence, f"the {sides[i]} of pair {number}", i)
+                self.ids(sentence, f"the {sides[i]} of pair {number}", i)
                 for i, sentence in enumerate(pair)
             ]
             for side, found in zip(sides, ids, strict=True):
@@ -364,10 +376,10 @@ class Pretrained:
             yield rows, collate([pairs[i] for i in rows]).to(device)
 
     def _search(self, encoded, beam):
-        """The best hypothesis of each id sequence; at most twice its length and ten."""
+        """The best hypothesis of each id sequence, at most as long as `LONGEST` says."""
         device = next(self.model.parameters()).device
         source, lengths = pad([[*ids, EOS] for ids in encoded])
-        limits = (2 * lengths + 10).tolist()
+        limits = (LONGEST[0] * lengths + LONGEST[1]).tolist()
         found = beam_search(
             self.model, source.to(device), lengths.to(device), limits, BOS, EOS, beam
         )

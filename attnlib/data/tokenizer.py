@@ -115,7 +115,7 @@ class Tokenizer:
     @cached_property
     def _ranks(self) -> dict[tuple[str, str], int]:
         """The merges in the order in which they were learned, the first one first."""
-        merges = json.loads(self._backend.to_str())["model"]["merges"]
+        merges = json.loads(self.to_json())["model"]["merges"]
         return {tuple(merge): rank for rank, merge in enumerate(merges)}
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -166,11 +166,15 @@ class Tokenizer:
         kept = sorted(seen)
         order = [*kept, *(i for i in range(self._backend.get_vocab_size()) if i not in seen)]
         new = {old: i for i, old in enumerate(order)}
-        content = json.loads(self._backend.to_str())
+        content = json.loads(self.to_json())
         vocabulary = content["model"]["vocab"]
         content["model"]["vocab"] = {token: new[i] for token, i in vocabulary.items()}
         backend = tokenizers.Tokenizer.from_str(json.dumps(content))
         return Tokenizer(backend, len(kept)), kept
+
+    def to_json(self) -> str:
+        """The vocabulary and its merges as `save` writes them, in one line."""
+        return self._backend.to_str()
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary as ``tokenizers`` does, in one JSON file."""

@@ -11,6 +11,7 @@ from attnlib.explore.caption_steps import Captioned, CaptionSteps, captioned
 from attnlib.explore.figure import FigureError, modules
 from attnlib.explore.five_dials import FiveDials
 from attnlib.explore.heads import HeadsFigure
+from attnlib.explore.live_translator import LiveTranslator
 from attnlib.explore.local_windows import LocalWindows
 from attnlib.explore.memory import MemoryFigure
 from attnlib.explore.models import ModelsFigure
@@ -26,6 +27,7 @@ __all__ = [
     "FigureError",
     "FiveDials",
     "HeadsFigure",
+    "LiveTranslator",
     "LocalWindows",
     "MemoryFigure",
     "ModelsFigure",

@@ -382,8 +382,8 @@ export const asText = (tokens) =>
     .replace(/ ·/g, "")
     .replace(/ ([.,!?])/g, "$1");
 
-/** A menu of sentences. */
-export function sentenceMenu(texts, onpick) {
+/** A menu of sentences; `show(-1)` shows none of them. */
+export function sentenceMenu(texts, onpick, label = "Sentence") {
   const id = unique("sentence");
   const short = (text) => (text.length > 72 ? `${text.slice(0, 70)} …` : text);
   const select = h(
@@ -391,8 +391,8 @@ export function sentenceMenu(texts, onpick) {
     { id, onchange: () => onpick(Number(select.value)) },
     texts.map((text, i) => h("option", { value: i }, short(text))),
   );
-  const node = h("div", { class: "field" }, h("label", { for: id }, "Sentence"), select);
-  return { node, show: (index) => (select.value = index) };
+  const node = h("div", { class: "field" }, h("label", { for: id }, label), select);
+  return { node, show: (index) => (select.selectedIndex = index) };
 }
 
 /** The numbers beside a heat map: of one row, and means over all rows. */
@@ -448,13 +448,16 @@ export function rowText(word, row, names) {
   return a > 0 ? `${word}: looks most at ${names[best]}, ${fixed(a)}` : `${word}: looks at nothing`;
 }
 
-/** A translation and where it looked: both sentences, the heat map, its numbers, its table. */
-export function alignment({ from, to, onpick }) {
+/**
+ * A translation and where it looked: both sentences, the heat map, its numbers, its table. `beside`
+ * is a node of the figure's own, which stands below the numbers.
+ */
+export function alignment({ from, to, onpick, beside = null }) {
   const pair = h("div", { class: "pair" });
   const map = h("div", { class: "map" });
   const table = h("div");
   const numbers = readout();
-  const layout = h("div", { class: "layout" }, map, numbers.node);
+  const layout = h("div", { class: "layout" }, map, h("div", { class: "side" }, numbers.node, beside));
   const node = h(
     "div",
     { class: "aligned" },

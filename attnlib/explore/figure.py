@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -11,12 +12,21 @@ import anywidget
 from traitlets import TraitError
 
 HERE = Path(__file__).parent
-BASE, LOOK = "base.mjs", "base.css"  # what the figures share
+BASE, LIVE, LOOK = "base.mjs", "live.mjs", "base.css"  # what the figures share
+ENGINE = ("numbers", "text", "search", "recurrent", "transformer", "captioner", "worker")
 DIGITS = 4  # of every number a page stores: the last bits differ between machines
 
 
 class FigureError(TraitError, ValueError):
     """A figure was given data it cannot draw."""
+
+
+@cache
+def engine() -> str:
+    """The models in JavaScript, `attnlib/explore/live`, as one script: a worker is one file."""
+    parts = [(HERE / "live" / f"{name}.mjs").read_text("utf-8") for name in ENGINE]
+    joined = re.sub(r"^import .*? from .*?;\n", "", "\n".join(parts), flags=re.M | re.S)
+    return re.sub(r"^export ", "", joined, flags=re.M)
 
 
 @cache
@@ -31,8 +41,9 @@ def sources() -> dict[str, str]:
     paths = sorted([*HERE.glob("*.mjs"), *HERE.glob("*.css")])
     found = {path.name: path.read_text("utf-8") for path in paths}
     for name, source in found.items():
-        if name not in (BASE, LOOK) and source.count(f' from "./{BASE}";\n') != 1:
+        if name not in (BASE, LIVE, LOOK) and source.count(_from(BASE)) != 1:
             raise ValueError(f'{name} must import what it needs from "./{BASE}", once')
+    found[LIVE] = found[LIVE].replace('"__ENGINE__"', json.dumps(engine()), 1)
     return found
 
 
@@ -44,15 +55,23 @@ def modules() -> dict[str, str]:
     figures share takes the place of the line that imports it.
 
     >>> print(*sorted(modules())[:5])
-    alignment caption_steps five_dials heads local_windows
+    alignment caption_steps five_dials heads live_translator
     """
     complete = {}
     for name, source in sources().items():
-        if name not in (BASE, LOOK):
-            before, _, after = source.partition(f' from "./{BASE}";\n')
-            start = before.rindex("import {")
-            complete[Path(name).stem] = before[:start] + sources()[BASE] + after
+        if name in (BASE, LIVE, LOOK):
+            continue
+        for shared in (BASE, LIVE):
+            if _from(shared) in source:
+                before, _, after = source.partition(_from(shared))
+                source = before[: before.rindex("import {")] + sources()[shared] + after
+        complete[Path(name).stem] = source
     return complete
+
+
+def _from(shared: str) -> str:
+    """The end of the line that imports from what the figures share."""
+    return f' from "./{shared}";\n'
 
 
 class Figure(anywidget.AnyWidget):

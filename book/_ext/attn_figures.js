@@ -7,7 +7,8 @@
 // load type="module" scripts.
 (() => {
   const SOURCES = "__SOURCES__"; // each file of attnlib/explore that draws, by its name
-  const BASE = "base.mjs";
+  const SHARED = ["base.mjs", "live.mjs"];
+  globalThis.attnFigureFiles = document.currentScript.src; // beside it lie the live models
 
   const look = document.createElement("style");
   look.textContent = SOURCES["base.css"];
@@ -59,14 +60,18 @@
   const address = (source) => URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 
   // What the figures share is loaded once, by the first of them, which names it by its address.
-  let base;
+  const shared = new Map();
   const modules = new Map();
   function load(name) {
-    const source = SOURCES[`${name}.mjs`];
+    let source = SOURCES[`${name}.mjs`];
     if (source === undefined) throw new Error(`no figure module is named ${name}`);
     if (!modules.has(name)) {
-      base ??= address(SOURCES[BASE]);
-      modules.set(name, import(address(source.replace(`"./${BASE}"`, JSON.stringify(base)))));
+      for (const file of SHARED) {
+        if (!source.includes(`"./${file}"`)) continue;
+        if (!shared.has(file)) shared.set(file, address(SOURCES[file]));
+        source = source.replace(`"./${file}"`, JSON.stringify(shared.get(file)));
+      }
+      modules.set(name, import(address(source)));
     }
     return modules.get(name);
   }

@@ -190,11 +190,18 @@ def script() -> str:
 
 @pytest.fixture
 def draw(browser, script, tmp_path):
-    """Draw figures on a page: `draw(figure, ..., size=, scheme=, theme=, touch=)`."""
+    """Draw figures on a page: `draw(figure, ..., size=, scheme=, theme=, touch=, allowed=)`.
+
+    What the console says fails the test, but where it holds the words that are `allowed`.
+    """
     complaints, contexts = [], []
     (tmp_path / "figures.js").write_text(script, "utf-8")
 
-    def on_a_page(*figures, size=DESKTOP, scheme="light", theme=None, touch=False):
+    def on_a_page(*figures, size=DESKTOP, scheme="light", theme=None, touch=False, allowed=None):
+        def said(message):
+            if allowed is None or allowed not in message.text:
+                complaints.append(message.text)
+
         body = "".join(figure.to_html() for figure in figures)
         attribute = f' data-theme="{theme}"' if theme else ""
         (tmp_path / "page.html").write_text(FIGURES.format(body=body, theme=attribute), "utf-8")
@@ -214,7 +221,7 @@ def draw(browser, script, tmp_path):
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text))
+        page.on("console", said)
         page.goto((tmp_path / "page.html").as_uri())
         for which in range(len(figures)):
             page.locator("attn-fig[data-ready]").nth(which).wait_for()

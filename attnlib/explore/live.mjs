@@ -1,0 +1,123 @@
+// What the figures with a live model share: fetching the model, and asking it.
+//
+// On a page of the book a model comes as classic scripts, which work from a folder too; in a running
+// notebook the kernel sends it. The models run in a worker made from a blob: one for the whole page.
+
+const ENGINE = "__ENGINE__"; // the files of attnlib/explore/live, one after another
+
+const page = (globalThis.attnLive ??= { fetched: new Map(), parts: new Map(), waiting: new Map(), asked: 0, worker: null });
+
+export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** A worker for the models; where there can be none, the page itself does their work. */
+function worker() {
+  if (page.worker) return page.worker;
+  const heard = ({ id, ...said }) => {
+    const { resolve, reject, tell } = page.waiting.get(id);
+    if ("step" in said) tell(said.step);
+    else {
+      page.waiting.delete(id);
+      if ("error" in said) reject(new Error(said.error));
+      else resolve(said.found);
+    }
+  };
+  try {
+    const source = `${ENGINE}\nonmessage = ({ data }) => answer(data, (said) => postMessage(said));`;
+    const made = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+    made.addEventListener("message", ({ data }) => heard(data));
+    page.worker = made;
+  } catch {
+    const answer = new Function(`${ENGINE}\nreturn answer;`)();
+    page.worker = { postMessage: (request) => setTimeout(() => answer(request, heard)) };
+  }
+  return page.worker;
+}
+
+/** Ask the models; `tell` hears of each step. A promise of what was found. */
+export function ask(task, request, tell = () => {}) {
+  const id = (page.asked += 1);
+  return new Promise((resolve, reject) => {
+    page.waiting.set(id, { resolve, reject, tell });
+    worker().postMessage({ id, task, ...request });
+  });
+}
+
+/** Whether these models are there. */
+export const isLoaded = (names) => names.every((name) => page.fetched.get(name) === true);
+
+/** How many bytes of them are still to come. */
+export const missing = (files) =>
+  Object.entries(files).reduce((sum, [name, { bytes }]) => sum + (page.fetched.get(name) === true ? 0 : bytes), 0);
+
+/**
+ * Fetch models: `files` says of each how many bytes it has, and in how many parts a page has it.
+ * `progress` is told the share that has come. What has come is kept, also when another part fails.
+ */
+export async function fetchModels(files, model, progress = () => {}) {
+  const total = missing(files);
+  let come = 0;
+  for (const [name, { bytes, parts }] of Object.entries(files)) {
+    if (page.fetched.get(name) === true) continue;
+    const more = (share) => progress((come + share * bytes) / total);
+    if (!page.fetched.has(name)) page.fetched.set(name, once(name, parts, model, more));
+    try {
+      await page.fetched.get(name);
+      page.fetched.set(name, true);
+    } catch (error) {
+      page.fetched.delete(name);
+      throw error;
+    }
+    come += bytes;
+  }
+  progress(1);
+}
+
+async function once(name, parts, model, more) {
+  const { about, weights } = globalThis.attnFigureFiles ? await fromPage(name, parts, more) : await fromKernel(name, model);
+  await ask("load", { name, about, weights });
+}
+
+// A page's script says attnLive.parts.set("NAME 0", "base64…"); the one named `about` holds JSON.
+async function fromPage(name, parts, more) {
+  const pieces = [];
+  const about = JSON.parse(await script(`${name} about`));
+  for (let part = 0; part < parts; part += 1) {
+    const text = atob(await script(`${name} ${part}`));
+    pieces.push(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
+    more((part + 1) / parts);
+  }
+  return { about, weights: await new Blob(pieces).arrayBuffer() };
+}
+
+function script(key) {
+  return new Promise((resolve, reject) => {
+    const done = () => {
+      const text = page.parts.get(key);
+      page.parts.delete(key);
+      if (text === undefined) reject(new Error(`the file of ${key} does not hold it`));
+      else resolve(text);
+    };
+    const element = document.createElement("script");
+    element.src = new URL(`live/${key.replace(" ", ".")}.js`, globalThis.attnFigureFiles);
+    element.addEventListener("load", () => (element.remove(), done()));
+    element.addEventListener("error", () => {
+      element.remove();
+      reject(new Error("The model did not arrive. Are you online? What has come is kept: try again."));
+    });
+    document.head.append(element);
+  });
+}
+
+function fromKernel(name, model) {
+  return new Promise((resolve, reject) => {
+    const heard = (said, buffers) => {
+      if (said?.model !== name) return;
+      model.off("msg:custom", heard);
+      const { buffer, byteOffset, byteLength } = buffers[0];
+      resolve({ about: said.about, weights: buffer.slice(byteOffset, byteOffset + byteLength) });
+    };
+    model.on("msg:custom", heard);
+    model.send({ model: name });
+    setTimeout(() => reject(new Error("The notebook's kernel does not answer: run the cell again.")), 60000);
+  });
+}

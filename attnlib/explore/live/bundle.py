@@ -1,0 +1,138 @@
+"""A shipped model as a page gets it: its numbers in 8 bits, its subwords, its settings."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from attnlib import pretrained, storage
+from attnlib.data.batches import pad
+from attnlib.data.tokenizer import BOS, EOS, SPECIALS, UNK, Tokenizer
+from attnlib.decoding import greedy
+from attnlib.explore.figure import rounded
+from attnlib.metrics import entropy
+
+MODELS = ("en-fr-transformer", "en-fr-bahdanau", "en-fr-fixed", "scenes-soft", "scenes-hard")
+PART = 512 * 1024  # bytes of a model that a page fetches at a time
+BITS = 8  # of each number of a matrix: a quarter of float32, and half of what Python ships
+LIKELY = 5  # words that are told of each step
+UNUSED = ("detector.", "decoder.attention.selection.")  # they serve training alone
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a page needs to run a model."""
+
+    name: str
+    weights: bytes  # a safetensors file
+    about: dict  # architecture and sizes, signs, and the subwords
+
+    @property
+    def parts(self) -> int:
+        """How many scripts of `PART` bytes the page fetches."""
+        return math.ceil(len(self.weights) / PART)
+
+
+@cache
+def bundle(name: str) -> Bundle:
+    """Pack one of `MODELS`.
+
+    Raises
+    ------
+    ValueError
+        If there is no model of that name that runs in a page.
+    """
+    if name not in MODELS:
+        raise ValueError(f"no model {name!r} runs in a page: one of {', '.join(MODELS)}")
+    found = pretrained.load(name)
+    return Bundle(name, _weights(found), _about(found))
+
+
+def in_the_page(name: str) -> pretrained.Pretrained:
+    """The model in Python with the numbers that its page has: what both say can be compared."""
+    found = pretrained.load(name)
+    kept = {k: v for k, v in found.model.state_dict().items() if k.startswith(UNUSED)}
+    found.model.load_state_dict(
+        storage.unpacked(safetensors.torch.load(bundle(name).weights)) | kept
+    )
+    return found
+
+
+def answers(name: str, sentences: Sequence[str]) -> list[dict]:
+    """What the page's model says of sentences, each decoded by itself, greedily."""
+    found = in_the_page(name)
+    told, (slope, more) = [], pretrained.LONGEST
+    for text in sentences:
+        ids = [*found.ids(text), EOS]
+        source, lengths = pad([ids])
+        best = greedy(found.model, source, lengths, slope * len(ids) + more)[0]
+        with torch.no_grad():
+            logits, weights = found.model(source, lengths, torch.tensor([[BOS, *best.ids]]))
+        tokens = found.tokenizer.tokens
+        told.append(
+            {
+                "text": found.tokenizer.decode(best.ids),
+                "source": [
+                    {"text": token, "unknown": token == SPECIALS[UNK]} for token in tokens(ids)
+                ],
+                "score": rounded(best.score),
+                "steps": [
+                    _step(row, id_, looked, tokens)
+                    for row, id_, looked in zip(
+                        logits[0].log_softmax(-1), [*best.ids, EOS], weights[0], strict=True
+                    )
+                ],
+            }
+        )
+    return told
+
+
+def _step(log, id_, weights, tokens) -> dict:
+    best = log.topk(LIKELY).indices.tolist()
+    return {
+        "token": tokens([id_])[0],
+        "p": rounded(log[id_].exp()),
+        "likely": [[token, rounded(log[i].exp())] for token, i in zip(tokens(best), best)],
+        "entropy": rounded(float(entropy(log.exp()))),
+        "weights": rounded(weights.tolist()),
+    }
+
+
+def _weights(found: pretrained.Pretrained) -> bytes:
+    tensors = {k: v for k, v in found.model.state_dict().items() if not k.startswith(UNUSED)}
+    return safetensors.torch.save(storage.packed(tensors, BITS))
+
+
+def _about(found: pretrained.Pretrained) -> dict:
+    model, card = found.card["model"], found.card
+    about = {
+        "kind": card.get("architecture", "translator"),
+        "languages": card["languages"],
+        "tokenizer": _subwords(found.tokenizer),
+        "size": len(found.tokenizer),
+    }
+    if about["kind"] == "captioner":
+        layers = found.model.modules()
+        strides = [each.stride[0] for each in layers if isinstance(each, nn.Conv2d)]
+        return about | {
+            "side": found.side,
+            "strides": strides,
+            "selection": model["selection"],
+            "most": pretrained.MAX_CAPTION,
+        }
+    if about["kind"] == "transformer":
+        about |= {"heads": model["heads"], "layers": model["layers"]}
+    signs = card.get("signs", {}).get(card["languages"][0], found.tokenizer.characters)
+    limits = {"most": pretrained.MAX_SOURCE - 1, "longest": pretrained.LONGEST}
+    return about | {"signs": "".join(sorted(signs)), **limits}
+
+
+def _subwords(tokenizer: Tokenizer) -> dict:
+    """The vocabulary and its merges, as the library `tokenizers` writes them."""
+    content = json.loads(tokenizer.to_json())
+    return {"model": {name: content["model"][name] for name in ("vocab", "merges")}}

@@ -1,0 +1,240 @@
+// Type a sentence: several models translate it as they would in Python, and show where they look.
+import { alignment, announcer, fixed, frame, h, sentenceMenu, unique } from "./base.mjs";
+import { ask, fetchModels, megabytes, missing } from "./live.mjs";
+
+const STYLE = `
+.attn-live { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
+.attn-live [hidden] { display: none !important; }
+.attn-live form { display: grid; gap: 0.3rem 0.5rem; grid-template-columns: minmax(0, 1fr) max-content; align-items: center; }
+.attn-live form label { grid-column: 1 / -1; color: var(--soft); font-size: 0.82em; font-weight: 600; }
+.attn-live form input {
+  font: inherit; width: 100%; padding: 0.45rem 0.7rem; border: 1px solid var(--soft); border-radius: 8px; background: var(--card); color: inherit;
+}
+.attn-live form button { padding: 0.45rem 0.9rem; background: var(--ink); color: var(--card); border-color: var(--ink); font-weight: 600; }
+.attn-live form button:disabled { opacity: 0.55; cursor: progress; }
+.attn-live .under { grid-column: 1 / -1; }
+.attn-live progress { width: 100%; height: 0.5rem; accent-color: var(--query); }
+.attn-live .trouble { color: var(--context-ink); font-weight: 600; }
+.attn-live .rows { display: grid; gap: 0.35rem; grid-template-columns: minmax(0, 1fr); margin-top: 0.3rem; }
+.attn-live .rows label {
+  position: relative; display: grid; gap: 0 1rem; grid-template-columns: minmax(0, 1fr); margin: 0; min-height: 3.4em;
+  padding: 0.45rem 0.8rem; border: 1px solid var(--line); border-radius: 9px; background: var(--sunk); cursor: pointer;
+}
+.attn-live .rows input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
+.attn-live .rows label:has(input:checked) { border-color: var(--query); box-shadow: inset 0 0 0 1px var(--query); background: var(--card); }
+.attn-live .rows label:has(input:focus-visible) { outline: 2.5px solid var(--focus); outline-offset: 2px; }
+.attn-live .blind :is(.heatmap .head, .cell, .legend, .readout, .data) { display: none; }
+.attn-live .blind .heatmap { display: block; }
+.attn-live .blind .pair .target, .attn-live .blind .pair .name:nth-of-type(2) { display: none; }
+.attn-live .blind .heatmap .words-down { display: flex; flex-wrap: wrap; gap: 0.2rem; }
+.attn-live .blind .heatmap .word { display: block; }
+.attn-live .blind .heatmap .token { display: block; padding: 0.1rem 0.4rem; }
+.attn-live .blind .source span { background: none; color: inherit; }
+.attn-live .who { color: var(--soft); font-size: 0.85em; font-weight: 600; }
+.attn-live .says { overflow-wrap: anywhere; }
+.attn-live .says.busy::after { content: "▍"; color: var(--soft); }
+.attn-live .unknown { color: #c22; text-decoration: underline wavy; }
+:is(html[data-theme="dark"], [data-jp-theme-light="false"]) .attn-live .unknown { color: #ff8a80; }
+.attn-live .readout .whole { display: none; }
+.attn-live .next { display: grid; gap: 0.2rem 0.6rem; grid-template-columns: max-content minmax(3rem, 1fr) max-content; align-items: center; padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); }
+.attn-live .next p { grid-column: 1 / -1; }
+.attn-live .next .bar { height: 0.7rem; border-radius: 3px; background: var(--value); }
+.attn-live .next .taken { font-weight: 700; }
+`;
+
+const WORD_START = "▁";
+
+/** Subwords for people: no mark where a word starts, a dot where a piece continues one. */
+export const readable = (token) => {
+  const bare = token.startsWith(WORD_START) ? token.slice(1) : token;
+  return bare === token && /^[\p{L}\p{N}]/u.test(bare) ? `·${bare}` : bare || WORD_START;
+};
+
+/** What a translation so far says, from its subwords. */
+export const sentenceOf = (steps) =>
+  steps
+    .map(({ token }) => token)
+    .filter((token) => token !== "</s>" && token !== "<unk>")
+    .join("")
+    .replaceAll(WORD_START, " ")
+    .trim();
+
+const attends = (steps) => steps.some(({ weights }) => weights.some((a) => a > 0));
+
+function render({ model, el }) {
+  const id = unique("live");
+  const [files, answers] = [model.get("files"), model.get("answers")];
+  const names = Object.fromEntries(model.get("names"));
+  const [from, to] = model.get("languages");
+  const models = model.get("names").map(([name]) => name);
+  let shown = null; // { text, models: { name: { source, steps, text } } }
+  let running = 0;
+  const set = (changes) => {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    model.save_changes();
+  };
+
+  const input = h("input", { id: `${id}-text`, type: "text", autocomplete: "off", spellcheck: "false", maxlength: 1500 });
+  const button = h("button", { type: "submit" });
+  const note = h("p", { class: "hint under" });
+  const bar = h("progress", { class: "under", max: 1, value: 0, hidden: true, "aria-label": "models fetched" });
+  const trouble = h("p", { class: "trouble under", role: "alert", hidden: true });
+  const form = h(
+    "form",
+    { onsubmit: (event) => (event.preventDefault(), submit()) },
+    h("label", { for: `${id}-text` }, `A sentence in ${from}, of the kind that describes a photograph`),
+    input,
+    button,
+    note,
+    bar,
+    trouble,
+  );
+  const menu = sentenceMenu(answers.map(({ text }) => text), (sentence) => set({ word: 0, sentence }), "Or one of these");
+  const rows = models.map((name) => {
+    const radio = h("input", { type: "radio", name: `${id}-model`, value: name, onchange: () => set({ word: 0, model: name }) });
+    const says = h("span", { class: "says" });
+    return { name, radio, says, node: h("label", {}, radio, h("span", { class: "who" }, names[name]), says) };
+  });
+  const unknown = h("p", { class: "hint", hidden: true });
+  const without = h("p", { class: "hint" });
+  const next = h("div", { class: "next" });
+  const view = alignment({ from, to, beside: next, onpick: (word) => word !== model.get("word") && set({ word }) });
+  const voice = announcer();
+
+  function tell(error) {
+    trouble.hidden = !error;
+    trouble.textContent = error ?? "";
+  }
+
+  function invite() {
+    const bytes = missing(files);
+    button.textContent = bytes ? `Translate (fetches ${megabytes(bytes)})` : "Translate";
+    note.textContent = bytes
+      ? "The models then run here, in your browser; nothing that you type leaves it."
+      : "These models have read captions of photographs, and nothing else.";
+  }
+
+  async function submit() {
+    running += 1;
+    tell(null);
+    try {
+      if (missing(files)) {
+        button.disabled = true;
+        bar.hidden = false;
+        await fetchModels(files, model, (share) => (bar.value = share));
+      }
+    } catch (error) {
+      tell(error.message);
+      return;
+    } finally {
+      button.disabled = false;
+      bar.hidden = true;
+      invite();
+    }
+    await translate(input.value); // the reader may have typed on while the models came
+  }
+
+  async function translate(text) {
+    const mine = (running += 1);
+    const writing = { text, models: Object.fromEntries(models.map((name) => [name, { source: [], steps: [] }])) };
+    const chosen = model.get("model");
+    for (const name of [chosen, ...models.filter((each) => each !== chosen)]) {
+      if (mine !== running) return; // a newer sentence has come
+      try {
+        const step = ({ source, ...each }) => {
+          if (mine !== running) return;
+          menu.show(-1);
+          writing.models[name].source = source;
+          writing.models[name].steps.push(each);
+          show(writing, name);
+        };
+        const found = await ask("translate", { name, text }, step);
+        if (mine !== running) return;
+        writing.models[name] = found;
+        show(writing);
+      } catch (error) {
+        if (mine === running) tell(error.message);
+        return;
+      }
+    }
+  }
+
+  function show(what, busy = null) {
+    shown = what;
+    laid = null;
+    draw(busy);
+  }
+
+  let laid = null;
+  function draw(busy = null) {
+    const chosen = model.get("model");
+    rows.forEach(({ name, radio, says }) => {
+      radio.checked = name === chosen;
+      says.textContent = sentenceOf(shown.models[name].steps);
+      says.classList.toggle("busy", name === busy);
+    });
+    const { source, steps } = shown.models[chosen];
+    const missed = source.filter((piece) => piece.unknown);
+    unknown.hidden = !missed.length;
+    unknown.replaceChildren("Never seen in training, read as unknown: ", ...missed.flatMap(({ text }, i) => [i ? ", " : "", h("span", { class: "unknown" }, text)]));
+    const looks = steps.length > 0 && attends(steps);
+    view.node.hidden = !steps.length;
+    view.node.classList.toggle("blind", !looks);
+    without.hidden = looks || !steps.length;
+    without.textContent = `${names[chosen].split(":")[0]}: no attention. One vector stands for the whole sentence, whatever word is written.`;
+    if (!steps.length) return;
+    if (laid !== steps) {
+      view.lay({ source: source.map(({ text }) => readable(text)), target: steps.map(({ token }) => readable(token)), weights: steps.map(({ weights }) => weights) });
+      laid = steps;
+    }
+    const word = Math.min(model.get("word"), steps.length - 1);
+    view.show(word);
+    const { token, likely, entropy } = steps[word];
+    next.replaceChildren(
+      h("p", { class: "name" }, `The likeliest words at “${readable(token)}”, in percent; entropy ${fixed(entropy, 2)} nats`),
+      ...likely.flatMap(([each, p]) => [
+        h("span", { class: each === token ? "taken" : "" }, readable(each)),
+        h("span", { class: "bar", style: { width: `${100 * p}%` } }),
+        h("span", {}, (100 * p).toFixed(1)),
+      ]),
+    );
+    if (!busy) voice.say(`${names[chosen]}: ${sentenceOf(steps)}`);
+  }
+
+  function choose() {
+    running += 1;
+    tell(null);
+    const index = model.get("sentence");
+    menu.show(index);
+    input.value = answers[index].text;
+    show(answers[index]);
+  }
+
+  frame(
+    el,
+    "live",
+    `Translate a sentence of your own, ${from} to ${to}`,
+    STYLE,
+    form,
+    answers.length > 1 && menu.node,
+    h("fieldset", {}, h("legend", {}, "What each model writes; choose one to see where it looks"), h("div", { class: "rows" }, rows.map(({ node }) => node))),
+    unknown,
+    without,
+    view.node,
+    voice.node,
+  );
+  const redraw = () => draw();
+  model.on("change:sentence", choose);
+  model.on("change:model", redraw);
+  model.on("change:word", redraw);
+  invite();
+  choose();
+  return () => {
+    running += 1;
+    model.off("change:sentence", choose);
+    model.off("change:model", redraw);
+    model.off("change:word", redraw);
+  };
+}
+
+export default { render };

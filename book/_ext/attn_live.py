@@ -1,0 +1,40 @@
+"""Sphinx extension: the live models' numbers, as scripts that a page fetches when asked to.
+
+A script tag works where `fetch` does not, on pages opened from a folder; and a model in several
+scripts can say how much of it has come.
+"""
+
+import base64
+import json
+from pathlib import Path
+
+from attnlib.explore.live.bundle import MODELS, PART, bundle
+
+
+def scripts(name: str) -> dict[str, str]:
+    """The scripts of a model, by the name of their file."""
+    found = bundle(name)
+    content = {"about": json.dumps(found.about, ensure_ascii=False)}
+    for number, start in enumerate(range(0, len(found.weights), PART)):
+        part = found.weights[start : start + PART]
+        content[str(number)] = base64.b64encode(part).decode("ascii")
+    return {
+        f"{name}.{part}.js": f"attnLive.parts.set({json.dumps(f'{name} {part}')}, "
+        f"{json.dumps(text, ensure_ascii=False)});\n"
+        for part, text in content.items()
+    }
+
+
+def write_scripts(app, config):
+    """Write the scripts where Sphinx finds them and Jupyter Book no longer looks for scripts."""
+    folder = Path(app.doctreedir).parent / "live"
+    (folder / "live").mkdir(parents=True, exist_ok=True)
+    for model in MODELS:
+        for name, text in scripts(model).items():
+            (folder / "live" / name).write_text(text, "utf-8")
+    config.html_static_path.append(str(folder))
+
+
+def setup(app):
+    app.connect("config-inited", write_scripts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
