@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from attnlib import reference
+from attnlib.data.scenes import put
 from attnlib.explore import (
     AlignmentFigure,
     Captioned,
@@ -21,6 +22,10 @@ from attnlib.explore import (
     FigureError,
     FiveDials,
     HeadsFigure,
+    LiveAttention,
+    LiveHeads,
+    LiveScene,
+    LiveTranslator,
     LocalWindows,
     MemoryFigure,
     ModelsFigure,
@@ -56,7 +61,11 @@ def figures():
     attention = [HeadsFigure([looks]), PositionsFigure(), ModelsFigure("a", {"one": translated})]
     made = [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard, captions]
     quiz = Quiz("Which?", [("one", True, "It is this one."), ("two", False, "It is not this.")])
-    return [*made, *attention, MemoryFigure(), quiz]
+    sentences = ["A dog runs."]
+    live = [LiveAttention(sentences), LiveHeads(sentences)]
+    live.append(LiveTranslator(sentences, {"en-fr-transformer": "transformer"}))
+    live.append(LiveScene([[put("a small red ring", 20, 30)]], {"scenes-soft": "soft"}))
+    return [*made, *attention, *live, MemoryFigure(), quiz]
 
 
 every_figure = pytest.mark.parametrize("which", range(len(figures())))

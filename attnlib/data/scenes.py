@@ -274,13 +274,38 @@ def _spread(offsets: np.ndarray, radius: float) -> np.ndarray:
     return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(8)))
 
 
+def backdrop(
+    rng: np.random.Generator | int = 0, things: int = MOST
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What chance decides of a picture: see `draw`.
+
+    Returns
+    -------
+    background : float32 array of shape (SIZE, SIZE, 3)
+    noise : int8 array of shape (SIZE, SIZE, 3)
+        Added at the end.
+    shades : float32 array of shape (things, 3)
+        By what the colour of each thing is multiplied.
+
+    Examples
+    --------
+    >>> background, noise, shades = backdrop(7, things=2)
+    >>> image, _ = draw([], 7)
+    >>> bool((image == np.clip(background + noise, 0, 255).astype(np.uint8)).all())
+    True
+    """
+    rng = np.random.default_rng(rng)
+    background, noise = _background(rng), rng.integers(-9, 10, (SIZE, SIZE, 3), dtype=np.int8)
+    chance = rng.random((things, 4), dtype=np.float32)
+    return background, noise, 0.91 + 0.12 * chance[:, :1] + 0.04 * chance[:, 1:]
+
+
 def _draw(things, covers, rng) -> np.ndarray:
     """The image of `draw`, of things whose pixels are known."""
-    image, noise = _background(rng), rng.integers(-9, 10, (SIZE, SIZE, 3), dtype=np.int8)
-    for thing, cover in zip(things, covers):
-        chance = rng.random(4, dtype=np.float32)
-        colour = _RGB[thing.colour] * (0.91 + 0.12 * chance[0] + 0.04 * chance[1:])
+    image, noise, shades = backdrop(rng, len(things))
+    for thing, cover, shade in zip(things, covers, shades):
         below = image[cover.patch]
+        colour = _RGB[thing.colour] * shade
         below += cover.alpha[..., None] * (cover.bright[..., None] * colour - below)
     image += noise
     return _clip(image, 0, 255).astype(np.uint8)

@@ -11,6 +11,9 @@ from attnlib.explore.caption_steps import Captioned, CaptionSteps, captioned
 from attnlib.explore.figure import FigureError, modules
 from attnlib.explore.five_dials import FiveDials
 from attnlib.explore.heads import HeadsFigure
+from attnlib.explore.live_attention import LiveAttention
+from attnlib.explore.live_heads import LiveHeads
+from attnlib.explore.live_scene import LiveScene
 from attnlib.explore.live_translator import LiveTranslator
 from attnlib.explore.local_windows import LocalWindows
 from attnlib.explore.memory import MemoryFigure
@@ -27,6 +30,9 @@ __all__ = [
     "FigureError",
     "FiveDials",
     "HeadsFigure",
+    "LiveAttention",
+    "LiveHeads",
+    "LiveScene",
     "LiveTranslator",
     "LocalWindows",
     "MemoryFigure",

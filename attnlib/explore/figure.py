@@ -13,6 +13,7 @@ from traitlets import TraitError
 
 HERE = Path(__file__).parent
 BASE, LIVE, LOOK = "base.mjs", "live.mjs", "base.css"  # what the figures share
+IMPORTS = re.compile(r'^import \{[^}]*\} from "\./(\w+\.mjs)";\n', re.M)
 ENGINE = ("numbers", "text", "search", "recurrent", "transformer", "captioner", "worker")
 DIGITS = 4  # of every number a page stores: the last bits differ between machines
 
@@ -31,18 +32,18 @@ def engine() -> str:
 
 @cache
 def sources() -> dict[str, str]:
-    """The files that draw, by name: ``base.mjs``, ``base.css``, and an ES module for each figure.
+    """The files that draw, by name: an ES module for each figure, what they import, and the look.
 
     Raises
     ------
     ValueError
-        When a figure's module does not import what it needs from ``./base.mjs``, once.
+        When a module imports otherwise than by one line ``import { … } from "./NAME.mjs";``.
     """
     paths = sorted([*HERE.glob("*.mjs"), *HERE.glob("*.css")])
     found = {path.name: path.read_text("utf-8") for path in paths}
     for name, source in found.items():
-        if name not in (BASE, LIVE, LOOK) and source.count(_from(BASE)) != 1:
-            raise ValueError(f'{name} must import what it needs from "./{BASE}", once')
+        if len(re.findall(r"^import\b", source, re.M)) != len(IMPORTS.findall(source)):
+            raise ValueError(f'{name} must import by lines like import {{ h }} from "./{BASE}";')
     found[LIVE] = found[LIVE].replace('"__ENGINE__"', json.dumps(engine()), 1)
     return found
 
@@ -51,27 +52,26 @@ def sources() -> dict[str, str]:
 def modules() -> dict[str, str]:
     """The source of every figure's ES module, by name, each complete in itself.
 
-    A notebook loads a module from a blob, from which a relative import cannot work: what the
-    figures share takes the place of the line that imports it.
+    A notebook loads a module from a blob, from which a relative import cannot work: what a module
+    imports takes the place of the line that imports it.
 
     >>> print(*sorted(modules())[:5])
-    alignment caption_steps five_dials heads live_translator
+    alignment caption_steps five_dials heads live_attention
     """
-    complete = {}
-    for name, source in sources().items():
-        if name in (BASE, LIVE, LOOK):
-            continue
-        for shared in (BASE, LIVE):
-            if _from(shared) in source:
-                before, _, after = source.partition(_from(shared))
-                source = before[: before.rindex("import {")] + sources()[shared] + after
-        complete[Path(name).stem] = source
-    return complete
+    figures = (name for name, source in sources().items() if "\nexport default {" in source)
+    return {Path(name).stem: _inlined(name, set()) for name in figures}
 
 
-def _from(shared: str) -> str:
-    """The end of the line that imports from what the figures share."""
-    return f' from "./{shared}";\n'
+def _inlined(name: str, done: set[str]) -> str:
+    """A file with what it imports in the place of its imports; what is `done` stands above."""
+
+    def imported(line: re.Match) -> str:
+        if line[1] in done:
+            return ""
+        done.add(line[1])
+        return _inlined(line[1], done)
+
+    return IMPORTS.sub(imported, sources()[name])
 
 
 class Figure(anywidget.AnyWidget):

@@ -2,6 +2,7 @@
 //
 // On a page of the book a model comes as classic scripts, which work from a folder too; in a running
 // notebook the kernel sends it. The models run in a worker made from a blob: one for the whole page.
+import { h, unique } from "./base.mjs";
 
 const ENGINE = "__ENGINE__"; // the files of attnlib/explore/live, one after another
 
@@ -120,4 +121,69 @@ function fromKernel(name, model) {
     model.send({ model: name });
     setTimeout(() => reject(new Error("The notebook's kernel does not answer: run the cell again.")), 60000);
   });
+}
+
+// ---------------------------------------------------------------- what the reader sees of it
+
+const WORD_START = "▁";
+
+/** Subwords for people: no mark where a word starts, a dot where a piece continues one. */
+export const readable = (token) => {
+  const bare = token.startsWith(WORD_START) ? token.slice(1) : token;
+  return bare === token && /^[\p{L}\p{N}]/u.test(bare) ? `·${bare}` : bare || WORD_START;
+};
+
+/** What a translation so far says, from its subwords. */
+export const sentenceOf = (steps) =>
+  steps
+    .map(({ token }) => token)
+    .filter((token) => token !== "</s>" && token !== "<unk>")
+    .join("")
+    .replaceAll(WORD_START, " ")
+    .trim();
+
+/**
+ * A line to type in, and a button that says how much it fetches before it `acts` with the text. With
+ * no `label` there is the button alone. What goes wrong is told below, and the line kept.
+ */
+export function liveForm({ model, files, label = null, verb, about, act }) {
+  const id = unique("live-text");
+  const input = label && h("input", { id, type: "text", autocomplete: "off", spellcheck: "false", maxlength: 1500 });
+  const button = h("button", { type: "submit" });
+  const note = h("p", { class: "hint" });
+  const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "fetching the model" });
+  const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
+
+  const tell = (what) => {
+    trouble.hidden = !what;
+    trouble.textContent = what ?? "";
+  };
+  const invite = () => {
+    const bytes = missing(files);
+    button.textContent = bytes ? `${verb} (fetches ${megabytes(bytes)})` : verb;
+    button.hidden = !bytes && !label;
+    note.textContent = bytes ? "It then runs here, in your browser; nothing that you type leaves it." : about;
+  };
+  const submit = async (event) => {
+    event.preventDefault();
+    tell(null);
+    try {
+      if (missing(files)) {
+        button.disabled = true;
+        bar.hidden = false;
+        await fetchModels(files, model, (share) => (bar.value = share));
+      }
+    } catch (error) {
+      tell(error.message);
+      return;
+    } finally {
+      button.disabled = false;
+      bar.hidden = true;
+      invite();
+    }
+    await act(input?.value); // the reader may have typed on while the model came
+  };
+  const node = h("form", { class: label ? "live" : "live short", onsubmit: submit }, label && h("label", { for: id }, label), input, button, note, bar, trouble);
+  invite();
+  return { node, tell, invite, write: (text) => (input.value = text) };
 }

@@ -1,20 +1,10 @@
 // Type a sentence: several models translate it as they would in Python, and show where they look.
 import { alignment, announcer, fixed, frame, h, sentenceMenu, unique } from "./base.mjs";
-import { ask, fetchModels, megabytes, missing } from "./live.mjs";
+import { ask, liveForm, readable, sentenceOf } from "./live.mjs";
 
 const STYLE = `
 .attn-live { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
 .attn-live [hidden] { display: none !important; }
-.attn-live form { display: grid; gap: 0.3rem 0.5rem; grid-template-columns: minmax(0, 1fr) max-content; align-items: center; }
-.attn-live form label { grid-column: 1 / -1; color: var(--soft); font-size: 0.82em; font-weight: 600; }
-.attn-live form input {
-  font: inherit; width: 100%; padding: 0.45rem 0.7rem; border: 1px solid var(--soft); border-radius: 8px; background: var(--card); color: inherit;
-}
-.attn-live form button { padding: 0.45rem 0.9rem; background: var(--ink); color: var(--card); border-color: var(--ink); font-weight: 600; }
-.attn-live form button:disabled { opacity: 0.55; cursor: progress; }
-.attn-live .under { grid-column: 1 / -1; }
-.attn-live progress { width: 100%; height: 0.5rem; accent-color: var(--query); }
-.attn-live .trouble { color: var(--context-ink); font-weight: 600; }
 .attn-live .rows { display: grid; gap: 0.35rem; grid-template-columns: minmax(0, 1fr); margin-top: 0.3rem; }
 .attn-live .rows label {
   position: relative; display: grid; gap: 0 1rem; grid-template-columns: minmax(0, 1fr); margin: 0; min-height: 3.4em;
@@ -36,34 +26,13 @@ const STYLE = `
 .attn-live .unknown { color: #c22; text-decoration: underline wavy; }
 :is(html[data-theme="dark"], [data-jp-theme-light="false"]) .attn-live .unknown { color: #ff8a80; }
 .attn-live .readout .whole { display: none; }
-.attn-live .next { display: grid; gap: 0.2rem 0.6rem; grid-template-columns: max-content minmax(3rem, 1fr) max-content; align-items: center; padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); }
-.attn-live .next p { grid-column: 1 / -1; }
-.attn-live .next .bar { height: 0.7rem; border-radius: 3px; background: var(--value); }
-.attn-live .next .taken { font-weight: 700; }
 `;
-
-const WORD_START = "▁";
-
-/** Subwords for people: no mark where a word starts, a dot where a piece continues one. */
-export const readable = (token) => {
-  const bare = token.startsWith(WORD_START) ? token.slice(1) : token;
-  return bare === token && /^[\p{L}\p{N}]/u.test(bare) ? `·${bare}` : bare || WORD_START;
-};
-
-/** What a translation so far says, from its subwords. */
-export const sentenceOf = (steps) =>
-  steps
-    .map(({ token }) => token)
-    .filter((token) => token !== "</s>" && token !== "<unk>")
-    .join("")
-    .replaceAll(WORD_START, " ")
-    .trim();
 
 const attends = (steps) => steps.some(({ weights }) => weights.some((a) => a > 0));
 
 function render({ model, el }) {
   const id = unique("live");
-  const [files, answers] = [model.get("files"), model.get("answers")];
+  const answers = model.get("answers");
   const names = Object.fromEntries(model.get("names"));
   const [from, to] = model.get("languages");
   const models = model.get("names").map(([name]) => name);
@@ -74,21 +43,14 @@ function render({ model, el }) {
     model.save_changes();
   };
 
-  const input = h("input", { id: `${id}-text`, type: "text", autocomplete: "off", spellcheck: "false", maxlength: 1500 });
-  const button = h("button", { type: "submit" });
-  const note = h("p", { class: "hint under" });
-  const bar = h("progress", { class: "under", max: 1, value: 0, hidden: true, "aria-label": "models fetched" });
-  const trouble = h("p", { class: "trouble under", role: "alert", hidden: true });
-  const form = h(
-    "form",
-    { onsubmit: (event) => (event.preventDefault(), submit()) },
-    h("label", { for: `${id}-text` }, `A sentence in ${from}, of the kind that describes a photograph`),
-    input,
-    button,
-    note,
-    bar,
-    trouble,
-  );
+  const form = liveForm({
+    model,
+    files: model.get("files"),
+    label: `A sentence in ${from}, of the kind that describes a photograph`,
+    verb: "Translate",
+    about: "These models have read captions of photographs, and nothing else.",
+    act: (text) => translate(text),
+  });
   const menu = sentenceMenu(answers.map(({ text }) => text), (sentence) => set({ word: 0, sentence }), "Or one of these");
   const rows = models.map((name) => {
     const radio = h("input", { type: "radio", name: `${id}-model`, value: name, onchange: () => set({ word: 0, model: name }) });
@@ -97,42 +59,9 @@ function render({ model, el }) {
   });
   const unknown = h("p", { class: "hint", hidden: true });
   const without = h("p", { class: "hint" });
-  const next = h("div", { class: "next" });
+  const next = h("div", { class: "likely" });
   const view = alignment({ from, to, beside: next, onpick: (word) => word !== model.get("word") && set({ word }) });
   const voice = announcer();
-
-  function tell(error) {
-    trouble.hidden = !error;
-    trouble.textContent = error ?? "";
-  }
-
-  function invite() {
-    const bytes = missing(files);
-    button.textContent = bytes ? `Translate (fetches ${megabytes(bytes)})` : "Translate";
-    note.textContent = bytes
-      ? "The models then run here, in your browser; nothing that you type leaves it."
-      : "These models have read captions of photographs, and nothing else.";
-  }
-
-  async function submit() {
-    running += 1;
-    tell(null);
-    try {
-      if (missing(files)) {
-        button.disabled = true;
-        bar.hidden = false;
-        await fetchModels(files, model, (share) => (bar.value = share));
-      }
-    } catch (error) {
-      tell(error.message);
-      return;
-    } finally {
-      button.disabled = false;
-      bar.hidden = true;
-      invite();
-    }
-    await translate(input.value); // the reader may have typed on while the models came
-  }
 
   async function translate(text) {
     const mine = (running += 1);
@@ -153,7 +82,7 @@ function render({ model, el }) {
         writing.models[name] = found;
         show(writing);
       } catch (error) {
-        if (mine === running) tell(error.message);
+        if (mine === running) form.tell(error.message);
         return;
       }
     }
@@ -203,10 +132,10 @@ function render({ model, el }) {
 
   function choose() {
     running += 1;
-    tell(null);
+    form.tell(null);
     const index = model.get("sentence");
     menu.show(index);
-    input.value = answers[index].text;
+    form.write(answers[index].text);
     show(answers[index]);
   }
 
@@ -215,7 +144,7 @@ function render({ model, el }) {
     "live",
     `Translate a sentence of your own, ${from} to ${to}`,
     STYLE,
-    form,
+    form.node,
     answers.length > 1 && menu.node,
     h("fieldset", {}, h("legend", {}, "What each model writes; choose one to see where it looks"), h("div", { class: "rows" }, rows.map(({ node }) => node))),
     unknown,
@@ -227,7 +156,6 @@ function render({ model, el }) {
   model.on("change:sentence", choose);
   model.on("change:model", redraw);
   model.on("change:word", redraw);
-  invite();
   choose();
   return () => {
     running += 1;

@@ -6,7 +6,8 @@ from typing import Any
 import traitlets as tr
 
 from attnlib.explore.figure import Figure, FigureError, index, one_of
-from attnlib.explore.live.bundle import answers, bundle
+from attnlib.explore.live.bundle import bundle
+from attnlib.explore.live.stored import answers
 from attnlib.explore.rows import plural
 
 

@@ -7,7 +7,6 @@
 // load type="module" scripts.
 (() => {
   const SOURCES = "__SOURCES__"; // each file of attnlib/explore that draws, by its name
-  const SHARED = ["base.mjs", "live.mjs"];
   globalThis.attnFigureFiles = document.currentScript.src; // beside it lie the live models
 
   const look = document.createElement("style");
@@ -59,20 +58,18 @@
 
   const address = (source) => URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
 
-  // What the figures share is loaded once, by the first of them, which names it by its address.
+  // What a figure imports is loaded once for the page, and named by its address.
   const shared = new Map();
+  const resolved = (name) =>
+    SOURCES[name].replace(/ from "\.\/(\w+\.mjs)";\n/g, (_, file) => {
+      if (!shared.has(file)) shared.set(file, address(resolved(file)));
+      return ` from ${JSON.stringify(shared.get(file))};\n`;
+    });
+
   const modules = new Map();
   function load(name) {
-    let source = SOURCES[`${name}.mjs`];
-    if (source === undefined) throw new Error(`no figure module is named ${name}`);
-    if (!modules.has(name)) {
-      for (const file of SHARED) {
-        if (!source.includes(`"./${file}"`)) continue;
-        if (!shared.has(file)) shared.set(file, address(SOURCES[file]));
-        source = source.replace(`"./${file}"`, JSON.stringify(shared.get(file)));
-      }
-      modules.set(name, import(address(source)));
-    }
+    if (SOURCES[`${name}.mjs`] === undefined) throw new Error(`no figure module is named ${name}`);
+    if (!modules.has(name)) modules.set(name, import(address(resolved(`${name}.mjs`))));
     return modules.get(name);
   }
 

@@ -20,7 +20,8 @@ from attnlib.data.tokenizer import BOS, EOS
 from attnlib.decoding import beam_search
 from attnlib.explore import LiveTranslator, modules
 from attnlib.explore.figure import engine
-from attnlib.explore.live.bundle import MODELS, answers, bundle, in_the_page
+from attnlib.explore.live.bundle import MODELS, bundle, in_the_page
+from attnlib.explore.live.stored import answers
 
 COUNT = int(os.environ.get("LIVE_SENTENCES", "6"))  # book/results/live.py asks 200
 TRANSLATORS = [name for name in MODELS if name.startswith("en-fr")]
@@ -214,7 +215,7 @@ def test_a_sentence_of_ones_own(ask):
         )
         assert written(page) == [each["text"] for each in wanted]
         assert page.locator("button").text_content() == "Translate"
-        likely = page.locator(".next > span:nth-of-type(3n)").all_text_contents()
+        likely = page.locator(".likely > span:nth-of-type(3n)").all_text_contents()
         stored = [100 * p for _, p in wanted[0]["steps"][0]["likely"]]
         assert [float(text) for text in likely] == pytest.approx(stored, abs=0.06)
 

@@ -2,25 +2,18 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import safetensors.torch
-import torch
 from torch import nn
 
 from attnlib import pretrained, storage
-from attnlib.data.batches import pad
-from attnlib.data.tokenizer import BOS, EOS, SPECIALS, UNK, Tokenizer
-from attnlib.decoding import greedy
-from attnlib.explore.figure import rounded
-from attnlib.metrics import entropy
+from attnlib.data.tokenizer import Tokenizer
 
 MODELS = ("en-fr-transformer", "en-fr-bahdanau", "en-fr-fixed", "scenes-soft", "scenes-hard")
 PART = 512 * 1024  # bytes of a model that a page fetches at a time
 BITS = 8  # of each number of a matrix: a quarter of float32, and half of what Python ships
-LIKELY = 5  # words that are told of each step
 UNUSED = ("detector.", "decoder.attention.selection.")  # they serve training alone
 
 
@@ -61,46 +54,6 @@ def in_the_page(name: str) -> pretrained.Pretrained:
         storage.unpacked(safetensors.torch.load(bundle(name).weights)) | kept
     )
     return found
-
-
-def answers(name: str, sentences: Sequence[str]) -> list[dict]:
-    """What the page's model says of sentences, each decoded by itself, greedily."""
-    found = in_the_page(name)
-    told, (slope, more) = [], pretrained.LONGEST
-    for text in sentences:
-        ids = [*found.ids(text), EOS]
-        source, lengths = pad([ids])
-        best = greedy(found.model, source, lengths, slope * len(ids) + more)[0]
-        with torch.no_grad():
-            logits, weights = found.model(source, lengths, torch.tensor([[BOS, *best.ids]]))
-        tokens = found.tokenizer.tokens
-        told.append(
-            {
-                "text": found.tokenizer.decode(best.ids),
-                "source": [
-                    {"text": token, "unknown": token == SPECIALS[UNK]} for token in tokens(ids)
-                ],
-                "score": rounded(best.score),
-                "steps": [
-                    _step(row, id_, looked, tokens)
-                    for row, id_, looked in zip(
-                        logits[0].log_softmax(-1), [*best.ids, EOS], weights[0], strict=True
-                    )
-                ],
-            }
-        )
-    return told
-
-
-def _step(log, id_, weights, tokens) -> dict:
-    best = log.topk(LIKELY).indices.tolist()
-    return {
-        "token": tokens([id_])[0],
-        "p": rounded(log[id_].exp()),
-        "likely": [[token, rounded(log[i].exp())] for token, i in zip(tokens(best), best)],
-        "entropy": rounded(float(entropy(log.exp()))),
-        "weights": rounded(weights.tolist()),
-    }
 
 
 def _weights(found: pretrained.Pretrained) -> bytes:

@@ -48,6 +48,7 @@ const shown = (pieces, tokenizer) => [
 function told({ id, logits, weights, gate }, tokenizer) {
   const log = logSoftmax(logits);
   return {
+    id,
     token: tokenizer.token(id),
     p: Math.exp(log[id]),
     likely: top(log, LIKELY).map((i) => [tokenizer.token(i), Math.exp(log[i])]),
@@ -93,38 +94,51 @@ function forced(model, memory, ids) {
   });
 }
 
+/** A decoder about to write its next word: its model, and what it has read and written so far. */
+function underway(name, text, written, edit) {
+  const found = opened(name, edit);
+  const pieces = read(text, found);
+  const memory = found.model.encode([...pieces.map(({ id }) => id), EOS]);
+  let [state, before] = [found.model.start(memory), BOS];
+  for (const id of written) [state, before] = [found.model.step(before, state, memory).state, id];
+  return { ...found, memory, state, before };
+}
+
 /**
- * The next word of a sentence being written, once as the model would and once with other weights on
- * the source: `weights` (S,), or `forbidden`, the positions that may not be looked at.
+ * The next word after some that are `written`, once as the model would and once with weights (S,) of
+ * the reader's on the source, or with none on the positions that are `forbidden`.
  */
-function next({ name, text, written = [], weights = null, forbidden = [], wanted = null }) {
-  const changed = ({ part }, own) => {
-    if (part !== "cross" || !now) return own;
+function next({ name, text, written = [], weights = null, forbidden = [] }) {
+  let now = false; // only the last step is changed
+  const changed = (_, own) => {
+    if (!now) return own;
     if (weights) return Float32Array.from(weights);
     const left = own.map((a, s) => (forbidden.includes(s) ? 0 : a));
     const total = left.reduce((a, b) => a + b, 0);
     return total > 0 ? left.map((a) => a / total) : left;
   };
-  let now = false; // only the last step is changed
-  const found = opened(name, changed);
-  const { model, tokenizer } = found;
-  const pieces = read(text, found);
-  const memory = model.encode([...pieces.map(({ id }) => id), EOS]);
-  let state = model.start(memory);
-  let before = BOS;
-  for (const id of written) [state, before] = [model.step(before, state, memory).state, id];
+  const { model, memory, state, before, tokenizer } = underway(name, text, written, changed);
   const own = model.step(before, state, memory);
   now = true;
   const other = model.step(before, state, memory);
-  const chances = (step) => softmax(step.logits);
-  const [p, q] = [chances(own), chances(other)];
-  const best = [...new Set([...top(p, LIKELY), ...top(q, LIKELY), ...(wanted === null ? [] : [wanted])])];
+  const [p, q] = [own, other].map(({ logits }) => softmax(logits));
+  const best = [...new Set([...top(q, LIKELY), ...top(p, LIKELY)])];
   return {
-    source: shown(pieces, tokenizer),
-    weights: [...own.weights],
     used: [...other.weights],
-    words: best.map((id) => ({ id, token: tokenizer.token(id), own: p[id], other: q[id] })),
+    words: best.map((id) => ({ token: tokenizer.token(id), own: p[id], other: q[id] })),
   };
+}
+
+/** What each source word by itself would have the model write next: all weight on it alone. */
+function alone({ name, text, written = [] }) {
+  let only = null;
+  const changed = (_, own) => (only === null ? own : own.map((__, s) => (s === only ? 1 : 0)));
+  const { model, memory, state, before, tokenizer } = underway(name, text, written, changed);
+  return Array.from({ length: memory.length }, (_, s) => {
+    only = s;
+    const chances = softmax(model.step(before, state, memory).logits);
+    return top(chances, LIKELY).map((id) => [tokenizer.token(id), chances[id]]);
+  });
 }
 
 /** The caption of a picture, with each word's look and gate. */
@@ -136,7 +150,7 @@ function caption({ name, pixels, beam = 1 }) {
   return { name, text: tokenizer.decode(best.ids), steps: steps.map((step) => told(step, tokenizer)), score: best.score };
 }
 
-const TASKS = { load, translate, next, caption };
+const TASKS = { load, translate, next, alone, caption };
 
 /** Answer a request; `post` sends what there is to say. */
 export function answer({ id, task, ...request }, post) {

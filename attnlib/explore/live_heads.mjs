@@ -1,0 +1,170 @@
+// Switch heads off: a transformer translates without them, in the page.
+import { announcer, frame, h, sentenceMenu } from "./base.mjs";
+import { ask, liveForm, missing, sentenceOf } from "./live.mjs";
+
+const STYLE = `
+.attn-heads-off { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
+.attn-heads-off .kinds { display: grid; gap: 0.9rem 1.4rem; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); }
+.attn-heads-off .grid { display: grid; gap: 4px; grid-template-columns: max-content repeat(var(--heads), minmax(26px, 40px)); align-items: center; margin-top: 0.3rem; }
+.attn-heads-off .grid span { color: var(--soft); font-size: 0.8em; text-align: center; }
+.attn-heads-off .grid .block { padding: 0.2rem 0.5rem; font-size: 0.8em; }
+.attn-heads-off .head { position: relative; display: block; height: 30px; margin: 0; cursor: pointer; }
+.attn-heads-off .head input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
+.attn-heads-off .head i { display: block; height: 100%; border-radius: 6px; border: 1px solid var(--line); background: var(--query); }
+.attn-heads-off .head input:not(:checked) + i { background: repeating-linear-gradient(135deg, var(--sunk) 0 5px, var(--line) 5px 7px); }
+.attn-heads-off .head input:focus-visible + i { outline: 2.5px solid var(--focus); outline-offset: 2px; }
+.attn-heads-off .head:hover i { border-color: var(--ink); }
+.attn-heads-off dl { display: grid; gap: 0.25rem 0.9rem; grid-template-columns: max-content minmax(0, 1fr); margin: 0; padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); min-height: 6.4em; align-content: start; }
+@container (max-width: 37rem) { .attn-heads-off dl { position: sticky; top: 0; z-index: 2; border: 1px solid var(--line); } }
+.attn-heads-off dt { margin: 0; color: var(--soft); font-size: 0.85em; font-weight: 600; }
+.attn-heads-off dd { margin: 0; overflow-wrap: anywhere; }
+.attn-heads-off dd b { color: var(--context-ink); text-decoration: underline; text-underline-offset: 3px; }
+.attn-heads-off .line { display: flex; flex-wrap: wrap; gap: 0.4rem 0.8rem; align-items: baseline; }
+@media (forced-colors: active) { .attn-heads-off .head i { forced-color-adjust: none; } }
+`;
+
+const NAMES = { encoder: "Encoder: English on itself", decoder: "Decoder: French on itself so far", cross: "Cross-attention: French on English" };
+
+/** The words of `text` that are not, in this order, in `first` too: a longest common subsequence. */
+export function changes(first, text) {
+  const [a, b] = [first, text].map((each) => each.split(" "));
+  const length = Array.from({ length: a.length + 1 }, () => Array.from({ length: b.length + 1 }, () => 0));
+  for (let i = a.length - 1; i >= 0; i -= 1) {
+    for (let j = b.length - 1; j >= 0; j -= 1) {
+      length[i][j] = a[i] === b[j] ? length[i + 1][j + 1] + 1 : Math.max(length[i + 1][j], length[i][j + 1]);
+    }
+  }
+  let i = 0;
+  return b.map((word, j) => {
+    while (i < a.length && length[i + 1][j] === length[i][j] && a[i] !== word) i += 1;
+    const kept = a[i] === word && length[i][j] === length[i + 1][j + 1] + 1;
+    if (kept) i += 1;
+    return { word, changed: !kept };
+  });
+}
+
+function render({ model, el }) {
+  const [name, files, answers] = [model.get("name"), model.get("files"), model.get("answers")];
+  const [layers, heads] = [model.get("layers"), model.get("heads")];
+  const kinds = Object.keys(NAMES);
+  let text = "";
+  let first = "";
+  let running = 0;
+  const set = (changed) => {
+    for (const [key, value] of Object.entries(changed)) model.set(key, value);
+    model.save_changes();
+  };
+  const isOff = (key) => model.get("off").includes(key);
+  const turn = (keys, off) => {
+    const kept = model.get("off").filter((key) => !keys.includes(key));
+    set({ off: off ? [...kept, ...keys] : kept });
+  };
+
+  const form = liveForm({
+    model,
+    files,
+    label: "A sentence in English, of the kind that describes a photograph",
+    verb: "Translate",
+    about: "Every switch is answered by the model itself.",
+    act: (typed) => translate(typed),
+  });
+  const menu = sentenceMenu(answers.map((each) => each.text), (sentence) => set({ sentence }), "Or one of these");
+  const boxes = new Map();
+  const grids = kinds.map((kind) => {
+    const all = (block) => Array.from({ length: heads }, (_, head) => `${kind} ${block} ${head}`);
+    const rows = Array.from({ length: layers }, (_, block) => [
+      h("button", { type: "button", class: "block", "aria-label": `block ${block + 1} of the ${kind}: all heads`, onclick: () => turn(all(block), !all(block).every(isOff)) }, `block ${block + 1}`),
+      all(block).map((key, head) => {
+        const box = h("input", { type: "checkbox", "aria-label": `${kind}, block ${block + 1}, head ${head + 1}`, onchange: () => turn([key], !box.checked) });
+        boxes.set(key, box);
+        return h("label", { class: "head", title: `block ${block + 1}, head ${head + 1}` }, box, h("i"));
+      }),
+    ]);
+    const numbers = Array.from({ length: heads }, (_, head) => h("span", { "aria-hidden": "true" }, String(head + 1)));
+    return h("fieldset", {}, h("legend", {}, NAMES[kind]), h("div", { class: "grid", style: { "--heads": heads } }, h("span", {}, "head"), numbers, rows));
+  });
+  const count = h("span", { class: "hint" });
+  const reset = h("button", { type: "button", onclick: () => set({ off: [] }) }, "All heads on");
+  const [before, after] = [h("dd"), h("dd")];
+  const said = h("dl", {}, h("dt", {}, "all heads"), before, h("dt", {}, "without"), after);
+  const voice = announcer();
+
+  function show(translation) {
+    after.replaceChildren(
+      ...changes(first, translation).flatMap(({ word, changed }, i) => [i ? " " : "", changed ? h("b", {}, word) : word]),
+    );
+    if (translation === first) after.append(" (the same)");
+    voice.say(`${model.get("off").length} heads off: ${translation}`);
+  }
+
+  async function redraw() {
+    const off = model.get("off");
+    for (const [key, box] of boxes) box.checked = !isOff(key);
+    count.textContent = `${off.length} of ${boxes.size} heads off`;
+    reset.disabled = !off.length;
+    const mine = (running += 1);
+    before.textContent = first;
+    if (!off.length) {
+      after.textContent = "…";
+      return;
+    }
+    const stored = answers.find((each) => each.text === text);
+    if (stored && off.length === 1) {
+      show(stored.without[off[0]]);
+    } else if (missing(files)) {
+      after.textContent = "Press the button above: for more than one head the model must be here.";
+    } else {
+      try {
+        const found = await ask("translate", { name, text, off });
+        if (mine === running) show(sentenceOf(found.steps));
+      } catch (error) {
+        form.tell(error.message);
+      }
+    }
+  }
+
+  async function translate(typed) {
+    const mine = (running += 1);
+    try {
+      const found = await ask("translate", { name, text: typed });
+      if (mine !== running) return;
+      [text, first] = [typed, sentenceOf(found.steps)];
+      menu.show(answers.findIndex((each) => each.text === text));
+      await redraw();
+    } catch (error) {
+      form.tell(error.message);
+    }
+  }
+
+  function choose() {
+    form.tell(null);
+    const index = model.get("sentence");
+    menu.show(index);
+    [text, first] = [answers[index].text, answers[index].says];
+    form.write(text);
+    redraw();
+  }
+
+  frame(
+    el,
+    "heads-off",
+    "Switch off heads of a transformer, and see its translation",
+    STYLE,
+    form.node,
+    answers.length > 1 && menu.node,
+    said,
+    h("div", { class: "line" }, reset, count),
+    h("div", { class: "kinds" }, grids),
+    voice.node,
+  );
+  model.on("change:sentence", choose);
+  model.on("change:off", redraw);
+  choose();
+  return () => {
+    running += 1;
+    model.off("change:sentence", choose);
+    model.off("change:off", redraw);
+  };
+}
+
+export default { render };

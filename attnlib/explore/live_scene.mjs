@@ -1,0 +1,261 @@
+// Arrange a scene: a captioner in the page says what it sees, and shows where it looks.
+import { announcer, fixed, frame, h, choices, sentenceMenu, unique } from "./base.mjs";
+import { ask, liveForm, missing } from "./live.mjs";
+import { COLOURS, NOUNS, TEXTURES, draw, faults, planes } from "./scenes.mjs";
+
+const STYLE = `
+.attn-scene { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
+.attn-scene [hidden] { display: none !important; }
+.attn-scene .both { display: grid; gap: 1rem 1.6rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
+@container (min-width: 37rem) { .attn-scene .both { grid-template-columns: minmax(0, 22rem) minmax(0, 1fr); } }
+.attn-scene .stage { position: relative; width: 100%; max-width: 22rem; aspect-ratio: 1; touch-action: none; border-radius: 8px; overflow: hidden; border: 1px solid var(--line); }
+.attn-scene canvas { position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated; }
+.attn-scene .looks { position: absolute; inset: 0; display: grid; grid-template: repeat(8, 1fr) / repeat(8, 1fr); pointer-events: none; }
+.attn-scene .looks i { box-sizing: border-box; background: #000; opacity: calc(0.66 * (1 - var(--share))); border: 2px solid transparent; }
+.attn-scene .looks i.most { border-color: #fff; opacity: 1; background: none; box-shadow: 0 0 0 1px #000; }
+.attn-scene .handle { position: absolute; width: 34px; height: 34px; margin: -17px 0 0 -17px; padding: 0; border-radius: 50%; border: 2px dashed #fffa; background: none; cursor: grab; touch-action: none; }
+.attn-scene .handle[aria-pressed="true"] { border: 3px solid #fff; box-shadow: 0 0 0 2px #000; }
+.attn-scene .caption { display: flex; flex-wrap: wrap; gap: 0.25rem; min-height: 2.2em; align-items: center; }
+.attn-scene .caption button { padding: 0.15rem 0.5rem; min-height: 28px; font-size: 1.05em; }
+.attn-scene .caption button[aria-pressed="true"] { border-color: var(--query); box-shadow: inset 0 0 0 1px var(--query); color: var(--query-ink); font-weight: 700; }
+.attn-scene .truth { font-weight: 600; min-height: 1.5em; }
+.attn-scene .truth.is { color: var(--value-ink); } .attn-scene .truth.not { color: var(--context-ink); }
+.attn-scene .thing { display: grid; gap: 0.5rem 0.8rem; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); }
+.attn-scene .thing > :is(p, .line) { grid-column: 1 / -1; }
+.attn-scene .line { display: flex; flex-wrap: wrap; gap: 0.4rem; }
+`;
+
+const SIDE = 64;
+const RADIUS = { small: 6.5, large: 12 };
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+function render({ model, el }) {
+  const id = unique("scene");
+  const [files, names, scenes] = [model.get("files"), model.get("names"), model.get("scenes")];
+  const chance = model.get("chance");
+  const backdrop = {
+    background: Float32Array.from(new Uint16Array(bytes(chance.background).buffer), (value) => value / 128),
+    noise: new Int8Array(bytes(chance.noise).buffer),
+    shades: chance.shades,
+  };
+  let things = [];
+  let chosen = 0; // the thing in hand
+  let stored = null; // the scene as it was stored, while nothing has been moved
+  let caption = null; // { text, steps }
+  let word = 0;
+  let running = 0;
+  let busy = false;
+
+  const set = (changes) => {
+    for (const [key, value] of Object.entries(changes)) model.set(key, value);
+    model.save_changes();
+  };
+  const form = liveForm({ model, files, verb: "Let the model see what I do", about: "Whatever you change, the model looks again.", act: () => see() });
+  const menu = sentenceMenu(scenes.map(({ title }) => title), (scene) => set({ scene }), "Begin with");
+  const which = choices({ legend: "Attention", name: `${id}-model`, options: names, onpick: (name) => set({ model: name }) });
+  const canvas = h("canvas", { width: SIDE, height: SIDE, role: "img" });
+  const cells = Array.from({ length: 64 }, () => h("i"));
+  const looks = h("div", { class: "looks", "aria-hidden": "true" }, cells);
+  const stage = h("div", { class: "stage" }, canvas, looks);
+  const words = h("div", { class: "caption" });
+  const truth = h("p", { class: "truth" });
+  const about = h("p", { class: "hint" });
+  const panel = h("div", { class: "thing" });
+  const voice = announcer();
+  const name = ({ size, texture, colour, noun }) => [size, texture, colour, noun].filter(Boolean).join(" ");
+
+  function paint() {
+    const image = draw(things, backdrop);
+    const colours = Uint8ClampedArray.from({ length: SIDE * SIDE * 4 }, (_, i) => (i % 4 === 3 ? 255 : image[3 * Math.floor(i / 4) + (i % 4)]));
+    canvas.getContext("2d").putImageData(new ImageData(colours, SIDE, SIDE), 0, 0);
+    canvas.setAttribute("aria-label", things.length ? things.map(name).join(", ") : "an empty scene");
+    return image;
+  }
+
+  /** Handles on the things, to drag or to move with the arrow keys. */
+  function handles() {
+    stage.querySelectorAll(".handle").forEach((each) => each.remove());
+    things.forEach((thing, n) => {
+      const handle = h("button", { type: "button", class: "handle", "aria-label": `${name(thing)}: move with the arrow keys` });
+      const place = () => Object.assign(handle.style, { left: `${(100 * thing.x) / SIDE}%`, top: `${(100 * thing.y) / SIDE}%` });
+      const move = (x, y) => {
+        [thing.x, thing.y] = [x, y].map((value) => Math.min(Math.max(value, thing.radius), SIDE - thing.radius));
+        place();
+        changed();
+      };
+      handle.addEventListener("focus", () => take(n));
+      handle.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: [-2, 0], ArrowRight: [2, 0], ArrowUp: [0, -2], ArrowDown: [0, 2] }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        move(thing.x + step[0], thing.y + step[1]);
+      });
+      handle.addEventListener("pointerdown", (event) => {
+        handle.setPointerCapture(event.pointerId);
+        take(n);
+      });
+      handle.addEventListener("pointermove", (event) => {
+        if (!handle.hasPointerCapture(event.pointerId)) return;
+        const box = stage.getBoundingClientRect();
+        move(((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE);
+      });
+      place();
+      stage.append(handle);
+    });
+    press();
+  }
+
+  const press = () => stage.querySelectorAll(".handle").forEach((handle, n) => handle.setAttribute("aria-pressed", String(n === chosen)));
+
+  function take(n) {
+    if (n === chosen) return;
+    chosen = n;
+    press();
+    drawPanel();
+  }
+
+  function drawPanel() {
+    const thing = things[chosen];
+    const field = (label, values, key, then = () => {}) => {
+      const select = h(
+        "select",
+        { id: `${id}-${key}`, onchange: () => ((thing[key] = select.value), then(), changed(), handles()) },
+        values.map((value) => h("option", { value, selected: value === thing[key] }, value || "plain")),
+      );
+      return h("div", { class: "field" }, h("label", { for: `${id}-${key}` }, label), select);
+    };
+    const add = h("button", { type: "button", disabled: things.length === 4, onclick: addOne }, "Add a thing");
+    const remove = h("button", { type: "button", disabled: !thing, onclick: removeOne }, "Take it away");
+    panel.replaceChildren(
+      h("p", { class: "name" }, thing ? "The thing in your hand" : "No thing left"),
+      ...(thing
+        ? [
+            field("Shape", NOUNS, "noun"),
+            field("Colour", COLOURS, "colour"),
+            field("Size", Object.keys(RADIUS), "size", () => (thing.radius = RADIUS[thing.size])),
+            field("Texture", TEXTURES, "texture"),
+          ]
+        : []),
+      h("div", { class: "line" }, add, remove),
+    );
+  }
+
+  function addOne() {
+    things.push({ noun: "square", colour: "white", size: "small", texture: "", x: 32, y: 32, radius: RADIUS.small, angle: 0 });
+    chosen = things.length - 1;
+    changed();
+    handles();
+    drawPanel();
+  }
+
+  function removeOne() {
+    things.splice(chosen, 1);
+    chosen = Math.max(0, chosen - 1);
+    changed();
+    handles();
+    drawPanel();
+  }
+
+  function changed() {
+    stored = null;
+    paint();
+    see();
+  }
+
+  /** Have the scene captioned; while the model is looking, the newest scene waits. */
+  async function see() {
+    running += 1;
+    if (stored) {
+      caption = stored.captions[model.get("model")];
+      show();
+      return;
+    }
+    if (missing(files)) {
+      caption = null;
+      show();
+      return;
+    }
+    if (busy) return;
+    busy = true;
+    try {
+      for (let seen = 0; seen !== running; ) {
+        seen = running;
+        const found = await ask("caption", { name: model.get("model"), pixels: planes(draw(things, backdrop)) });
+        if (!stored) caption = found;
+        show();
+      }
+    } catch (error) {
+      form.tell(error.message);
+    } finally {
+      busy = false;
+    }
+  }
+
+  function show() {
+    which.show(model.get("model"));
+    const steps = caption ? caption.steps.filter(({ token }) => token !== "</s>") : [];
+    word = Math.min(word, Math.max(steps.length - 1, 0));
+    words.replaceChildren(
+      ...steps.map(({ token }, t) =>
+        h("button", { type: "button", "aria-pressed": String(t === word), onclick: () => ((word = t), show()), onpointerenter: (event) => event.pointerType === "mouse" && t !== word && ((word = t), show()) }, token.replace("▁", "")),
+      ),
+    );
+    truth.hidden = !caption;
+    if (caption) {
+      const wrong = faults(caption.text, things);
+      truth.textContent = wrong.length ? `False: ${wrong.join("; ")}.` : "True.";
+      truth.className = wrong.length ? "truth not" : "truth is";
+      voice.say(`${caption.text}. ${truth.textContent}`);
+    } else words.append(h("span", { class: "hint" }, "You have moved something. Press the button above, and the model looks at it."));
+    const step = steps[word];
+    looks.hidden = !step;
+    if (!step) {
+      about.textContent = "";
+      return;
+    }
+    const most = step.weights.reduce((a, b) => Math.max(a, b));
+    cells.forEach((cell, s) => {
+      cell.style.setProperty("--share", step.weights[s] / most);
+      cell.classList.toggle("most", step.weights[s] === most);
+    });
+    about.textContent = `At “${step.token.replace("▁", "")}”: its largest weight is ${fixed(most, 2)}, its gate ${fixed(step.gate, 2)}, its chance ${fixed(step.p, 2)}.`;
+  }
+
+  function choose() {
+    form.tell(null);
+    stored = scenes[model.get("scene")];
+    menu.show(model.get("scene"));
+    things = stored.things.map((thing) => ({ ...thing }));
+    [chosen, word] = [0, stored.word];
+    paint();
+    handles();
+    drawPanel();
+    see();
+  }
+
+  frame(
+    el,
+    "scene",
+    "Arrange a scene, and see what a captioner writes",
+    STYLE,
+    form.node,
+    scenes.length > 1 && menu.node,
+    h(
+      "div",
+      { class: "both" },
+      stage,
+      h("div", { class: "attn-scene" }, names.length > 1 && which.node, h("div", {}, h("p", { class: "name" }, "What it writes; choose a word to see where it looked"), words), truth, about, panel),
+    ),
+    voice.node,
+  );
+  model.on("change:scene", choose);
+  model.on("change:model", see);
+  choose();
+  return () => {
+    running += 1;
+    model.off("change:scene", choose);
+    model.off("change:model", see);
+  };
+}
+
+export default { render };
