@@ -8,9 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "book" / "_tools"))
+
+import course
+
 ROOT = Path(__file__).parents[1]
 COURSE = ROOT / "book" / "course"
-LEVEL = re.compile(r"\*(?:Warm-up|Core|Open)(?:, build it)?, (\d+) minutes\.\*")
 NAMES = sorted(path.stem for path in (ROOT / "book/assignments/release").glob("*/*.ipynb"))
 
 
@@ -27,21 +30,60 @@ def rows(text: str, marker: str) -> list[list[str]]:
     ]
 
 
-def test_minutes_are_those_of_the_exercises():
+def test_the_tables_for_lecturers_are_those_of_the_chapters():
+    """Minutes, points, goals and weeks: python book/_tools/course.py writes them."""
+    text = markdown(COURSE / "use.ipynb")
+    assert course.filled(text) == text
+    assert set(re.findall(r"<!-- table (\w+) -->", text)) == course.TABLES.keys()
+
+
+def test_the_list_of_minutes_names_every_chapter_and_its_slides():
     table = rows(markdown(COURSE / "use.ipynb"), "| chapter | slides |")
-    assert len(table) >= 10
-    for name, slides, *_, exercises, _ in table:
-        chapter = re.search(r"`\.\./(\w+)`", name)[1]
-        assert f"slides/{chapter}.html" in slides
-        found = LEVEL.findall(markdown(ROOT / "book" / f"{chapter}.ipynb"))
-        assert int(exercises) == sum(map(int, found)), chapter
+    pages = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]*_*.ipynb"))
+    assert [re.search(r"`\.\./(\w+)`", row[0])[1] for row in table[:-1]] == pages
+    assert all(f"slides/{page}.html" in row[1] for page, row in zip(pages, table, strict=False))
+
+
+@pytest.mark.parametrize("name", course.SYLLABI)
+def test_a_syllabus_fits_its_lectures(name):
+    """No week teaches more than 90 minutes, nothing comes before what it needs, or twice."""
+    from attnlib.drawing.course import CHAPTERS, SHORTEST
+
+    seen = set()
+    for week in course.SYLLABI[name]:
+        assert course.week_minutes(week)[0] <= 90
+        for chapter, parts in week.taught.items():
+            fresh = {(chapter, part) for part in parts or course.CHAPTERS[chapter].parts}
+            assert not fresh & seen, chapter
+            seen |= fresh
+            needs = {need for need in CHAPTERS[chapter][-1] if need in SHORTEST}
+            assert needs <= {chapter for chapter, _ in seen}, chapter
+        if week.assignment:
+            assert str(week.assignment) in week.taught
+    assert name != "twelve" or len(seen) == sum(len(c.parts) for c in course.CHAPTERS.values())
+
+
+def test_every_point_assesses_one_goal():
+    graded = [
+        (number, cell)
+        for *_, cells in course.GOALS
+        for number, names in cells.items()
+        for cell in names
+    ]
+    assert sorted(graded) == sorted(
+        (number, cell) for number, each in course.assignments().items() for cell in each.points
+    )
+    known = set().union(*(course.exercises(chapter)[1] for chapter in course.CHAPTERS))
+    assert {label for _, _, labels, _ in course.GOALS for label in labels} <= known
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_list_says_what_an_assignment_says(name):
-    """Chapter, minutes, points and the button that opens it."""
+    """Chapter, minutes, points, the button that opens it, and the file."""
     table = rows((COURSE / "assignments.md").read_text("utf-8"), "| assignment |")
     (row,) = [row for row in table if f"/{name}.ipynb" in row[-1]]
+    assert f"../assignments/release/{name}/{name}.ipynb" in row[-1]
+    assert f"/colab/book/assignments/{name}.ipynb" in row[-2]
     notebook = nbformat.read(ROOT / "book/assignments/release" / name / f"{name}.ipynb", 4)
     head = notebook.cells[0].source
     title = re.match(r"# Assignment \d+\. (.+)", head)[1]

@@ -7,7 +7,7 @@ CHAPTERS: dict[str, tuple[float, float, float, str, tuple[str, ...]]] = {
     "1": (15, 10, 195, "1 One vector", ()),
     "2": (230, 10, 195, "2 On paper", ()),
     "3": (125, 90, 155, "3 Align, translate", ("1", "2")),
-    "3.x": (305, 90, 125, "3.x Alignment?", ("3",)),
+    "3b": (305, 90, 125, "3b Alignment?", ("3",)),
     "8": (10, 170, 130, "8 Self-attention", ("3",)),
     "4": (155, 170, 130, "4 How to ask", ("3",)),
     "6": (300, 170, 130, "6 Soft or hard", ("3",)),
@@ -18,21 +18,33 @@ CHAPTERS: dict[str, tuple[float, float, float, str, tuple[str, ...]]] = {
 HIGH = 36
 
 
+SHORTEST = ("2", "3", "8", "9")  # for students who know recurrent networks, so without chapter 1
+
+
 def dependencies() -> Canvas:
-    """Which chapter rests on which: a tree with three branches below chapter 3."""
+    """Which chapter rests on which: three branches below chapter 3, and the shortest route."""
     told = "; ".join(
         f"chapter {name} needs {' and '.join(needs)}"
         for name, (*_, needs) in CHAPTERS.items()
         if needs
     )
-    canvas = Canvas(WIDEST, 300, f"Boxes for the chapters, joined by arrows: {told}.")
+    canvas = Canvas(
+        WIDEST,
+        300,
+        f"Boxes for the chapters, joined by arrows: {told}. The shortest route is "
+        f"{', '.join(SHORTEST)}; the arrow from 1 to 3 and chapter 3b are dashed.",
+    )
     for name, (left, top, width, words, needs) in CHAPTERS.items():
-        role = "context" if name in ("2", "3", "8", "9") else "ink"
-        canvas.box(left, top, width, HIGH, words, role=role, dashed=name == "3.x")
+        short = name in SHORTEST
+        role = "context" if short else "ink"
+        canvas.box(left, top, width, HIGH, words, role=role, dashed=name == "3b", bold=short)
         for other in needs:
             x, y, wide, _, _ = CHAPTERS[other]
+            thick = 4 if short and other in SHORTEST else 1.5
+            role = "context" if thick > 2 else "ink"
             if y == top:
-                canvas.arrow((x + wide, y + HIGH / 2), (left - 1, top + HIGH / 2))
+                ends = (x + wide, y + HIGH / 2), (left - 1, top + HIGH / 2)
             else:
-                canvas.arrow((x + wide / 2, y + HIGH), (left + width / 2, top - 1))
+                ends = (x + wide / 2, y + HIGH), (left + width / 2, top - 1)
+            canvas.arrow(*ends, role=role, thick=thick, dashed=name == "3b" or other == "1")
     return canvas
