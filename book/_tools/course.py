@@ -200,9 +200,9 @@ def minutes() -> str:
         row = [chapter.read, chapter.lecture, exercises(name)[0]]
         total = [a + b for a, b in zip(total, row, strict=True)]
         slides = f'<a href="../../slides/{chapter.page}.html">slides</a>'
-        rows.append([f"{name} {{doc}}`../{chapter.page}`", slides, *row, set_here])
-    rows.append(["all", "", *total, ""])
-    return lines(["chapter", "slides", "read", "lecture", "exercises", "graded"], rows)
+        rows.append([f"{name} {{doc}}`../{chapter.page}` ({slides})", *row, set_here])
+    rows.append(["all", *total, ""])
+    return lines(["chapter", "read", "lecture", "exercises", "graded"], rows)
 
 
 def week_minutes(week: Week) -> tuple[int, int]:
@@ -239,7 +239,7 @@ def syllabus(name: str) -> str:
         rows.append([number, "; ".join(taught), goals, *week_minutes(week), week.assignment or ""])
     in_class, own = hours(name)
     low, high = ((in_class + own) / each for each in (30, 25))
-    head = ["week", "chapters", "goal", "class", "own work", "assignment"]
+    head = ["week", "chapters", "goal", "class", "own work", "graded"]
     total = (
         f"Together {in_class:.0f} hours in class and {own:.0f} of own work: "
         f"{low:.1f} to {high:.1f} ECTS."
