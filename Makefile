@@ -85,9 +85,11 @@ release: $(READY) ## write the assignments as students get them
 instructor: $(READY) ## solutions and hidden checks as a zip: make instructor SEED=2027
 	$(BIN)/python book/assignments/kit.py instructor build/instructor.zip $(if $(SEED),--seed $(SEED))
 
-grade: $(READY) ## grade a class: make grade SUBMISSIONS=folder
-	$(if $(SUBMISSIONS),,$(error name the folder: make grade SUBMISSIONS=folder))
-	$(BIN)/python book/assignments/grade.py $(SUBMISSIONS) --out $(or $(GRADES),grades) $(if $(SEED),--seed $(SEED))
+grade: $(READY) ## grade a class: make grade SUBMISSIONS=folder; then make grade MARKS=grades/answers.csv
+	$(if $(SUBMISSIONS)$(MARKS),,$(error name what was handed in: make grade SUBMISSIONS=folder (or a zip)))
+	$(BIN)/python book/assignments/grade.py $(if $(SUBMISSIONS),"$(SUBMISSIONS)" --workers $(WORKERS)) \
+	  --out "$(or $(GRADES),grades)" $(if $(MARKS),--marks "$(MARKS)") $(if $(ADD),--add) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(TIMEOUT),--timeout $(TIMEOUT)) $(if $(MEMORY),--memory $(MEMORY))
 
 publish-colab: colab ## push them to the branch that the launch buttons open
 	@export GIT_INDEX_FILE="$(CURDIR)/_build/colab.index"; rm -f "$$GIT_INDEX_FILE"; \

@@ -1,409 +1,292 @@
 """Grade a class: one command, offline, one broken notebook stops nobody.
 
     python book/assignments/grade.py SUBMISSIONS --out GRADES
+    python book/assignments/grade.py --out GRADES --marks GRADES/answers.csv
 
 SUBMISSIONS is a folder with a folder or a notebook for each student, or what Moodle and Canvas
-export. Each notebook is repaired (`repair.py`), checked by nbgrader with the hidden checks in it,
-and reported: GRADES/points.csv, a page for each student in GRADES/feedback, and in
-GRADES/repairs.txt what was repaired.
+export, as a folder or a zip. Each notebook is repaired (`repair.py`), checked by nbgrader with the
+hidden checks in it, and reported: GRADES/points.csv, a page for each student in GRADES/feedback,
+what was repaired, and files to upload. The second command adds the points for answers in words,
+which a person enters in GRADES/answers.csv, and runs no notebook.
 
 **This does not sandbox.** A student's code runs with your rights. For a class that you do not trust
-run the command in a container without a network, as an ordinary user:
-
-    docker run --rm --network none --user 1000 -v "$PWD:/course" -w /course python:3.12 ...
+run it in a container without a network: `Dockerfile`, and the guide for instructors.
 """
 
 import argparse
-import csv
 import json
-import os
 import re
 import secrets
-import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+import handed_in
 import kit
+import look
+import marks as by_hand
 import nbformat
+import python_cells
 import repair
-
-MARK = "ATTNLIB_GRADER_MARK"  # the variable that brings the mark into the kernel
-GUARD = '''# what the grader adds before the first cell
-import builtins as _b, os as _o, sys as _s, warnings as _w
-try:
-    import resource as _r
-    _r.setrlimit(_r.RLIMIT_DATA, ({memory} * 2**20,) * 2)
-except (ImportError, ValueError):
-    pass
-import numpy as _n
-import attnlib.reference, attnlib.checks, attnlib.checks.compare, attnlib.checks.reach{modules}
-_w.simplefilter("ignore")
+import report
+import results as kept
+from handed_in import Handed
+from nbgraded import Nbgrader
+from results import Result
 
 
-def _make_guard(shell, mark):
-    kept = {{
-        each: dict(vars(each))
-        for name, each in list(_s.modules.items())
-        if name in ("builtins", "numpy", "torch", "attnlib.reference")
-        or name.startswith("attnlib.checks")
-    }}
-    codes = [
-        (value, value.__code__)
-        for module, names in kept.items()
-        if module.__name__.startswith("attnlib")
-        for value in names.values()
-        if hasattr(value, "__code__")
-    ]
-    own = {{}}
+class Limits(NamedTuple):
+    """How a class is graded."""
 
-    def guard(names):
-        """Put back what the checks rest on, wherever the code before has changed it."""
-        for module, then in kept.items():
-            space = vars(module)
-            for name in [n for n in space if n not in then and not n.startswith("__")]:
-                if module.__name__.startswith("attnlib"):
-                    del space[name]
-            for name, value in then.items():
-                if space.get(name) is not value and name != "_":
-                    space[name] = value
-        for function, code in codes:
-            if function.__code__ is not code:
-                function.__code__ = code
-        for name, value in own.items():
-            names[name] = value
-        shell.custom_exceptions = ()
-        for name in ("showtraceback", "run_code", "showsyntaxerror"):
-            shell.__dict__.pop(name, None)
-        _w.simplefilter("ignore")
-        _s.stdout, _s.stderr = out, err
-        names.update(_guard=guard, _passed=passed)
-
-    def remember(names, wanted):
-        own.update({{name: names[name] for name in wanted if name in names}})
-
-    def passed(print=print):
-        print(mark)
-
-    out, err = _s.stdout, _s.stderr
-    return guard, remember, passed
+    timeout: int = 30  # seconds for a cell
+    memory: int = 4096  # MiB for a notebook
+    workers: int = 2  # notebooks at a time
+    seed: int | None = None  # of the hidden cases; by default those of the source
 
 
-_guard, _remember, _passed = _make_guard(get_ipython(), _o.environ.pop({variable!r}))
-_n.seterr(all="ignore")
-'''
-
-
-class Result(NamedTuple):
-    """What one submission earned."""
-
-    student: str
-    assignment: str
-    points: dict[str, float | None]
-    most: dict[str, float]
-    said: dict[str, str]
-    repairs: list[str]
-    look: list[str]
-    problem: str
-
-
-# --- whose is it? ---
-
-
-def submissions(folder: Path) -> Iterable[tuple[str, Path]]:
-    """Each student's notebooks: in folders of their own, flat, as from Moodle or Canvas."""
-    for path in sorted(folder.rglob("*.ipynb")):
-        inner = path.relative_to(folder)
-        if ".ipynb_checkpoints" in inner.parts or inner.name.startswith("."):
-            continue
-        first = inner.parts[0] if len(inner.parts) > 1 else inner.stem
-        if moodle := re.match(r"(.+?)_\d+_assignsubmission_", first):
-            first = moodle[1]
-        elif len(inner.parts) == 1 and (canvas := re.match(r"([^_]+)_(?:LATE_)?\d+_\d+_", first)):
-            first = canvas[1]
-        yield first.strip().replace(" ", "_"), path
+USUAL = Limits()
 
 
 # --- one submission ---
 
 
-def with_guards(notebook, memory: int):
-    """A source notebook whose checks are hard to talk out of failing.
-
-    Before each check what it rests on is put back; behind it a mark is printed, which stands in no
-    cell, and so is printed only by a check that ran to its end. A kernel keeps no secret from the
-    code in it: who uses names by which one would look for it is reported (`repair.suspicious`).
-    """
-    modules = "".join(
-        f", attnlib.checks.{name}"
-        for cell in notebook.cells
-        for name in re.findall(r"from attnlib\.checks import (\w+)", cell.source)
-    )
-    shared = {
-        name
-        for cell in notebook.cells
-        if cell.metadata.get("nbgrader", {}).get("grade_id") == "setup"
-        for name in re.findall(r"(?m)^(?:import \w+ as )?(\w+)(?: =|$)", cell.source)
-    } | {"checks", "reference", *re.findall(r"checks\.(\w+)", modules)}
-    for cell in notebook.cells:
-        about = cell.metadata.get("nbgrader", {})
-        if cell.cell_type == "code" and about.get("grade_id") == "setup":
-            cell.source = (
-                GUARD.format(memory=memory, modules=modules, variable=MARK)
-                + cell.source
-                + f"\n_remember(globals(), {sorted(shared)!r})"
-            )
-        elif cell.cell_type == "code" and about.get("grade"):
-            cell.source = f"_guard(globals())\n{cell.source}\n_passed()"
-    return notebook
-
-
-PROGRAM = """
-import json, os, sys
-from traitlets.config import Config
-from nbgrader.apps import NbGraderAPI
-answers, sys.stdout = sys.stdout, open(os.devnull, "w")
-course, timeout = sys.argv[1], int(sys.argv[2])
-c = Config()
-c.CourseDirectory.root = course
-c.CourseDirectory.db_url = f"sqlite:///{course}/gradebook.db"
-c.Execute.timeout = timeout
-api, made = NbGraderAPI(config=c), set()
-for line in sys.stdin:
-    student, name = json.loads(line)
-    problem = ""
-    try:
-        steps = [(api.autograde, (name, student))]
-        if name not in made:
-            steps.insert(0, (api.generate_assignment, (name,)))
-        for step, arguments in steps:
-            done = step(*arguments)
-            if not done["success"]:
-                problem = str(done.get("error") or done.get("log") or "nbgrader failed")
-                break
-            made.add(name)
-    except BaseException as error:
-        problem = f"{type(error).__name__}: {error}"
-    print(json.dumps(problem.strip()[-300:]), file=answers, flush=True)
-"""
-
-
-class Nbgrader:
-    """A course of nbgrader's with a process that grades one student of it after another.
-
-    Parameters
-    ----------
-    course : Path
-        A folder of its own, which it fills.
-    timeout : int
-        Seconds for a cell.
-    memory : int
-        MiB for a notebook.
-    seed : int, optional
-        Of the hidden cases; by default those of the source.
-    """
-
-    def __init__(self, course: Path, timeout: int, memory: int, seed: int | None = None):
-        self.course, self.timeout, self.memory, self.seed = course, timeout, memory, seed
-        self.mark = "passed " + secrets.token_hex(16)
-        self.guarded: dict[str, nbformat.NotebookNode] = {}
-        self.process: subprocess.Popen | None = None
-
-    def source(self, name: str) -> nbformat.NotebookNode:
-        """An assignment with its hidden checks and the guards, as this course has it."""
-        if name not in self.guarded:
-            made = with_guards(kit.source(name, self.seed), self.memory)
-            path = self.course / "source" / name / f"{name}.ipynb"
-            path.parent.mkdir(parents=True)
-            path.write_text(nbformat.writes(made), "utf-8")
-            self.guarded[name] = made
-        return self.guarded[name]
-
-    def start(self) -> None:
-        """Start the process, or start it anew."""
-        self.stop()
-        bin_folder = str(Path(sys.executable).parent)  # alembic must be found
-        path = bin_folder + os.pathsep + os.environ.get("PATH", "")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(self.course), str(self.timeout)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={
-                **os.environ,
-                "PATH": path,
-                "OMP_NUM_THREADS": "1",
-                "MKL_NUM_THREADS": "1",
-                MARK: self.mark,
-            },
-        )
-
-    def stop(self) -> None:
-        """End the process."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def grade(self, student: str, name: str, handed: nbformat.NotebookNode) -> tuple[str, Path]:
-        """Grade what a student handed in: what went wrong, or nothing; and the graded notebook."""
-        self.source(name)
-        graded = self.course / "autograded" / student / name / f"{name}.ipynb"
-        path = self.course / "submitted" / student / name / f"{name}.ipynb"
-        path.parent.mkdir(parents=True)
-        path.write_text(nbformat.writes(handed), "utf-8")
-        if self.process is None or self.process.poll() is not None:
-            self.start()
-        assert self.process and self.process.stdin and self.process.stdout
-        late = threading.Timer(60 + 30 * self.timeout, self.process.kill)
-        late.start()
-        try:
-            print(json.dumps([student, name]), file=self.process.stdin, flush=True)
-            answer = self.process.stdout.readline()
-        except OSError:
-            answer = ""
-        finally:
-            late.cancel()
-        return json.loads(answer) if answer else "the grader gave no answer in time", graded
-
-
-def grade_one(student: str, path: Path, releases: dict, nbgrader: Nbgrader) -> Result:
+def grade_one(handed: Handed, releases: dict, nbgrader: Nbgrader) -> Result:
     """Repair and grade one notebook.
 
     A student may hand in several: each is graded as that of a student of its own.
     """
+    result = _result(handed)
+    if handed.path is None:
+        return result
     try:
-        notebook = repair.read(path)
+        notebook = repair.read(handed.path)
         name = repair.which(notebook, releases)
     except repair.UnreadableError as problem:
-        return Result(student, "", {}, {}, {}, [], [], str(problem))
+        result.problem = str(problem)
+        return result
     mended = repair.repair(notebook, releases[name])
-    guarded, mark = nbgrader.source(name), nbgrader.mark
-    problem, graded = nbgrader.grade(f"s{secrets.token_hex(8)}", name, mended.notebook)
-    points, most, said = {}, {}, {}
+    guarded = nbgrader.source(name)
+    result.assignment, result.words = name, mended.words
+    result.repairs = mended.repairs + [f"{file}: not used" for file in handed.beside]
+    result.prints = look.fingerprints(mended.notebook, releases[name], mended.words)
+    result.look = look.replaced(mended.tampered) + look.suspicious(mended.notebook)
     for cell in guarded.cells:
         about = cell.metadata.get("nbgrader", {})
         if about.get("grade"):
-            most[about["grade_id"]] = float(about["points"])
-            points[about["grade_id"]] = None if about.get("solution") else 0.0
+            cell_name = about["grade_id"]
+            result.most[cell_name] = float(about["points"])
+            result.points[cell_name] = None if mended.words.get(cell_name) else 0.0
+            if about.get("solution") and not mended.words.get(cell_name):
+                result.said[cell_name] = "Not answered."
+    result.problem, graded = nbgrader.grade(f"s{secrets.token_hex(8)}", name, mended.notebook)
     if graded.exists():
-        for cell in nbformat.read(graded, 4).cells:
-            about = cell.metadata.get("nbgrader", {})
-            cell_name = about.get("grade_id")
-            if cell_name in most and not about.get("solution"):
-                passed = any(
-                    out.output_type == "stream" and mark in out.get("text", "")
-                    for out in cell.outputs
-                ) and not any(out.output_type == "error" for out in cell.outputs)
-                points[cell_name] = most[cell_name] if passed else 0.0
-                said[cell_name] = "" if passed else _told(cell, mark)
-            elif cell_name in most and repair.STUB.search(cell.source):
-                points[cell_name] = 0.0
-                said[cell_name] = "not answered"
-    look = repair.suspicious(mended.notebook)
-    return Result(student, name, points, most, said, mended.repairs, look, problem)
+        read_checks(nbformat.read(graded, 4), result, nbgrader)
+    return result
 
 
-def _told(cell, mark: str) -> str:
-    """What a check said that failed."""
+def _result(handed: Handed) -> Result:
+    """A result with nothing in it yet."""
+    student, number, platform = handed.owner
+    return Result(
+        student=student,
+        id=number,
+        platform=platform,
+        late=handed.late,
+        page=handed.page,
+        file=handed.file,
+        problem=handed.problem,
+    )
+
+
+def read_checks(graded: nbformat.NotebookNode, result: Result, nbgrader: Nbgrader) -> None:
+    """Read from a graded notebook which checks have passed, and what the others said."""
+    said_last = re.compile(rf"^{re.escape(nbgrader.mark)} (\{{.*\}})$", re.M)
+    answer = None
+    for cell in graded.cells:
+        about = cell.metadata.get("nbgrader", {})
+        name = about.get("grade_id")
+        if cell.cell_type == "code" and about.get("solution"):
+            answer = cell
+        if name not in result.most or about.get("solution"):
+            continue
+        text = "".join(str(out.text) for out in cell.outputs if out.output_type == "stream")
+        found = said_last.findall(text)
+        how: dict = {"passed": False, "fixed": [], "changed": []}
+        if found:
+            how = json.loads(found[-1])
+        failed = any(out.output_type == "error" for out in cell.outputs)
+        lines = []
+        if how["passed"] and not failed:
+            result.points[name] = result.most[name]
+        else:
+            lines.append(explain(cell, answer, nbgrader.timeout))
+        if how["fixed"]:
+            names = " and ".join(how["fixed"])
+            lines.append(f"(Checked with a right {names} in the place of yours.)")
+        result.said[name] = "\n".join(lines)
+        result.look += [f"{name}: puts another in the place of {each}" for each in how["changed"]]
+        if "ready-made answer" in result.said[name]:
+            result.look.append(f"{name}: calls a ready-made answer")
+
+
+def explain(check, answer, timeout: int) -> str:
+    """Why a check failed, in a student's words."""
+    source = answer.source if answer else ""
+    if wrong := python_cells.syntax_error(source):
+        return f"This cell is not Python: {wrong}."
+    name, told = _error(check)
+    first, first_told = _error(answer) if answer else ("", "")
+    if "KeyboardInterrupt" in (name, first) or "CellTimeoutError" in (name, first):
+        return f"Time ran out after {timeout} s."
+    if name == "SystemExit":
+        return "It ends Python (exit, quit or SystemExit) instead of returning."
+    missing = re.match(r"name '(\w+)' is not defined", told) if name == "NameError" else None
+    if first and (missing or not name):
+        return f"Your cell stops with {first}: {first_told}"
+    if missing:
+        there = ", ".join(sorted(python_cells.defined(source))) or "no function"
+        return f"Nothing is defined under the name {missing[1]}; your cell defines {there}."
+    if not name:
+        return "The check did not run to its end."
+    return told if name == "CheckError" else f"{name}: {told}".removesuffix(": ")
+
+
+def _error(cell) -> tuple[str, str]:
+    """The error that a cell ended with."""
     for out in cell.outputs:
         if out.output_type == "error":
-            told = re.sub(r"\x1b\[[0-9;]*m", "", out.get("evalue") or "")
-            return f"{out.ename}: {told}" if told else out.ename
-    return "did not run to its end"
+            return out.ename, re.sub(r"\x1b\[[0-9;]*m", "", out.get("evalue") or "")
+    return "", ""
 
 
 # --- the class ---
 
 
 def grade(
-    folder: Path,
-    out: Path,
-    timeout: int = 30,
-    memory: int = 4096,
-    workers: int = 2,
-    seed: int | None = None,
+    folder: Path, out: Path, limits: Limits = USUAL, marks: Path | None = None, add: bool = False
 ) -> list[Result]:
-    """Grade all notebooks below a folder, and write points, feedback and repairs."""
+    """Grade all notebooks of a class, and write points, feedback and repairs.
+
+    Parameters
+    ----------
+    folder : Path
+        What was handed in, a folder or a zip.
+    out : Path
+        Where to write. What a person has entered in answers.csv there is kept.
+    limits : Limits
+        How.
+    marks : Path, optional
+        Points for answers in words.
+    add : bool
+        Keep the results of earlier runs: late work, or a notebook that is graded again.
+    """
+    if not kit.sources():
+        raise SystemExit(
+            f"no assignment with hidden checks in {kit.SOURCE}: a copy for students has none. "
+            "Grade with your own copy, or with the zip of make instructor."
+        )
+    entered = read_marks(out, marks)  # before hours of work
     releases = {name: kit.release(name) for name in kit.sources()}
-    found = list(submissions(folder))
-    if not found:
-        raise SystemExit(f"no notebook below {folder}")
-    results = []
-    with tempfile.TemporaryDirectory() as courses, ThreadPoolExecutor(workers) as pool:
-        hands = [Nbgrader(Path(courses) / str(n), timeout, memory, seed) for n in range(workers)]
-        idle: SimpleQueue[Nbgrader] = SimpleQueue()
-        for hand in hands:
-            idle.put(hand)
-
-        def one(student: str, path: Path) -> Result:
-            hand = idle.get()
-            try:
-                return grade_one(student, path, releases, hand)
-            except Exception as error:  # whatever happens to one, the class goes on
-                return Result(student, "", {}, {}, {}, [], [], f"{type(error).__name__}: {error}")
-            finally:
-                idle.put(hand)
-
-        for job in [pool.submit(one, *each) for each in found]:
-            result = job.result()
-            results.append(result)
-            line = f"{result.student}: {_sum(result):g} points {result.problem}"
-            print(line.rstrip(), flush=True)
-        for hand in hands:
-            hand.stop()
-    report(results, out)
+    with tempfile.TemporaryDirectory() as opened:
+        try:
+            found = handed_in.collect(folder, Path(opened))
+        except handed_in.BROKEN as error:
+            raise SystemExit(f"{folder} cannot be opened: {error}") from None
+        if not found:
+            raise SystemExit(f"nothing is handed in below {folder}")
+        results = _grade_all(found, releases, limits)
+    if add:
+        results = kept.merge(kept.load(out), results)
+    _fill_in(results)
+    write(results, entered, out)
     return results
 
 
-def _sum(result: Result) -> float:
-    return sum(points or 0.0 for points in result.points.values())
+def _grade_all(found: list[Handed], releases: dict, limits: Limits) -> list[Result]:
+    """Grade one notebook after another, several at a time."""
+    results = []
+    with (
+        tempfile.TemporaryDirectory() as courses,
+        ThreadPoolExecutor(limits.workers) as pool,
+    ):
+        idle: SimpleQueue[Nbgrader] = SimpleQueue()
+        hands = [
+            Nbgrader(Path(courses) / str(n), limits.timeout, limits.memory, limits.seed)
+            for n in range(limits.workers)
+        ]
+        for hand in hands:
+            idle.put(hand)
+
+        def one(handed: Handed) -> Result:
+            hand = idle.get()
+            try:
+                return grade_one(handed, releases, hand)
+            except Exception as error:  # whatever happens to one, the class goes on
+                result = _result(handed)
+                result.problem = f"{type(error).__name__}: {error}"
+                return result
+            finally:
+                idle.put(hand)
+
+        for job in [pool.submit(one, each) for each in found]:
+            result = job.result()
+            results.append(result)
+            points = by_hand.total(result.points)
+            print(f"{result.page}: {points:g} points {result.problem}".rstrip(), flush=True)
+        for hand in hands:
+            hand.stop()
+    return results
 
 
-def report(results: list[Result], out: Path) -> None:
-    """Write what was earned: a table, a page for each student, the repairs."""
-    (out / "feedback").mkdir(parents=True, exist_ok=True)
-    with (out / "points.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(
-            ["student", "assignment", "points", "of", "to read by hand", "look at", "problem"]
-        )
+def _fill_in(results: list[Result]) -> None:
+    """Whoever handed in no notebook has none of the points, if the class has one assignment."""
+    points = {each.assignment: each.most for each in results if each.assignment}
+    if len(points) == 1:
+        ((name, most),) = points.items()
         for each in results:
-            open_ones = [n for n, p in each.points.items() if p is None]
-            most = sum(each.most.values())
-            table.writerow(
-                [each.student, each.assignment, f"{_sum(each):g}", f"{most:g}", " ".join(open_ones),
-                 "; ".join(each.look), each.problem]
-            )  # fmt: skip
-    with (out / "repairs.txt").open("w", encoding="utf-8") as file:
-        for each in results:
-            for line in each.repairs:
-                file.write(f"{each.student}: {line}\n")
-    for each in results:
-        lines = [f"# {each.assignment or 'A notebook that could not be graded'}", ""]
-        if each.problem:
-            lines += [f"There was a problem: {each.problem}.", ""]
-        for name, most in each.most.items():
-            points = each.points[name]
-            earned = "to be read" if points is None else f"{points:g}"
-            lines += [f"- **{name}**: {earned} of {most:g}"]
-            if each.said.get(name):
-                lines += ["", *("      " + line for line in each.said[name].split("\n")), ""]
-        lines += ["", *(f"(Repaired: {line}.)" for line in each.repairs)]
-        page = out / "feedback" / f"{each.student}-{each.assignment or 'unread'}.md"
-        page.write_text("\n".join(lines) + "\n", "utf-8")
+            if not each.assignment:
+                each.assignment, each.most = name, dict(most)
+                each.points = dict.fromkeys(most, 0.0)
+
+
+def read_marks(out: Path, marks: Path | None) -> by_hand.Marks:
+    """What a person has entered: in the folder of grades, and in a file of marks."""
+    paths = [path for path in (out / by_hand.FILE,) if path.exists()] + ([marks] if marks else [])
+    entered: by_hand.Marks = {}
+    for path in paths:
+        entered |= by_hand.read(path)
+    return entered
+
+
+def write(results: list[Result], entered: by_hand.Marks, out: Path) -> None:
+    """Write everything, and take away the pages of those who are no longer there."""
+    strange = by_hand.check(results, entered)
+    out.mkdir(parents=True, exist_ok=True)
+    pages = {each.page for each in results}
+    for each in kept.load(out):
+        if each.page not in pages:
+            (out / "feedback" / f"{each.page}.md").unlink(missing_ok=True)
+    kept.save(results, out)
+    by_hand.write(results, entered, out)
+    report.write(results, entered, out)
+    for line in [*strange, *report.edited_since(results)]:
+        print(f"Note: {line}")
+    waiting = sum(p is None for each in results for p in by_hand.merged(each, entered).values())
+    print(f"{len(results)} rows: {out / 'points.csv'}")
+    if waiting:
+        print(f"{waiting} answers in words wait for points: {out / by_hand.FILE}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("submissions", type=Path)
+    parser.add_argument("submissions", type=Path, nargs="?", help="a folder, or a zip")
     parser.add_argument("--out", type=Path, default=Path("grades"))
+    parser.add_argument("--marks", type=Path, help="answers.csv with points entered")
+    parser.add_argument("--add", action="store_true", help="keep the results of earlier runs")
     parser.add_argument("--timeout", type=int, default=30, help="seconds a cell, 30 by default")
     parser.add_argument("--memory", type=int, default=4096, help="MiB a notebook, 4096 by default")
     parser.add_argument("--workers", type=int, default=2, help="notebooks at a time")
@@ -411,11 +294,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--seed", type=int, help="hidden cases of your own, as make instructor SEED="
     )
     options = parser.parse_args(arguments)
-    if not options.submissions.is_dir():
-        parser.error(f"{options.submissions} is no folder")
-    limits = options.timeout, options.memory, options.workers, options.seed
-    results = grade(options.submissions, options.out, *limits)
-    print(f"{len(results)} notebooks: {options.out / 'points.csv'}")
+    for path in (options.submissions, options.marks):
+        if path is not None and not path.exists():
+            parser.error(f"there is no {path}")
+    try:
+        if options.submissions is None:
+            results = kept.load(options.out)
+            if not results:
+                parser.error(f"name what was handed in: nothing is graded yet in {options.out}")
+            write(results, read_marks(options.out, options.marks), options.out)
+        else:
+            limits = Limits(options.timeout, options.memory, options.workers, options.seed)
+            grade(options.submissions, options.out, limits, options.marks, options.add)
+    except by_hand.MarksError as error:
+        parser.error(str(error))
     return 0
 
 

@@ -28,6 +28,13 @@ SOURCE, RELEASE = HERE / "source", HERE / "release"
 HIDDEN_SEED = re.compile(r"(?<=seed=)(\d+)")
 
 
+def _some_sources() -> dict[str, Path]:
+    """The source notebooks, which a copy for students lacks."""
+    if not sources():
+        raise SystemExit(f"no assignment in {SOURCE}: it holds the solutions and hidden checks")
+    return sources()
+
+
 def sources() -> dict[str, Path]:
     """The source notebook of every assignment, by its name."""
     return {path.stem: path for path in sorted(SOURCE.glob("*/*.ipynb"))}
@@ -36,9 +43,12 @@ def sources() -> dict[str, Path]:
 def source(name: str, seed: int | None = None) -> nbformat.NotebookNode:
     """An assignment with its solutions; with a seed, the hidden checks draw other cases."""
     notebook = nbformat.read(sources()[name], 4)
-    for cell in notebook.cells if seed is not None else ():
+    if seed is None:
+        return notebook
+    other = 1000 * seed
+    for cell in notebook.cells:
         head, begin, hidden = cell.source.partition("### BEGIN HIDDEN TESTS")
-        cell.source = head + begin + HIDDEN_SEED.sub(lambda m: str(int(m[1]) + 1000 * seed), hidden)
+        cell.source = head + begin + HIDDEN_SEED.sub(lambda m: str(int(m[1]) + other), hidden)
     return notebook
 
 
@@ -55,7 +65,7 @@ def release(name: str) -> nbformat.NotebookNode:
 def write_release() -> list[Path]:
     """Write what students get, one notebook for each assignment."""
     written = []
-    for name in sources():
+    for name in _some_sources():
         path = RELEASE / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(nbformat.writes(release(name)) + "\n", "utf-8")
@@ -67,9 +77,11 @@ def write_instructor(path: Path, seed: int | None = None) -> None:
     """Write a zip with all that students must not have."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sources():
+        for name in _some_sources():
             archive.writestr(f"source/{name}/{name}.ipynb", nbformat.writes(source(name, seed)))
-        for each in sorted([*HERE.glob("*.py"), *HERE.glob("mutants/*.py"), *HERE.glob("*.md")]):
+            archive.writestr(f"release/{name}/{name}.ipynb", nbformat.writes(release(name)))
+        patterns = ("*.py", "mutants/*.py", "*.md", "Dockerfile")
+        for each in sorted(path for pattern in patterns for path in HERE.glob(pattern)):
             archive.write(each, each.relative_to(HERE))
 
 
@@ -83,7 +95,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.what == "release":
         print(*(path.relative_to(HERE) for path in write_release()), sep="\n")
     else:
-        write_instructor(options.out or Path("instructor.zip"), options.seed)
+        out = options.out or Path("instructor.zip")
+        write_instructor(out, options.seed)
+        print(f"{out}: solutions, hidden checks, grader and guide")
     return 0
 
 

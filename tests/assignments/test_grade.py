@@ -4,8 +4,6 @@ Right and wrong, hanging and eating memory, cells deleted, copied, retyped and r
 are no notebooks, and cheats: each gets what it deserves, and nobody stops the class.
 """
 
-import json
-import re
 import sys
 from pathlib import Path
 
@@ -18,80 +16,25 @@ pytest.importorskip("nbgrader")
 import grade  # noqa: E402
 import kit  # noqa: E402
 import repair  # noqa: E402
+from homework import (  # noqa: E402
+    NAME,
+    WRONG_SOFTMAX,
+    added,
+    answer,
+    colab,
+    copied,
+    named,
+    released,
+    retyped,
+    solved,
+    without,
+    without_names,
+)
+from marks import total  # noqa: E402
 
-NAME = "a02_softmax"
 FULL = 11  # the twelfth point is read by hand
+NOTHING = {"no_notebook", "web_page", "other_notebook"}
 
-
-def released():
-    return kit.release(NAME)
-
-
-def solved():
-    """The released notebook with the solutions in it."""
-    made = released()
-    for cell, source in zip(made.cells, kit.source(NAME).cells, strict=True):
-        if "YOUR CODE HERE" in cell.source:
-            cell.source = re.sub(r" *### (BEGIN|END) SOLUTION\n?", "", source.source)
-        elif "YOUR ANSWER HERE" in cell.source:
-            cell.source = "It gives the softmax of the scores as if nothing were hidden."
-    return made
-
-
-def named(notebook, name):
-    return next(c for c in notebook.cells if repair.name_of(c) == name)
-
-
-def answer(**cells):
-    made = solved()
-    for name, source in cells.items():
-        named(made, name).source = source
-    return made
-
-
-def without_names(notebook):
-    for cell in notebook.cells:
-        cell.metadata = {}
-    return notebook
-
-
-def without(notebook, *names):
-    notebook.cells = [c for c in notebook.cells if repair.name_of(c) not in names]
-    return notebook
-
-
-def copied(notebook, name, source=None):
-    again = nbformat.from_dict(json.loads(json.dumps(named(notebook, name))))
-    if source is not None:
-        again.source = source
-    notebook.cells.insert(notebook.cells.index(named(notebook, name)) + 1, again)
-    return notebook
-
-
-def retyped(notebook, name, kind):
-    cell = named(notebook, name)
-    cell.cell_type = kind
-    for key in ("outputs", "execution_count"):
-        cell.pop(key, None)
-    return notebook
-
-
-def added(notebook, source, first=False):
-    cell = nbformat.v4.new_code_cell(source)
-    notebook.cells.insert(0 if first else 3, cell)
-    return notebook
-
-
-def colab(notebook):
-    """As Colab saves it: other metadata, ids and outputs of its own."""
-    notebook.metadata = {"colab": {"provenance": []}, "kernelspec": {"name": "python3"}}
-    for cell in notebook.cells:
-        cell.metadata["id"] = "aBcDeF"
-        cell.metadata["colab"] = {"base_uri": "https://localhost:8080/"}
-    return notebook
-
-
-WRONG_SOFTMAX = "def softmax(scores):\n    return np.exp(scores) / np.exp(scores).sum()"
 HANGS = "def masked_softmax(scores, mask):\n    while True:\n        pass"
 EATS = "def masked_softmax(scores, mask):\n    return np.ones((2**34,)).sum()"
 CATCHES = """
@@ -153,7 +96,7 @@ CLASS = {
         FULL,
     ),
     "right_import_first": (lambda: added(solved(), "import math", first=True), FULL),
-    "right_copied_cell": (lambda: copied(solved(), "softmax"), FULL),
+    "right_copied_cell": (lambda: copied(solved(), "softmax", WRONG_SOFTMAX), FULL),
     "right_copied_check": (lambda: copied(solved(), "check_softmax"), FULL),
     "right_deleted_checks": (lambda: without(solved(), "check_softmax", "check_attend"), FULL),
     "right_no_text": (lambda: without(solved(), "about", "about_mask"), FULL),
@@ -183,8 +126,8 @@ CLASS = {
         FULL,
     ),
     "syntax_error": (lambda: answer(attend="def attend(queries, keys"), FULL - 3),
-    "hangs": (lambda: answer(masked_softmax=HANGS), 3),
-    "eats_memory": (lambda: answer(masked_softmax=EATS), 3),
+    "hangs": (lambda: answer(masked_softmax=HANGS), FULL - 5),
+    "eats_memory": (lambda: answer(masked_softmax=EATS), FULL - 5),
     "exits": (lambda: answer(softmax=EXITS), FULL - 3),
     "catches_all": (lambda: answer(softmax=CATCHES), FULL - 3),
     "swallows": (lambda: answer(softmax=SWALLOWS), FULL - 3),
@@ -222,7 +165,7 @@ def hand_in(folder: Path) -> None:
 def results(tmp_path_factory):
     folder, out = tmp_path_factory.mktemp("handed-in"), tmp_path_factory.mktemp("grades")
     hand_in(folder)
-    found = grade.grade(folder, out, timeout=15, memory=6000)
+    found = grade.grade(folder, out, grade.Limits(timeout=15, memory=6000))
     return {each.student: each for each in found}, out
 
 
@@ -230,7 +173,7 @@ def results(tmp_path_factory):
 @pytest.mark.parametrize("who", CLASS)
 def test_each_gets_what_it_deserves(results, who):
     result = results[0][who]
-    assert grade._sum(result) == CLASS[who][1], result
+    assert total(result.points) == CLASS[who][1], result
 
 
 @pytest.mark.slow
@@ -239,28 +182,41 @@ def test_the_class_is_reported(results):
     table = (out / "points.csv").read_text("utf-8").splitlines()
     assert len(table) == len(CLASS) + 1 >= 31
     assert len(list((out / "feedback").iterdir())) == len(CLASS)
-    told = (out / "feedback" / f"one_wrong-{NAME}.md").read_text("utf-8")
-    assert "exp of a large score overflows" in told
+    told = (out / "feedback" / f"{found['one_wrong'].page}.md").read_text("utf-8")
+    assert "exp of a large score overflows" in told and "**8 of 12 points so far.**" in told
     assert "write it yourself" in found["reference"].said["check_softmax"]
     assert "no JSON" in found["no_notebook"].problem and "web page" in found["web_page"].problem
-    look = {who: each.look for who, each in found.items() if each.look}
-    assert {"catches_all", "prints_hidden", "reference"} <= look.keys()
-    assert not any(who.startswith(("right", "empty", "one_wrong")) for who in look)
     repairs = (out / "repairs.txt").read_text("utf-8")
-    assert "right_deleted_checks: check_softmax: was missing" in repairs
-    assert "right_retyped_check: check_softmax: changed" in repairs
+    assert f"right_deleted_checks-{NAME}: check_softmax: was missing" in repairs
+    assert "check_softmax: was markdown, is code again" in repairs
 
 
-def test_names_from_moodle_and_canvas(tmp_path):
-    for name in ("Ada King_123_assignsubmission_file_/a.ipynb", "turingalan_77_88_a02.ipynb",
-                 "noether/a02/a02.ipynb", "noether/.ipynb_checkpoints/a02.ipynb"):  # fmt: skip
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert sorted(who for who, _ in grade.submissions(tmp_path)) == [
-        "Ada_King",
-        "noether",
-        "turingalan",
-    ]
+@pytest.mark.slow
+def test_a_cheat_is_named_and_an_innocent_is_not(results):
+    look = {who: "; ".join(each.look) for who, each in results[0].items() if each.look}
+    assert "check_softmax was replaced by: print('all well')" in look["weak_checks"]
+    assert "puts another in the place of numpy.allclose" in look["overwrites"]
+    assert "__array_function__" in look["always_equal"]
+    assert "calls a ready-made answer" in look["reference"]
+    assert {"catches_all", "prints_hidden", "swallows"} <= look.keys()
+    assert not any(who.startswith(("right", "empty", "one_wrong", "hangs")) for who in look)
+
+
+@pytest.mark.slow
+def test_no_answer_in_words_is_lost(results):
+    words = {who: each.words.get("why") for who, each in results[0].items() if each.assignment}
+    assert words.pop("empty") == ""
+    assert {who for who, text in words.items() if not text} <= NOTHING
+
+
+@pytest.mark.slow
+def test_a_mistake_costs_its_points_once_and_is_explained(results):
+    said = {who: each.said for who, each in results[0].items()}
+    assert said["hangs"]["check_masked_softmax"] == "Time ran out after 15 s."
+    assert "with a right masked_softmax in the place of yours" in said["hangs"]["check_attend"]
+    assert "not Python: line 1: '(' was never closed" in said["syntax_error"]["check_attend"]
+    assert "ends Python" in said["exits"]["check_softmax"]
+    assert "attend is not written yet" in said["deleted_answer"]["check_attend"]
 
 
 def test_what_is_released_is_what_the_source_gives():

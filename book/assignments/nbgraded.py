@@ -1,0 +1,121 @@
+"""Let nbgrader grade one notebook after another, in a process of its own."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import kit
+import nbformat
+from guards import MARK, with_guards
+
+PROGRAM = """
+import json, os, sys
+from traitlets.config import Config
+from nbgrader.apps import NbGraderAPI
+answers, sys.stdout = sys.stdout, open(os.devnull, "w")
+course, timeout = sys.argv[1], int(sys.argv[2])
+c = Config()
+c.CourseDirectory.root = course
+c.CourseDirectory.db_url = f"sqlite:///{course}/gradebook.db"
+c.Execute.timeout = timeout
+api, made = NbGraderAPI(config=c), set()
+for line in sys.stdin:
+    student, name = json.loads(line)
+    problem = ""
+    try:
+        steps = [(api.autograde, (name, student))]
+        if name not in made:
+            steps.insert(0, (api.generate_assignment, (name,)))
+        for step, arguments in steps:
+            done = step(*arguments)
+            if not done["success"]:
+                problem = str(done.get("error") or done.get("log") or "nbgrader failed")
+                break
+            made.add(name)
+    except BaseException as error:
+        problem = f"{type(error).__name__}: {error}"
+    print(json.dumps(problem.strip()[-300:]), file=answers, flush=True)
+"""
+
+
+class Nbgrader:
+    """A course of nbgrader's with a process that grades one student of it after another.
+
+    Parameters
+    ----------
+    course : Path
+        A folder of its own, which it fills.
+    timeout : int
+        Seconds for a cell.
+    memory : int
+        MiB for a notebook.
+    seed : int, optional
+        Of the hidden cases; by default those of the source.
+    """
+
+    def __init__(self, course: Path, timeout: int, memory: int, seed: int | None = None):
+        self.course, self.timeout, self.memory, self.seed = course, timeout, memory, seed
+        self.mark = "passed " + secrets.token_hex(16)
+        self.guarded: dict[str, nbformat.NotebookNode] = {}
+        self.process: subprocess.Popen | None = None
+
+    def source(self, name: str) -> nbformat.NotebookNode:
+        """An assignment with its hidden checks and the guards, as this course has it."""
+        if name not in self.guarded:
+            made = with_guards(kit.source(name, self.seed), self.memory)
+            path = self.course / "source" / name / f"{name}.ipynb"
+            path.parent.mkdir(parents=True)
+            path.write_text(nbformat.writes(made), "utf-8")
+            self.guarded[name] = made
+        return self.guarded[name]
+
+    def start(self) -> None:
+        """Start the process, or start it anew."""
+        self.stop()
+        bin_folder = str(Path(sys.executable).parent)  # alembic must be found
+        path = bin_folder + os.pathsep + os.environ.get("PATH", "")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(self.course), str(self.timeout)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={
+                **os.environ,
+                "PATH": path,
+                "OMP_NUM_THREADS": "1",
+                "MKL_NUM_THREADS": "1",
+                MARK: self.mark,
+            },
+        )
+
+    def stop(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def grade(self, student: str, name: str, handed: nbformat.NotebookNode) -> tuple[str, Path]:
+        """Grade what a student handed in: what went wrong, or nothing; and the graded notebook."""
+        self.source(name)
+        graded = self.course / "autograded" / student / name / f"{name}.ipynb"
+        path = self.course / "submitted" / student / name / f"{name}.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(nbformat.writes(handed), "utf-8")
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        assert self.process and self.process.stdin and self.process.stdout
+        late = threading.Timer(60 + 30 * self.timeout, self.process.kill)
+        late.start()
+        try:
+            print(json.dumps([student, name]), file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except OSError:
+            answer = ""
+        finally:
+            late.cancel()
+        return json.loads(answer) if answer else "the grader gave no answer in time", graded
