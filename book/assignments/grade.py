@@ -34,7 +34,7 @@ import repair
 import report
 import results as kept
 from handed_in import Handed
-from nbgraded import Nbgrader
+from nbgraded import NOT_RUN, Nbgrader
 from results import Result
 
 
@@ -123,8 +123,8 @@ def read_checks(graded: nbformat.NotebookNode, result: Result, nbgrader: Nbgrade
             result.points[name] = result.most[name]
         else:
             lines.append(explain(cell, answer, nbgrader.timeout))
-        if how["fixed"]:
-            names = " and ".join(how["fixed"])
+        used = set(re.findall(r"\w+", answer.source if answer else ""))
+        if names := " and ".join(name for name in how["fixed"] if name in used):
             lines.append(f"(Checked with a right {names} in the place of yours.)")
         result.said[name] = "\n".join(lines)
         result.look += [f"{name}: puts another in the place of {each}" for each in how["changed"]]
@@ -275,6 +275,8 @@ def write(results: list[Result], entered: by_hand.Marks, out: Path) -> None:
     for line in [*strange, *report.edited_since(results)]:
         print(f"Note: {line}")
     waiting = sum(p is None for each in results for p in by_hand.merged(each, entered).values())
+    if stopped := sum(each.problem.startswith(NOT_RUN) for each in results):
+        print(f"Note: {stopped} notebooks could not be run, and have no points: see `problem`")
     print(f"{len(results)} rows: {out / 'points.csv'}")
     if waiting:
         print(f"{waiting} answers in words wait for points: {out / by_hand.FILE}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import kit
 import nbformat
 from guards import MARK, with_guards
 
+NOT_RUN = "it could not be run"
 PROGRAM = """
 import json, os, sys
 from traitlets.config import Config
@@ -33,12 +35,12 @@ for line in sys.stdin:
         for step, arguments in steps:
             done = step(*arguments)
             if not done["success"]:
-                problem = str(done.get("error") or done.get("log") or "nbgrader failed")
+                problem = f"{done.get('log')}\n{done.get('error')}"
                 break
             made.add(name)
     except BaseException as error:
         problem = f"{type(error).__name__}: {error}"
-    print(json.dumps(problem.strip()[-300:]), file=answers, flush=True)
+    print(json.dumps(problem), file=answers, flush=True)
 """
 
 
@@ -118,4 +120,11 @@ class Nbgrader:
             answer = ""
         finally:
             late.cancel()
-        return json.loads(answer) if answer else "the grader gave no answer in time", graded
+        return short(json.loads(answer)) if answer else f"{NOT_RUN}: no answer in time", graded
+
+
+def short(problem: str) -> str:
+    """What went wrong in nbgrader, as one line of what it logged."""
+    errors = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", problem, re.M)
+    told = [each for each in errors if not each.startswith("NbGraderException")] or errors
+    return f"{NOT_RUN}: {told[-1][:200] if told else problem[-200:]}" if problem.strip() else ""

@@ -101,8 +101,11 @@ def points_table(results: list[Result], marks: Marks, counted: set[str], path: P
     _table(path, columns, rows)
 
 
-def _table(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8-sig") as file:
+def _table(
+    path: Path, columns: list[str], rows: list[dict[str, str]], encoding: str = "utf-8-sig"
+) -> None:
+    """Write a table; by default with the byte-order mark by which spreadsheets know UTF-8."""
+    with path.open("w", newline="", encoding=encoding) as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
         table.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
@@ -190,7 +193,7 @@ def uploads(name: str, results: list[Result], marks: Marks, out: Path) -> None:
             }
             for each in moodle
         ]
-        _table(out / f"moodle-{name}.csv", list(rows[0]), rows)
+        _table(out / f"moodle-{name}.csv", list(rows[0]), rows, "utf-8")
     if canvas:
         rows = [
             {
@@ -203,7 +206,7 @@ def uploads(name: str, results: list[Result], marks: Marks, out: Path) -> None:
             }
             for each in canvas
         ]
-        _table(out / f"canvas-{name}.csv", list(rows[0]), rows)
+        _table(out / f"canvas-{name}.csv", list(rows[0]), rows, "utf-8")
 
 
 def edited_since(results: list[Result]) -> list[str]:

@@ -10,6 +10,7 @@ assert homework.FOLDER  # the grader's folder is on the path from here on
 import grade  # noqa: E402
 import kit  # noqa: E402
 import marks  # noqa: E402
+import nbgraded  # noqa: E402
 import report  # noqa: E402
 import results as kept  # noqa: E402
 from results import Result  # noqa: E402
@@ -156,6 +157,17 @@ def test_an_assignment_edited_since_is_told_from_cheats():
         each.look = [line]
     assert "3 of 4 notebooks" in report.edited_since(several)[0]
     assert report.edited_since(several[2:]) == []
+
+
+def test_what_stops_the_grader_is_one_line_and_not_passed_over(tmp_path, capsys):
+    log = "Traceback\n  File x\nsqlalchemy.exc.OperationalError: no room\nmore\n"
+    log += "nbgrader.converters.base.NbGraderException: see above"
+    assert nbgraded.short(log) == "it could not be run: OperationalError: no room"
+    assert nbgraded.short("") == ""
+    stopped = result("Dee")
+    stopped.problem = nbgraded.short(log)
+    again(tmp_path, [stopped])
+    assert "1 notebooks could not be run" in capsys.readouterr().out
 
 
 def test_a_copy_for_students_says_what_it_lacks(tmp_path, monkeypatch):
