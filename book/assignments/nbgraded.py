@@ -35,7 +35,7 @@ for line in sys.stdin:
         for step, arguments in steps:
             done = step(*arguments)
             if not done["success"]:
-                problem = f"{done.get('log')}\n{done.get('error')}"
+                problem = str(done.get("log")) + chr(10) + str(done.get("error"))
                 break
             made.add(name)
     except BaseException as error:
@@ -126,5 +126,6 @@ class Nbgrader:
 def short(problem: str) -> str:
     """What went wrong in nbgrader, as one line of what it logged."""
     errors = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", problem, re.M)
-    told = [each for each in errors if not each.startswith("NbGraderException")] or errors
-    return f"{NOT_RUN}: {told[-1][:200] if told else problem[-200:]}" if problem.strip() else ""
+    told = [each for each in errors if not each.startswith("NbGraderException")]
+    why = told[-1][:200] if told else "nbgrader stopped; does a kernel start on this machine?"
+    return f"{NOT_RUN}: {why}" if problem.strip() else ""

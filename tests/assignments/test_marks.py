@@ -164,6 +164,8 @@ def test_what_stops_the_grader_is_one_line_and_not_passed_over(tmp_path, capsys)
     log += "nbgrader.converters.base.NbGraderException: see above"
     assert nbgraded.short(log) == "it could not be run: OperationalError: no room"
     assert nbgraded.short("") == ""
+    assert "does a kernel start" in nbgraded.short(log.split("more\n")[1])
+    compile(nbgraded.PROGRAM, "program", "exec")
     stopped = result("Dee")
     stopped.problem = nbgraded.short(log)
     again(tmp_path, [stopped])
