@@ -10,7 +10,7 @@ DECKS = [
     f"slides/{name.rsplit('/', 1)[1]}.html" for name in CHAPTERS if re.match(r"book/\d\d", name)
 ]
 SHOWN = "section.slide.shown"
-SMALLEST = 0.65  # of what the script may shrink: 16 pixels of 24 on a projector of 1280 by 720
+SMALLEST = 0.55  # of what the script may shrink; the smallest is a map of 30 words by 32
 STAGE = "Math.round(document.querySelector('section.slide').getBoundingClientRect().width)"
 
 # Whatever is on no slide's stage, too small, or missing; a stage is 1280 pixels wide and magnified.
