@@ -50,25 +50,32 @@ PAIR = (
 )
 
 
-def figures():
-    alignment, soft_hard = AlignmentFigure([PAIR]), SoftHard(samples=10)
+def caption_steps():
     record = Record.of(["dot"], [{0}], [[0.75, 0.25]], np.eye(2, dtype=bool)[None], (1, 2))
-    captions = CaptionSteps([Captioned(np.full((2, 2, 3), 99, np.uint8), record)])
-    weights = np.eye(3)[None, None]
-    tokens = {"source_tokens": PAIR[0], "target_tokens": PAIR[1]}
-    looks = SimpleNamespace(**tokens, encoder=weights, decoder=weights, cross=weights)
-    translated = SimpleNamespace(**tokens, text="une chemise rouge", weights=PAIR[2])
-    attention = [HeadsFigure([looks]), PositionsFigure(), ModelsFigure("a", {"one": translated})]
-    made = [SoftmaxLookup(), FiveDials(), alignment, LocalWindows(), soft_hard, captions]
-    quiz = Quiz("Which?", [("one", True, "It is this one."), ("two", False, "It is not this.")])
-    sentences = ["A dog runs."]
-    live = [LiveAttention(sentences), LiveHeads(sentences)]
-    live.append(LiveTranslator(sentences, {"en-fr-transformer": "transformer"}))
-    live.append(LiveScene([[put("a small red ring", 20, 30)]], {"scenes-soft": "soft"}))
-    return [*made, *attention, *live, MemoryFigure(), quiz]
+    return CaptionSteps([Captioned(np.full((2, 2, 3), 99, np.uint8), record)])
 
 
-every_figure = pytest.mark.parametrize("which", range(len(figures())))
+TOKENS = {"source_tokens": PAIR[0], "target_tokens": PAIR[1]}
+LOOKS = dict.fromkeys(("encoder", "decoder", "cross"), np.eye(3)[None, None])
+SAID = SimpleNamespace(**TOKENS, text="une chemise rouge", weights=PAIR[2])
+FIGURES = [
+    SoftmaxLookup,
+    FiveDials,
+    LocalWindows,
+    PositionsFigure,
+    MemoryFigure,
+    caption_steps,
+    lambda: AlignmentFigure([PAIR]),
+    lambda: SoftHard(samples=10),
+    lambda: HeadsFigure([SimpleNamespace(**TOKENS, **LOOKS)]),
+    lambda: ModelsFigure("a", {"one": SAID}),
+    lambda: Quiz("Which?", [("one", True, "It is this."), ("two", False, "It is not this.")]),
+    lambda: LiveAttention(["A dog runs."]),
+    lambda: LiveHeads(["A dog runs."]),
+    lambda: LiveTranslator(["A dog runs."], {"en-fr-transformer": "transformer"}),
+    lambda: LiveScene([[put("a small red ring", 20, 30)]], {"scenes-soft": "soft"}),
+]
+every_figure = pytest.mark.parametrize("made", FIGURES)
 
 
 def state_of(page: str) -> dict:
@@ -79,7 +86,7 @@ def state_of(page: str) -> dict:
 
 
 def test_modules_are_complete_in_themselves():
-    assert set(modules()) == {figure.module for figure in figures()}
+    assert set(modules()) == {made().module for made in FIGURES}
     for source in modules().values():
         assert "export default { render };" in source
         assert not re.search(r"^import ", source, re.M)
@@ -87,8 +94,8 @@ def test_modules_are_complete_in_themselves():
 
 
 @every_figure
-def test_stored_output_is_the_same_every_time(which):
-    first, second = figures()[which], figures()[which]
+def test_stored_output_is_the_same_every_time(made):
+    first, second = made(), made()
     assert first.model_id != second.model_id
     assert first.to_html() == second.to_html()
     assert repr(first) == repr(second) and "0x" not in repr(first)
@@ -96,8 +103,8 @@ def test_stored_output_is_the_same_every_time(which):
 
 
 @every_figure
-def test_bundle_has_the_widget_and_its_twin(which):
-    figure = figures()[which]
+def test_bundle_has_the_widget_and_its_twin(made):
+    figure = made()
     data, _ = figure._repr_mimebundle_()
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == figure.model_id
     assert data["text/html"].startswith(f'<attn-fig data-module="{figure.module}">')
@@ -106,12 +113,12 @@ def test_bundle_has_the_widget_and_its_twin(which):
 
 
 @every_figure
-def test_colab_gets_the_widget_alone(which, monkeypatch):
+def test_colab_gets_the_widget_alone(made, monkeypatch):
     output = types.ModuleType("google.colab.output")
     output.enable_custom_widget_manager = lambda: None
     output._widgets = SimpleNamespace(_installed_url=None)
     monkeypatch.setitem(sys.modules, "google.colab.output", output)
-    data, _ = figures()[which]._repr_mimebundle_()
+    data, _ = made()._repr_mimebundle_()
     assert "text/html" not in data and "application/vnd.jupyter.widget-view+json" in data
 
 

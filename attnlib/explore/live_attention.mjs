@@ -17,7 +17,12 @@ const STYLE = `
 .attn-move .source button { padding: 0.05rem 0.5rem; font-size: 0.82em; min-height: 26px; }
 .attn-move .source button[aria-pressed="true"] { background: var(--ink); color: var(--card); }
 .attn-move .words { display: grid; gap: 0.35rem 0.7rem; grid-template-columns: max-content minmax(3rem, 1fr) max-content; align-items: center; padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); }
-@container (max-width: 37rem) { .attn-move .both > :last-child { order: -1; } .attn-move .words { position: sticky; top: 0; z-index: 2; border: 1px solid var(--line); } .attn-move .both, .attn-move .both > div { display: contents; } }
+@container (max-width: 37rem) {
+  .attn-move .both, .attn-move .both > div { display: contents; }
+  .attn-move .words { position: sticky; top: 0; z-index: 2; order: 1; border: 1px solid var(--line); }
+  .attn-move .take { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
+  .attn-move .both > div > .name { order: 3; } .attn-move .source { order: 4; }
+}
 .attn-move .words > :is(p, .hint) { grid-column: 1 / -1; }
 .attn-move .words .bars { display: grid; gap: 2px; }
 .attn-move .words .bars i { display: block; height: 0.5rem; border-radius: 3px; background: var(--line); }
@@ -188,14 +193,14 @@ function render({ model, el }) {
   }
 
   async function learnAlone() {
-    const mine = running;
+    const mine = answer;
     if (isFirst()) alone = model.get("alone");
     else if (missing(files)) alone = null;
     else {
       alone = null;
       const before = answer.steps.slice(0, model.get("word")).map((each) => each.id);
       const found = await ask("alone", { name, text: answer.said, written: before });
-      if (mine === running) alone = found;
+      if (mine === answer) alone = found;
     }
     drawWanted();
   }
@@ -219,6 +224,11 @@ function render({ model, el }) {
 
   async function translate(text) {
     const mine = (running += 1);
+    if (text === answer.said) { // the model has come: what is in the reader's hands stays there
+      show();
+      learnAlone();
+      return;
+    }
     try {
       const found = await ask("translate", { name, text });
       if (mine !== running) return;

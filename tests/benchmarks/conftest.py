@@ -4,12 +4,14 @@ import datetime
 import json
 from pathlib import Path
 
+import chromium
 import pytest
 import torch
 from _record import record
 
 from attnlib.training import hardware
 
+browser = chromium.browser
 RESULTS = Path(__file__).parents[2] / "book" / "results" / "benchmarks.json"
 
 

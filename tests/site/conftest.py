@@ -12,23 +12,14 @@ on a page of their own by the script that the book's pages carry, and needs no b
 import functools
 import http.server
 import importlib.util
-import os
-import shutil
 import threading
 from pathlib import Path
 
+import chromium
 import pytest
 from site_map import DESKTOP, HTML, LOOKS, PAGES, PHONE, ROOT
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+browser = chromium.browser
 
 
 @pytest.fixture(scope="session")
@@ -55,22 +46,6 @@ def served(site):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """One Chromium for all tests."""
-    names = "chromium", "chromium-browser", "google-chrome"
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        reason = "no Chromium here (Debian and Ubuntu: apt-get install chromium)"
-        pytest.fail(reason, pytrace=False) if os.environ.get("CI") else pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

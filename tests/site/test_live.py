@@ -6,24 +6,27 @@ Pages are opened from a folder, where the least works; no request leaves it.
 import base64
 import importlib.util
 import os
+import random
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
+from figure_page import faults
 from site_map import PHONE, ROOT
 
-from attnlib.data import cleaning
+from attnlib.data import cleaning, scenes
 from attnlib.data.batches import pad
 from attnlib.data.corpora import multi30k
-from attnlib.data.scenes import Scenes
+from attnlib.data.scenes import Scenes, put
 from attnlib.data.tokenizer import BOS, EOS
 from attnlib.decoding import beam_search
-from attnlib.explore import LiveTranslator, modules
-from attnlib.explore.figure import engine
+from attnlib.explore import LiveAttention, LiveHeads, LiveScene, LiveTranslator, modules
+from attnlib.explore.figure import engine, sources
 from attnlib.explore.live.bundle import MODELS, bundle, in_the_page
-from attnlib.explore.live.stored import answers
+from attnlib.explore.live.stored import answers, captions, without_one
 
-COUNT = int(os.environ.get("LIVE_SENTENCES", "6"))  # book/results/live.py asks 200
+COUNT = int(os.environ.get("LIVE_SENTENCES", "4"))  # book/results/live.py asks 200
 TRANSLATORS = [name for name in MODELS if name.startswith("en-fr")]
 CAPTIONERS = [name for name in MODELS if name.startswith("scenes")]
 SENTENCES = ["A woman in a red shirt is sitting on a white horse.", "Two dogs run."]
@@ -144,16 +147,16 @@ def test_text_becomes_the_same_subwords(live):
 
 
 def test_every_character_is_cleaned_alike(live):
-    """Of all of Unicode, but what is so new that only one of the two knows it."""
+    """Of the planes that have signs, but what is so new that only one of the two knows it."""
     page, signs = live("en-fr-transformer"), bundle("en-fr-transformer").about["signs"]
     shown = page.evaluate(
-        """signs => Array.from({ length: 0x110000 }, (_, i) => i)
-            .filter((i) => i < 0xd800 || i >= 0xe000)
+        """signs => Array.from({ length: 0xf0000 }, (_, i) => i)
+            .filter((i) => i < 0xd800 || (i >= 0xe000 && i < 0x20000) || i >= 0xe0000)
             .map((i) => [i, live.clean(String.fromCodePoint(i), signs)])
             .filter(([i, text]) => text !== String.fromCodePoint(i))""",
         signs,
     )
-    letters = (chr(i) for i in range(0x110000) if not 0xD800 <= i < 0xE000)
+    letters = (chr(i) for i in [*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xF0000)])
     cleaned = {(ord(letter), cleaning.clean(letter, signs)) for letter in letters}
     changed = {(i, text) for i, text in cleaned if text != chr(i)}
     other = changed ^ {(i, text) for i, text in shown}
@@ -284,3 +287,194 @@ def test_a_notebook_gets_the_model_from_its_kernel(browser):
     [(content, [weights])] = sent
     assert content["model"] == "en-fr-transformer" and weights == bundle(content["model"]).weights
     assert "attnLive" in modules()["live_translator"]
+
+
+# ---------------------------------------------------------------- heads, weights, scenes
+
+RUNNING = "Two young children are playing with a ball in front of an old church."
+
+
+def test_heads_are_switched_off_as_in_python(ask):
+    """One head was computed before; two, and a sentence of one's own, are asked of the model."""
+    page = ask(LiveHeads([RUNNING]), size=PHONE)
+    all_heads, without = page.locator("dd").nth(0), page.locator("dd").nth(1)
+    own = answers("en-fr-transformer", [RUNNING])[0]["text"]
+    assert all_heads.text_content() == own
+    box = page.get_by_label("cross, block 4, head 3")
+    box.click(force=True)
+    alone = without_one("en-fr-transformer", RUNNING, ["cross 3 2"])["cross 3 2"]
+    assert without.text_content() == alone != own
+    assert without.locator("b").all_text_contents() == ["un", "ballon", "un", "vieux"]
+    page.get_by_label("block 1 of the encoder: all heads").click()
+    assert "the model must be here" in without.text_content()
+    page.locator("form button").click()
+    page.wait_for_function("!document.querySelectorAll('dd')[1].textContent.includes('must be')")
+    found = in_the_page("en-fr-transformer")
+    with torch.no_grad():
+        found.model.encoder.blocks[0].self_attention.W_O.weight.zero_()
+        width = found.model.decoder.stack.width // 4
+        cross = found.model.decoder.stack.blocks[3].cross_attention
+        cross.W_O.weight[:, 2 * width : 3 * width] = 0
+    wanted = found.translate([RUNNING], beam=1)[0].text
+    page.wait_for_function(
+        "text => document.querySelectorAll('dd')[1].textContent.startsWith(text)", arg=wanted
+    )
+    page.get_by_role("button", name="All heads on").click()
+    assert page.locator(".head input:not(:checked)").count() == 0
+
+
+def chances(page) -> dict[str, tuple[float, float]]:
+    """The next words, each with its chance as the model looks and as the reader does."""
+    texts = page.locator(".words > span:not(.bars)").all_text_contents()
+    pairs = zip(texts[::2], (text.replace("< ", "").split(" → ") for text in texts[1::2]))
+    return {word: (float(own), float(other)) for word, (own, other) in pairs}
+
+
+def test_weights_in_the_readers_hands(ask):
+    text = "A woman in a red shirt is sitting on a white horse."
+    page = ask(LiveAttention([text], word=12))
+    assert chances(page)["blanc"] == pytest.approx((98.2, 98.2), abs=0.1)
+    page.get_by_label("look at red alone").click()  # stored
+    stored = chances(page)["rouge"][1]
+    page.locator("form button").click()
+    page.wait_for_function("!document.querySelector('form button').textContent.includes('fetches')")
+
+    found = in_the_page("en-fr-bahdanau")
+    model = found.model
+    ids = [*found.ids(text), EOS]
+    answer = answers("en-fr-bahdanau", [text])[0]
+
+    def next_word(weights):
+        """Chances by `seq2seq`'s own parts, with these weights (S,)."""
+        with torch.no_grad():
+            memory = model.encode(*pad([ids]))
+            state, token = model.start(memory), BOS
+            for step in answer["steps"][:12]:
+                _, _, state = model.step(torch.tensor([token]), state, memory)
+                token = step["id"]
+            own = model.decoder.attend(state.hidden, memory, 12)[1][0]
+            context = (weights(own)[:, None] * memory.annotations[0]).sum(0, keepdim=True)
+            word = model.embedding(torch.tensor([token]))
+            hidden = model.decoder.cell(torch.cat([word, context], -1), state.hidden)
+            vector = model.decoder.attentional(torch.cat([hidden, context, word], -1))
+            return model.output(vector).softmax(-1)[0]
+
+    def agrees(weights):
+        wanted = next_word(weights)
+        best = found.tokenizer.tokens(wanted.topk(3).indices.tolist())
+        for token, p in zip(best, wanted.topk(3).values.tolist()):
+            assert chances(page)[token.strip("▁")][1] == pytest.approx(100 * p, abs=0.06)
+
+    only_red = torch.eye(len(ids))[4]
+    assert stored == pytest.approx(100 * float(next_word(lambda _: only_red).max()), abs=0.06)
+    page.get_by_role("button", name="As the model looks").click()
+    page.get_by_label("forbid white").click()
+    hidden = torch.ones(len(ids))
+    hidden[10] = 0
+    page.wait_for_function("!document.querySelector('.words .most').textContent.includes('blanc')")
+    agrees(lambda own: own * hidden / (own * hidden).sum())
+    slider = page.get_by_label("weight on red")
+    slider.focus()
+    page.keyboard.press("End")  # all weight on red
+    page.wait_for_function("document.querySelector('.words .most').textContent === 'rouge'")
+    assert chances(page)["rouge"][1] == pytest.approx(stored, abs=0.06)
+    page.locator("select[id$=wanted]").select_option("▁femme")
+    assert "All weight on woman" in page.locator(".hint").last.text_content()
+
+
+SHAPES = [put("a large red cross", 18, 22), put("a small striped blue ring", 46, 20)]
+
+
+def test_scenes_are_drawn_as_in_python(browser):
+    """To one level of a colour at a few pixels: backgrounds are stored in whole steps."""
+    page = browser.new_page()
+    things = [put("a small dotted purple star", 40, 44), put("a large white triangle", 30, 40)]
+    turned = [replace(thing, angle=17.0) for thing in (*SHAPES, *things)]
+    figure = LiveScene([turned], {"scenes-soft": "soft"}, seed=3)
+    shown = page.evaluate(
+        """async ([source, { things }, chance]) => {
+            const blob = new Blob([source], { type: "text/javascript" });
+            const { draw } = await import(URL.createObjectURL(blob));
+            const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            const background = new Uint16Array(bytes(chance.background).buffer);
+            return [...draw(things, {
+                background: Float32Array.from(background, (value) => value / 128),
+                noise: new Int8Array(bytes(chance.noise).buffer),
+                shades: chance.shades,
+            })];
+        }""",
+        [sources()["scenes.mjs"], figure.scenes[0], figure.chance],
+    )
+    page.close()
+    image = scenes.draw(turned, 3)[0].astype(int).flatten()
+    off = np.abs(np.array(shown) - image)
+    assert off.max() <= 1 and (off > 0).mean() < 0.02
+
+
+def test_truth_is_told_as_in_python(browser):
+    test, rng = Scenes("test", captions=3), random.Random(0)
+    samples = [test.sample(i) for i in range(60)]
+    said = [caption.text for sample in samples for caption in sample.captions]
+    swaps = [("left", "right"), ("above", "below"), ("a small", "a large"), ("two", "three")]
+    said += [text.replace(*pair) for text in said for pair in swaps]
+    cases = [
+        (text, sample.things)
+        for sample in samples
+        for text in [caption.text for caption in sample.captions] + rng.sample(said, 12)
+    ]
+    page = browser.new_page()
+    shown = page.evaluate(
+        """async ([source, cases]) => {
+            const blob = new Blob([source], { type: "text/javascript" });
+            const { faults } = await import(URL.createObjectURL(blob));
+            return cases.map(([text, things]) => faults(text, things));
+        }""",
+        [sources()["scenes.mjs"], [[t, [asdict(thing) for thing in th]] for t, th in cases]],
+    )
+    page.close()
+    for (text, things), wrong in zip(cases, shown, strict=True):
+        verdict = test.grammar.check(text, things)
+        assert verdict.true == (not wrong), (text, wrong, verdict.wrong)
+        if "thing" in verdict.kinds:
+            assert set(wrong) & set(verdict.wrong), (wrong, verdict.wrong)
+
+
+def test_a_scene_is_captioned_as_it_is_arranged(ask):
+    page = ask(LiveScene([SHAPES], {"scenes-soft": "soft", "scenes-hard": "hard"}))
+    first = " ".join(page.locator(".caption button").all_text_contents())
+    assert page.locator(".truth").text_content() == "True."
+    page.locator(".handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".caption button").count() == 0  # nobody has looked at this scene
+    page.locator("form button").click()
+    page.locator(".caption button").first.wait_for()
+    for _ in range(14):
+        page.locator(".handle").first.press("ArrowRight")
+    page.select_option("select[id$=colour]", "green")
+    things = [replace(SHAPES[0], x=18 + 2 * 15, colour="green"), SHAPES[1]]
+    wanted = captions("scenes-soft", [scenes.draw(things, 0)[0]])[0]["text"]
+    page.wait_for_function(
+        """text => [...document.querySelectorAll('.caption button')]
+            .map((each) => each.textContent).join(' ') === text""",
+        arg=wanted,
+    )
+    assert wanted != first
+    verdict = Scenes("test").grammar.check(wanted, things)
+    assert page.locator(".truth").text_content().startswith("True" if verdict.true else "False")
+    page.get_by_role("button", name="Add a thing").click()
+    assert page.locator(".handle").count() == 3
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        lambda: translator("en-fr-bahdanau", "en-fr-fixed", model="en-fr-fixed"),
+        lambda: LiveHeads([RUNNING], off=["cross 3 2"]),
+        lambda: LiveAttention([SENTENCES[1]], word=1),
+        lambda: LiveScene([SHAPES], {"scenes-soft": "soft"}),
+    ],
+    ids=["translator", "heads", "attention", "scene"],
+)
+def test_live_figures_from_all_sides(ask, from_all_sides, serious, figure):
+    page = ask(figure())
+    assert faults(page, from_all_sides(page, (320, 640)), serious) == []

@@ -10,13 +10,15 @@ export const lengthPenalty = (length) => ((5 + length) / 6) ** ALPHA;
 /** The k largest numbers' indices, the largest first; of equals, the lowest. */
 export function top(values, k) {
   const best = [];
-  values.forEach((value, i) => {
-    if (best.length === k && !(value > values[best[k - 1]])) return;
+  let bar = -Infinity; // what a number must exceed to be among them
+  for (let i = 0; i < values.length; i += 1) {
+    if (best.length === k && !(values[i] > bar)) continue;
     let at = best.length;
-    while (at > 0 && value > values[best[at - 1]]) at -= 1;
+    while (at > 0 && values[i] > values[best[at - 1]]) at -= 1;
     best.splice(at, 0, i);
     if (best.length > k) best.pop();
-  });
+    if (best.length === k) bar = values[best[k - 1]];
+  }
   return best;
 }
 
