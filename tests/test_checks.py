@@ -1,6 +1,8 @@
 """Checks of answers: the smallest case that fails, the likely mistake, and what is out of reach."""
 
-import types
+import functools
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnlib import reference
-from attnlib.checks import CheckError, Likely, agrees, holds, out_of_reach
-from attnlib.checks.compare import difference
-from attnlib.checks.reach import OutOfReachError
+from attnlib.checks import CheckError, Likely, a07_likely, agrees, holds
+from attnlib.checks.a06_given import Rewards
+from attnlib.checks.compare import difference, meet
+from attnlib.checks.reach import OutOfReachError, ask, borrowed
+from attnlib.scores import AdditiveScore
 
 
 def double(x):
@@ -145,44 +149,152 @@ def test_the_tolerance_grows_with_the_numbers(x, share):
     assert difference(want + (1 + share) * room * 1.001, want, 1e-6) != ""
 
 
+def test_an_output_that_only_says_what_it_is_is_refused():
+    class Late:
+        def detach(self):
+            return self
+
+        cpu = detach
+
+        def numpy(self):
+            return np.zeros(1)
+
+    class Equal(np.ndarray):
+        def __array_function__(self, *arguments, **named):
+            return True
+
+    with pytest.raises(CheckError, match="returns a Late instead of arrays"):
+        agrees(lambda x: Late(), double, CASES)
+    with pytest.raises(CheckError, match="wrong"):
+        agrees(lambda x: np.ones(x.shape).view(Equal), double, CASES)
+    agrees(lambda x: (2 * x).view(Equal), double, CASES, quiet=True)
+    agrees(lambda x: torch.nn.Parameter(2 * torch.tensor(x)), double, CASES, quiet=True)
+
+
+def test_what_an_error_says_is_cut_short():
+    def stops(x):
+        raise KeyError("a long story, " * 100 + "\nand another")
+
+    with pytest.raises(CheckError) as error:
+        agrees(stops, double, CASES)
+    assert len(str(error.value)) < 300 and "another" not in str(error.value)
+
+
+def test_an_answer_that_leaves_is_told_so_and_one_that_is_stopped_says_nothing():
+    def leaves(x):
+        raise SystemExit("with a word")
+
+    def stopped(x):
+        raise KeyboardInterrupt("with a word")
+
+    with pytest.raises(CheckError, match="SystemExit: with a word"):
+        agrees(leaves, double, CASES)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        agrees(stopped, double, CASES)
+
+
+def test_a_hidden_weight_is_zero_and_not_merely_small():
+    def halves(x):
+        return np.array([0.5, 0.5, 0.0]), x
+
+    def nearly(x):
+        return np.array([0.5, 0.5, 1e-40]), x
+
+    agrees(nearly, halves, CASES, quiet=True)
+    agrees(halves, halves, CASES, hidden=0, quiet=True)
+    with pytest.raises(CheckError, match="exactly 0"):
+        agrees(nearly, halves, CASES, hidden=0)
+
+
+def test_a_mistake_may_be_told_from_afar():
+    rough = Likely(double, "nearly right", within=0.05)
+    with pytest.raises(CheckError, match="nearly right"):
+        agrees(lambda x: 2.01 * x, double, CASES, likely=[rough])
+    with pytest.raises(CheckError) as error:
+        agrees(lambda x: 3 * x, double, CASES, likely=[rough])
+    assert "nearly right" not in str(error.value)
+
+
+def test_a_test_meets_all_in_an_order_that_is_drawn_and_the_first_is_told():
+    both = tuple((i, i % 2 == 0, f"number {i}", "") for i in range(6))
+    orders = []
+    for seed in range(3):
+        met = []
+        orders.append(met)
+        with pytest.raises(CheckError, match=r"^says True of number 1\.$"):
+            meet(
+                "mine",
+                both,
+                lambda i, met=met: met.append(i) is None,
+                lambda said, what: f"says {said} of {what}",
+                np.random.default_rng(seed),
+            )
+        assert sorted(met) == list(range(6))
+    assert orders[0] != orders[1] or orders[1] != orders[2]
+
+
 # --- out of reach ---
 
 
 def test_what_is_out_of_reach_refuses_under_any_name():
-    theirs, module = reference.softmax, reference
-    with out_of_reach("attnlib.reference"):
-        for call in (theirs, module.softmax, lambda e: module.attend(None, [[0]], [[0]], [[0]])):
-            with pytest.raises(OutOfReachError):
-                call([1.0, 2.0])
+    theirs, module, factory = reference.softmax, reference, a07_likely._spread()
+    again = runpy.run_path(reference.__file__)["softmax"]
+    for call in (
+        theirs,
+        lambda e: theirs(e),
+        lambda e: module.softmax(e),
+        lambda e: again(e),
+        lambda e: factory(np.ones((1, 1)), (1, 1), (1, 1)),
+        lambda e: functools.partial(theirs, e)(),
+        lambda e: AdditiveScore(2, 2, 2),
+    ):
+        with pytest.raises(OutOfReachError, match="write it yourself"):
+            ask(call, [1.0, 2.0])
     assert theirs([0.0, 0.0]).tolist() == [0.5, 0.5]
 
 
-def test_an_answer_that_calls_the_oracle_is_refused():
-    theirs = reference.softmax
-    with pytest.raises(CheckError, match="write it yourself"):
-        agrees(lambda scores: theirs(scores), reference.softmax, [{"scores": np.zeros(2)}])
+def test_who_catches_the_refusal_is_refused_all_the_same():
+    def tries(scores):
+        try:
+            return reference.softmax(scores)
+        except Exception:
+            return np.ones(2) / 2
+
+    with pytest.raises(CheckError, match="tries calls a ready-made answer, softmax: write it"):
+        agrees(tries, reference.softmax, [{"scores": np.zeros(2)}])
 
 
-def test_methods_and_closures_are_out_of_reach_too(monkeypatch):
-    module = types.ModuleType("pretended")
-    exec(
-        "class A:\n"
-        "    def method(self): return super().__repr__()\n"
-        "    @property\n"
-        "    def value(self): return 1\n"
-        "    @staticmethod\n"
-        "    def plain(): return 2\n"
-        "def make(n):\n"
-        "    def inner(): return n\n"
-        "    return inner\n"
-        "closed = make(3)\n",
-        module.__dict__,
-    )
-    monkeypatch.setitem(__import__("sys").modules, "pretended", module)
-    a = module.A()
-    with out_of_reach("pretended"):
-        for call in (a.method, lambda: a.value, module.A.plain, module.closed):
-            with pytest.raises(OutOfReachError):
-                call()
-    assert (a.value, module.A.plain(), module.closed()) == (1, 2, 3)
-    assert "A object" in a.method()
+def test_the_watch_cannot_be_ended_and_the_one_before_goes_on():
+    def ends(x):
+        sys.settrace(None)
+        return 2 * x
+
+    with pytest.raises(CheckError, match="trace function"):
+        agrees(ends, double, CASES)
+    before = sys.gettrace()
+    agrees(lambda x: 2 * x, double, CASES, quiet=True)
+    assert sys.gettrace() is before
+
+
+def test_what_is_given_may_be_called():
+    assert ask(lambda: Rewards([1, 2])(1)) == 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import torch\ndef mine(x):\n    return torch.tensor(x)",
+        "def mine(x):\n    import torch\n    return torch.tensor(x)",
+        "def mine(x):\n    from torch.nn import functional\n    return functional.softmax(x)",
+        "from torch import softmax\ndef mine(x):\n    return (lambda: softmax(x))()",
+        "import torch\ndef help(x):\n    return torch.tensor(x)\ndef mine(x):\n    return help(x)",
+        "import torch\nclass mine:\n    def __call__(self, x):\n        return torch.tensor(x)",
+    ],
+)
+def test_a_library_that_is_not_to_be_used_is_found(code):
+    names = {"__name__": "__main__"}
+    exec(code, names)
+    assert borrowed(names["mine"], ["scipy", "torch"]) == "torch"
+    assert borrowed(names["mine"], ["scipy"]) == ""
+    with pytest.raises(CheckError, match=r"(mine|type) uses PyTorch"):
+        agrees(names["mine"], double, CASES, without=["torch"])

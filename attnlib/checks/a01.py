@@ -9,18 +9,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from attnlib.checks import common
 from attnlib.checks.a01_likely import ENCODE, LENGTHS, PERPLEXITY
-from attnlib.checks.compare import CheckError, blamed_on, holds
+from attnlib.checks.compare import CheckError, as_arrays, blamed_on, holds
+from attnlib.checks.reach import ask
 
 __all__ = ["ENCODE", "LENGTHS", "PERPLEXITY"]  # the notebook's, from the file beside
 
 LETTERS, START, END, PAD = 10, 10, 11, 12
-
-
-def ready_made() -> list[str]:
-    """Modules that do the assignment's work."""
-    return common.ready_made("a01", "metrics", "data.toy", "data.batches", "seq2seq")
 
 
 # --- what is right ---
@@ -111,11 +106,19 @@ def _padded(sequences) -> dict:
 
 
 def length_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """Two sequences of three letters with one mistake, a shorter one beside, then random ones."""
+    """Two sequences of three letters with one mistake, a shorter one beside, then random ones.
+
+    Among them END and PAD are written too early, and END too late but inside the array.
+    """
     rng = np.random.default_rng(seed)
     made = _padded([[3, 1, 4], [1, 5, 9]])
     yield {"written": np.array([[3, 1, 4, END], [1, 5, 8, END]]), **made}
     yield {"written": np.array([[3, 1, 4, END], [1, 5, 9, 2]]), **made}
+    yield {"written": np.array([[3, END, 4, END], [1, 5, 9, END]]), **made}
+    yield {"written": np.array([[3, PAD, PAD, PAD], [1, 5, 9, END]]), **made}
+    made = _padded([[3, 1, 4], [1, 5, 9, 2, 6]])
+    late = np.array([[3, 1, 4, 9, END, PAD], [1, 5, 9, 2, 6, END]])
+    yield {"written": late, **made}
     made = _padded([[2, 7, 1, 8], [6], [0]])
     written = made["source"].copy()
     written[1, 2:], written[2, :2], written[0, 3] = 4, (0, 5), 7
@@ -149,6 +152,13 @@ def perplexity_cases(seed: int, large: bool = False) -> Iterator[dict]:
     E[START], O[7] = 1.0, 100.0  # 7 scores 800 below all others
     target = _padded([[3, 1, 4, 1, 5, 7, 2, 6, 5]])["source"]
     yield {"c": np.zeros((1, 1)), "target": target, "E": E, "O": O}
+    O = np.full((13, 1), -1600.0)  # 7 and END score 1600 above all others
+    O[[7, END]] = 0.0
+    best = _padded([[7, 7]])["source"]
+    yield {"c": np.ones((1, 1)), "target": best, "E": np.full((13, 1), 0.5), "O": O}
+    loud = _decoder(rng, _padded([[1, 2], [3]])["source"], 2)
+    loud["c"][:, -1], loud["O"][:, -1] = (4000.0, 0.0), 1.0  # one sequence far above the other
+    yield loud
 
 
 def _decoder(rng, target, H: int) -> dict:
@@ -181,6 +191,11 @@ def check_task(answer: Callable, seed: int, large: bool = False) -> None:
         allowed = [n for n in range(1, longest + 1) if n not in held_out]
         _check_lengths("training", train[1] - 1, allowed, held_out)
         _check_lengths("test", test[1] - 1, list(held_out), allowed)
+        _check_pair(train, test)
+    for few in (30, 1):
+        sets = _drawn(answer, seed, few, *settings[0])
+        for name, (source, lengths) in zip(("training", "test"), sets, strict=True):
+            _check_form(name, source, lengths, few)
     longest, held_out = settings[0]
     (train, test), again, other = (
         _drawn(answer, each, count, longest, held_out) for each in (seed, seed, seed + 1)
@@ -198,7 +213,7 @@ def check_task(answer: Callable, seed: int, large: bool = False) -> None:
 def _drawn(answer, seed, count, longest, held_out):
     name = getattr(answer, "__name__", "your function")
     with blamed_on(name, given=f"(rng, {count}, {longest}, {held_out})"):
-        sets = answer(np.random.default_rng(seed), count, longest, held_out)
+        sets = as_arrays(ask(answer, np.random.default_rng(seed), count, longest, held_out))
     pairs = isinstance(sets, tuple | list) and len(sets) == 2
     pairs = pairs and all(isinstance(each, tuple | list) and len(each) == 2 for each in sets)
     holds(pairs, f"{name} returns two sets, train and test, each a source and its lengths")
@@ -234,6 +249,11 @@ def _check_form(name: str, source, lengths, count: int) -> None:
     holds(
         np.array_equal(lengths, at[:, 0] + 1), f"the {name} lengths do not fit: END is their last"
     )
+    holds(
+        source.shape[1] == lengths.max(),
+        f"the {name} source is {source.shape[1]} wide, and its longest row has {lengths.max()} "
+        "words with END: PAD fills up to the longest row of its own set",
+    )
 
 
 def _check_letters(name: str, source) -> None:
@@ -258,6 +278,27 @@ def _check_letters(name: str, source) -> None:
             bool(twice.any()),
             f"no letter stands twice in a sequence of the {name} set: draw each letter on its own",
         )
+    next_to = (source[:, :-1] < LETTERS) & (source[:, 1:] < LETTERS)
+    if next_to.sum() > 2000:
+        steps = np.bincount((np.diff(source, axis=1) % LETTERS)[next_to], minlength=LETTERS)
+        holds(
+            _even(steps),
+            f"a letter of the {name} set depends on the one before it: draw each on its own, and "
+            "leave them as they were drawn",
+        )
+
+
+def _check_pair(train, test) -> None:
+    """The letters of one set are not those of the other."""
+    width = min(train[0].shape[1], test[0].shape[1])
+    same = (train[0][:, :width] == test[0][:, :width]) | (
+        (train[0][:, :width] >= LETTERS) | (test[0][:, :width] >= LETTERS)
+    )
+    long = np.minimum(train[1], test[1]) > 3
+    holds(
+        not long.any() or same[long].all(1).mean() < 0.1,
+        "the sequences of the test begin as those of the training do: draw all letters anew",
+    )
 
 
 def _check_lengths(name: str, letters, wanted, others) -> None:
@@ -277,6 +318,11 @@ def _check_lengths(name: str, letters, wanted, others) -> None:
         _even(counts[wanted]),
         f"lengths should be drawn evenly; of {wanted} letters the {name} set has "
         f"{counts[wanted].tolist()}",
+    )
+    holds(
+        len(wanted) < 5 or np.ptp(counts[wanted]) > 1,
+        f"each length comes as often as every other in the {name} set, to the last sequence: dealt "
+        "in turn, not drawn",
     )
 
 

@@ -130,7 +130,7 @@ def _by_length(words=None, letters=-1, whole=None, share=None):
 
     def answer(written, source, lengths):
         same = written == source
-        real = _real(source, lengths) if words is None else words(source, lengths)
+        real = _real(source, lengths) if words is None else words(source, lengths, written)
         found = np.unique(lengths)
         accuracy, exact = [], []
         for n in found:
@@ -146,12 +146,28 @@ def _by_length(words=None, letters=-1, whole=None, share=None):
     return answer
 
 
-def _everything(source, lengths):
+def _everything(source, lengths, written):
     return np.ones(source.shape, dtype=bool)
 
 
-def _letters_only(source, lengths):
+def _letters_only(source, lengths, written):
     return _real(source, lengths - 1)
+
+
+def _as_far_as_written(source, lengths, written):
+    ended = np.cumsum(written == END, axis=1) - (written == END) > 0
+    return _real(source, lengths) & ~ended
+
+
+def _but_for_written_padding(source, lengths, written):
+    return _real(source, lengths) & (written != PAD)
+
+
+def _end_anywhere(written, source, lengths):
+    """The letters in their places, and an END somewhere."""
+    moved = np.where(_real(source, lengths - 1), written, PAD)
+    moved[np.arange(len(source)), lengths - 1] = np.where((written == END).any(1), END, PAD)
+    return _by_length()(moved, source, lengths)
 
 
 def _over_all(written, source, lengths):
@@ -192,7 +208,25 @@ LENGTHS = [
     ),
     Likely(
         _by_length(whole=lambda right, there: (right & there).any(1)),
-        "a sequence counts as right when any word of it is; all must be",
+        "a sequence with a wrong word counts as right; all its words must be right",
+    ),
+    *(
+        Likely(_by_length(words=words, whole=whole), hint)
+        for words, hint in (
+            (
+                _as_far_as_written,
+                "the reading stops at the END that was written; a sequence is as long as it "
+                "should be",
+            ),
+            (
+                _but_for_written_padding,
+                "a word that was written as PAD does not count; there should have been a word",
+            ),
+        )
+        for whole in (None, lambda right, there: right.all(1))
+    ),
+    Likely(
+        _end_anywhere, "END counts as right wherever it is written; it has a place like any word"
     ),
     Likely(
         _by_length(whole=lambda right, there: right.mean(1)),
@@ -224,6 +258,16 @@ LENGTHS = [
 def _log_softmax(scores):
     scores = scores - scores.max(-1, keepdims=True)
     return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+
+
+def _less(lower):
+    """The same with another number taken off the scores than a row's largest."""
+
+    def logs(scores):
+        scores = scores - lower(scores)
+        return scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+
+    return logs
 
 
 def _naive(scores):
@@ -374,6 +418,16 @@ PERPLEXITY = [
     Likely(_perplexity(over="sequences"), WORDS),
     Likely(_perplexity(over="means"), WORDS),
     Likely(_perplexity(logs=_naive), "exp of a large score overflows"),
+    Likely(
+        _perplexity(logs=_less(lambda scores: scores.mean(-1, keepdims=True))),
+        "the mean of the scores is subtracted, and a score far above it still overflows: the "
+        "largest is safe",
+    ),
+    Likely(
+        _perplexity(logs=_less(lambda scores: scores.max())),
+        "the largest score of the whole batch is subtracted, and of a row far below it nothing is "
+        "left: each row has a largest of its own",
+    ),
     Likely(
         _perplexity(logs=_logs_of_softmax()),
         "an exponential becomes 0 or infinite before its logarithm is taken, and the word's loss "

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from attnlib.checks.common import soft
 from attnlib.checks.compare import Likely
 
 SHAPES = [(1, 1), (1, 2), (2, 3), (2, 2, 4), (3, 1, 5)]
@@ -48,11 +49,13 @@ def attend_loops(queries, keys, values, mask):
 
 
 def softmax_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three scores, scores too large for exp, rows far apart, random shapes."""
+    """The chapter's three scores, also as whole numbers; large ones, far apart; random shapes."""
     rng = np.random.default_rng(seed)
     yield {"scores": np.array([0.0, 1.0, 2.0])}
+    yield {"scores": np.array([0, 1, 2])}
     yield {"scores": np.array([1000.0, 1001.0, 1002.0])}
     yield {"scores": np.array([-1000.0, -1001.0, -1002.0])}
+    yield {"scores": np.array([0.0, 2000.0])}
     yield {"scores": np.array([[0.0, 1.0], [1000.0, 1001.0]])}
     for shape in SHAPES:
         yield {"scores": rng.normal(size=shape)}
@@ -68,6 +71,8 @@ def masked_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"scores": np.array([[0.0, 1.0, 2.0]]), "mask": np.array([[True, True, True]])}
     yield {"scores": np.array([[0.0, 1.0]]), "mask": np.array([[False, False]])}
     yield {"scores": np.array([[900.0, 899.0]]), "mask": np.array([[True, True]])}
+    yield {"scores": np.array([[0.0, 2000.0]]), "mask": np.array([[True, True]])}
+    yield {"scores": np.array([[-900.0, 3.0]]), "mask": np.array([[True, False]])}
     yield {"scores": np.array([[-900.0, 3.0], [900.0, 3.0]]), "mask": np.eye(2, dtype=bool)}
     yield {"scores": np.array([[-1e12, 0.0]]), "mask": np.array([[True, False]])}
     for shape in SHAPES[2:]:
@@ -80,7 +85,7 @@ def masked_cases(seed: int, large: bool = False) -> Iterator[dict]:
 
 
 def attend_cases(seed: int) -> Iterator[dict]:
-    """The chapter's three words, more queries, keys and widths, one that may see nothing."""
+    """The chapter's three words, more queries, keys and widths, a row of nothing, large scores."""
     rng = np.random.default_rng(seed)
     words = np.array([[-1.0, 1], [2, -1], [2, 0]])
     yield {
@@ -98,6 +103,8 @@ def attend_cases(seed: int) -> Iterator[dict]:
         }
     mask = np.array([[True, True, True], [False, False, False]])
     yield {"queries": np.ones((2, 2)), "keys": words, "values": words, "mask": mask}
+    loud = {"queries": np.array([[30.0]]), "keys": np.array([[30.0], [31.0]]), "values": np.eye(2)}
+    yield loud | {"mask": np.ones((1, 2), dtype=bool)}
 
 
 # --- what many do instead ---
@@ -180,9 +187,31 @@ def _turned_and_zeroed(scores, mask):
     return _over(-1)(np.where(mask, -1e30, scores)) * mask
 
 
-def _clipped(scores):
-    exps = np.exp(np.clip(scores, -50, 50))
-    return exps / exps.sum(axis=-1, keepdims=True)
+def _clipped(bound):
+    return lambda scores, mask=None: _overflows(np.clip(scores, -bound, bound), mask)
+
+
+def _whole(scores):
+    return _over(-1)(scores).astype(scores.dtype)
+
+
+def _mean_of_row(scores, mask=None):
+    """The mean of what may be seen is subtracted."""
+    seen = np.ones(np.shape(scores), dtype=bool) if mask is None else mask
+    with np.errstate(all="ignore"):
+        mean = np.where(seen, scores, 0).sum(-1, keepdims=True) / seen.sum(-1, keepdims=True)
+        return soft(np.where(seen, scores, -np.inf), lower=lambda kept: mean)
+
+
+def _middle_of_row(scores):
+    return soft(scores, lower=lambda e: (e.max(-1, keepdims=True) + e.min(-1, keepdims=True)) / 2)
+
+
+def _hidden_as_zero(scores, mask):
+    """The largest that is subtracted is that of the scores times the mask."""
+    with np.errstate(all="ignore"):
+        kept = np.where(mask, scores, -np.inf)
+        return np.nan_to_num(soft(kept, lower=lambda e: (scores * mask).max(-1, keepdims=True)))
 
 
 def _nothing_shares_out(scores, mask):
@@ -195,6 +224,10 @@ def _overflows_to_zero(scores, mask):
         return np.nan_to_num(exps / exps.sum(axis=-1, keepdims=True))
 
 
+MEAN = (
+    "not the largest score of a row is subtracted but its mean or middle, and a score far above "
+    "that still overflows"
+)
 OWN_LARGEST = (
     "the largest score of the whole array is subtracted, and a row far below it is then 0 divided "
     "by 0: each row has a largest of its own"
@@ -208,7 +241,14 @@ SOFTMAX = [
     Likely(_over(None), "all weights together sum to 1; each row should"),
     Likely(_overflows, "exp of a large score overflows; what may be subtracted from all scores?"),
     Likely(
-        _clipped, "scores are cut off at a bound; subtract from them, so that no difference is lost"
+        _whole,
+        "whole numbers come back: an array made like the scores cuts every weight off to 0 or 1",
+    ),
+    Likely(_mean_of_row, MEAN),
+    Likely(_middle_of_row, MEAN),
+    Likely(
+        _clipped(50),
+        "scores are cut off at a bound; subtract from them, so that no difference is lost",
     ),
     Likely(_largest_of_array, OWN_LARGEST),
     Likely(lambda scores: np.exp(scores), "the exponentials are not divided by their sum"),
@@ -242,6 +282,12 @@ MASKED = [
     Likely(_zeroed, "a score of 0 is a score like others; a hidden key still gets a weight"),
     Likely(_highest_of_all, "the largest score that is subtracted may be a hidden one"),
     Likely(_overflows, "exp of a large score overflows"),
+    Likely(_mean_of_row, MEAN),
+    Likely(_zeroed_where_all_hidden(_mean_of_row), MEAN),
+    Likely(
+        _hidden_as_zero,
+        "the largest score that is subtracted may be a hidden one, which counts as 0 in it",
+    ),
     Likely(_largest_of_array, OWN_LARGEST),
     Likely(_emptied_rows(_largest_of_array), OWN_LARGEST),
     Likely(lambda scores, mask: _over(-1)(scores), "the mask is not used"),
@@ -281,6 +327,17 @@ ATTEND = [
             "masked_softmax makes zeros of that row",
         )
         for answer in (_filled(-1e9), _added(-1e9), _minus_infinity)
+    ),
+    *(
+        Likely(_lookup(over=answer), "exp of a large score overflows: use your masked_softmax")
+        for answer in (_overflows_to_zero, _zeroed_where_all_hidden(_overflows))
+    ),
+    *(
+        Likely(
+            _lookup(over=_emptied_rows(_clipped(bound))),
+            "scores are cut off at a bound, and are then all alike: use your masked_softmax",
+        )
+        for bound in (10, 20, 30, 50, 100, 500)
     ),
     Likely(
         _lookup(over=lambda e, mask: masked_loops(e.T, mask.T).T),

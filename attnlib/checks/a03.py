@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from attnlib.checks import common
+from attnlib.checks.a03_given import strict, with_weights
 from attnlib.checks.a03_likely import (
     BATCH,
     SCORE,
@@ -21,16 +21,12 @@ from attnlib.checks.a03_likely import (
     ignoring,
     over_sentences,
 )
-from attnlib.checks.compare import blamed_on, holds
+from attnlib.checks.compare import as_arrays, blamed_on, holds, meet
+from attnlib.checks.reach import ask
 
-__all__ = ["BATCH", "SCORE", "STEP"]  # the notebook's, from the file beside
+__all__ = ["BATCH", "SCORE", "STEP", "with_weights"]  # the notebook's, from the files beside
 
 THREE = np.array([[-1.0, 1.0], [2.0, -1.0], [2.0, 0.0]])  # a, red, shirt
-
-
-def ready_made() -> list[str]:
-    """Modules that do the assignment's work."""
-    return common.ready_made("a03", "scores", "attention", "masks", "seq2seq")
 
 
 # --- what is right ---
@@ -172,18 +168,6 @@ def _batch(rng, lengths, widths) -> dict:
 # --- the class of task 2 ---
 
 
-def with_weights(made: Callable) -> Callable:
-    """A reader's class as a function of q (B, D_q), h (B, S, D_k) and the weights: (B, S)."""
-
-    def answer(q, h, W, U, v):
-        score = made(q.shape[-1], h.shape[-1], len(v), np.random.default_rng(0))
-        score.W, score.U, score.v = W, U, v
-        return score(q, h)
-
-    answer.__name__ = made.__name__
-    return answer
-
-
 def check_start(made: Callable, seed: int) -> None:
     """Refuse a class whose first weights are not as asked: names, shapes, signs, sizes.
 
@@ -196,7 +180,7 @@ def check_start(made: Callable, seed: int) -> None:
         holds(
             hasattr(score, name), f"keep the weights as self.W, self.U and self.v: no self.{name}"
         )
-        x = np.asarray(getattr(score, name))
+        x = np.asarray(as_arrays(getattr(score, name)))
         holds(x.shape == shape, f"self.{name} has shape {x.shape} instead of {shape}")
         holds(np.ptp(x) > 0, f"all numbers of self.{name} start alike, and would learn alike")
         holds(
@@ -216,6 +200,21 @@ def check_start(made: Callable, seed: int) -> None:
             f"self.{name} takes in {n} numbers, so its draws reach nearly to -1/sqrt({n}) and "
             f"1/sqrt({n}); yours lie between {x.min():.3f} and {x.max():.3f}",
         )
+        different, inner = len(np.unique(x)), np.mean(np.abs(x) < bound / 2)
+        holds(
+            different > 0.9 * x.size,
+            f"self.{name} has {x.size} numbers and only {different} different ones: draw each "
+            "number on its own, from all between the bounds",
+        )
+        holds(
+            bool(abs(inner - 0.5) < 0.1),
+            f"{inner:.0%} of self.{name} lie in the inner half between the bounds; where each "
+            "number is as likely as any other, about 50% do",
+        )
+        holds(
+            bool(abs(np.mean(np.diff(x.ravel()) > 0) - 0.5) < 0.1),
+            f"the numbers of self.{name} stand in order; leave them as they were drawn",
+        )
         holds(
             np.array_equal(x, getattr(again, name)) and not np.array_equal(x, getattr(other, name)),
             f"draw self.{name} with the rng that is passed: one seed, one set of weights",
@@ -230,31 +229,10 @@ def check_start(made: Callable, seed: int) -> None:
 
 def _made(made, D_q, D_k, A, seed):
     with blamed_on(made.__name__, given=f"({D_q}, {D_k}, {A}, rng)"):
-        return made(D_q, D_k, A, np.random.default_rng(seed))
+        return ask(made, D_q, D_k, A, np.random.default_rng(seed))
 
 
 # --- the reader's own test: does a batch give what its sentences give one by one? ---
-
-
-def _strict(inner):
-    """A step that says what is wrong with the shapes it gets."""
-
-    def step(y, s, h, mask, W, U, v, gates):
-        holds(
-            y.ndim == s.ndim == mask.ndim == 2 and h.ndim == 3,
-            "a sentence alone is a batch of one: it keeps its first axis",
-        )
-        holds(
-            len({len(y), len(s), len(h), len(mask)}) == 1,
-            "word, state, annotations and mask must be those of the same sentences",
-        )
-        holds(
-            mask.shape == h.shape[:2],
-            f"annotations {h.shape} and a mask {mask.shape} do not fit: cut both alike",
-        )
-        return inner(y, s, h, mask, W, U, v, gates)
-
-    return step
 
 
 def _after(change):
@@ -298,39 +276,56 @@ def _rounded(c, a, new, h, mask, s):
     return c + tiny, a + tiny * mask, new - tiny
 
 
-BOTH = [
-    (step_loops, True, "a step that is right"),
-    (_after(_rounded), True, "a step that is right, but for rounding in the twelfth digit"),
-    (altered(weigh=ignoring), False, "a step that forgets the mask"),
-    (altered(weigh=afterwards), False, "a step that sets weights to 0 after the softmax"),
-    (altered(weigh=over_sentences), False, "a step whose softmax runs over the sentences"),
+def _dot_step(y, s, h, mask, W, U, v, gates):
+    """A right step that is not Bahdanau's: the score is a dot product, and the state a sum."""
+    e = (h[..., :1] * s[:, None, :1]).sum(-1)
+    a = ignoring(np.where(mask, e, -np.inf), mask)
+    c = np.einsum("bs,bsd->bd", a, h)
+    return c, a, s + y.sum(-1, keepdims=True) + c.sum(-1, keepdims=True)
+
+
+def _two_paddings(c, a, new, h, mask, s):
+    """Where there are two paddings, their weights are a little more and a little less than 0."""
+    behind = np.cumsum(~mask, axis=1) * ~mask
+    two = behind.max(1, keepdims=True) >= 2
+    return c, a + 0.1 * two * ((behind == 1) * 1.0 - (behind == 2)), new
+
+
+ALL_THREE = "compare all three outputs"
+EACH = "look at every sentence"
+BOTH = (
+    (step_loops, True, "a step that is right",
+     "its words have the same weights in the batch; behind them the batch has zeros, and the "
+     "sentence alone has nothing"),
+    (_after(_rounded), True, "a step that is right, but for rounding in the twelfth digit",
+     "compare with a tolerance, for instance 1e-6"),
+    (_dot_step, True, "a step that is right, and is not Bahdanau's",
+     "compare the step with itself, on the batch and on each sentence"),
+    (altered(weigh=ignoring), False, "a step that forgets the mask",
+     "does a sentence that stands alone still carry its padding?"),
+    (altered(weigh=afterwards), False, "a step that sets weights to 0 after the softmax", ""),
+    (altered(weigh=over_sentences), False, "a step whose softmax runs over the sentences", ""),
     (_after(lambda c, a, new, h, mask, s: (c * mask.mean(-1, keepdims=True), a, new)), False,
-     "a step whose contexts shrink with the padding, though weights and states are right"),
+     "a step whose contexts shrink with the padding, though weights and states are right",
+     ALL_THREE),
     (_after(_all_weights), False,
-     "a step whose weights shrink with the padding, though contexts and states are right"),
+     "a step whose weights shrink with the padding, though contexts and states are right",
+     ALL_THREE),
     (_blurred(slice(None)), False,
-     "a step whose states depend on the batch, though contexts and weights are right"),
-    (_blurred(-1), False, "a step that is wrong for the last sentence only"),
-    (_blurred(0), False, "a step that is wrong for the first sentence only"),
-    (_after(_cancels), False, "a step that is too high in one place and too low in another"),
-    (_blurred(1, amount=1e-3), False, "a step that is off by some thousandths"),
+     "a step whose states depend on the batch, though contexts and weights are right",
+     ALL_THREE),
+    (_blurred(-1), False, "a step that is wrong for the last sentence only", EACH),
+    (_blurred(0), False, "a step that is wrong for the first sentence only", EACH),
+    (_after(_cancels), False, "a step that is too high in one place and too low in another",
+     "compare number by number: in sums and means errors cancel"),
+    (_blurred(1, amount=1e-3), False, "a step that is off by some thousandths",
+     "rounding is far smaller than that; mind your tolerance"),
     (_after(lambda c, a, new, h, mask, s: (c, a + 0.1 * ~mask, new)), False,
-     "a step that puts weights on the padding, though all else is right"),
-]  # fmt: skip
-HINTS = {
-    0: "its words have the same weights in the batch; behind them the batch has zeros, and the "
-    "sentence alone has nothing",
-    1: "compare with a tolerance, for instance 1e-6",
-    2: "does a sentence that stands alone still carry its padding?",
-    5: "compare all three outputs",
-    6: "compare all three outputs",
-    7: "compare all three outputs",
-    8: "look at every sentence",
-    9: "look at every sentence",
-    10: "compare number by number: in sums and means errors cancel",
-    11: "rounding is far smaller than that; mind your tolerance",
-    12: "which weights of the batch have you not looked at?",
-}
+     "a step that puts weights on the padding, though all else is right",
+     "which weights of the batch have you not looked at?"),
+    (_after(_two_paddings), False, "a step whose weights on two paddings cancel in their sum",
+     "on the padding each weight is 0"),
+)  # fmt: skip
 
 
 def finds_broken(answer: Callable, seed: int, large: bool = False) -> None:
@@ -345,14 +340,10 @@ def finds_broken(answer: Callable, seed: int, large: bool = False) -> None:
         sizes += [((5, 2, 4, 1), (3, 2, 3, 4)), ((2, 2, 6), (4, 4, 4, 4))]
     for lengths, widths in sizes:
         case = _batch(rng, lengths, widths)
-        for i, (step, right, what) in enumerate(BOTH):
-            with blamed_on(name):
-                said = answer(_strict(step), *copy.deepcopy(case).values())
-            holds(
-                isinstance(said, bool | np.bool_),
-                f"{name} returns a {type(said).__name__}; it should return True or False",
-            )
-            does = f"{name} {'passes' if said else 'refuses'} {what}"
-            hint = f": {HINTS[i]}" if i in HINTS else ""
-            stop = "" if hint.endswith("?") else "."
-            holds(bool(said) is right, f"{does}{hint}{stop}")
+        meet(
+            name,
+            BOTH,
+            lambda step, case=case: ask(answer, strict(step), *copy.deepcopy(case).values()),
+            lambda said, what: f"{name} {'passes' if said else 'refuses'} {what}",
+            rng,
+        )

@@ -6,6 +6,7 @@ Shapes: B sentences, S source words, A the hidden width of the score; queries (B
 
 import numpy as np
 
+from attnlib.checks.common import soft
 from attnlib.checks.compare import Likely
 
 
@@ -190,6 +191,11 @@ def _loudest_of_all(e, mask):
     return exps / exps.sum(-1, keepdims=True)
 
 
+def _mean_of_words(e, mask):
+    mean = np.where(mask, e, 0.0).sum(-1, keepdims=True) / mask.sum(-1, keepdims=True)
+    return soft(np.where(mask, e, -np.inf), lower=lambda kept: mean)
+
+
 def _loudest_of_array(e, mask):
     e = np.where(mask, e, -np.inf)
     exps = np.exp(e - e.max())
@@ -316,6 +322,11 @@ STEP = [
         altered(weigh=_loudest_of_all),
         "the largest score, which you subtract, may stand on padding; then every exponential of "
         "a word is 0",
+    ),
+    Likely(
+        altered(weigh=_mean_of_words),
+        "the mean of the scores is subtracted, and a score far above it still overflows: the "
+        "largest is safe",
     ),
     Likely(
         altered(weigh=_loudest_of_array),

@@ -7,13 +7,13 @@ old state and W x, where x is what the cell reads. Shapes: words (T, E), a state
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from attnlib.checks import common
 from attnlib.checks.a04_likely import EARLY, GREEDY, LATE, SHIFT
 from attnlib.checks.compare import as_arrays, holds
+from attnlib.checks.reach import ask
 
 __all__ = ["EARLY", "GREEDY", "LATE", "SHIFT"]  # the notebook's, from the file beside
 
@@ -23,13 +23,6 @@ READ = np.array([[0.0, 1.0], [1.0, 0.0], [-1.0, -2.0]])  # <s>, une, chemise
 PLAIN = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0]])  # W, where nothing of what is fed gets in
 HALF = np.array([[1.0, 0, 0.5, 0], [0, 1, 0, 0.5]])  # and where half of it does
 READOUT = np.hstack([np.eye(2) / 2, np.eye(2) / 4, np.eye(2) / 8])  # of state, context, word
-
-
-def ready_made() -> list[str]:
-    """Modules that do the assignment's work."""
-    return common.ready_made(
-        "a04", "attention", "masks", "seq2seq", "autoregressive", "decoding", "data.batches"
-    )
 
 
 # --- what is right ---
@@ -108,7 +101,7 @@ def first_look_is_blind(early: Callable, seed: int) -> None:
     rng = np.random.default_rng(seed)
     words, state, annotations, W = (rng.normal(size=n) for n in ((2, 3), 3, (4, 3), (3, 6)))
     others = words + np.array([[1.0], [0.0]])
-    rows = [np.asarray(early(each, state, annotations, W)[1])[0] for each in (words, others)]
+    rows = [np.asarray(ask(early, each, state, annotations, W)[1])[0] for each in (words, others)]
     holds(
         np.allclose(*rows),
         "the first look depends on the word that is read in that step: a decoder that asks before "
@@ -116,15 +109,16 @@ def first_look_is_blind(early: Callable, seed: int) -> None:
     )
 
 
-def ids_are_whole(answer: Callable, case: dict, outputs: int) -> None:
-    """Refuse ids, which are the first so many outputs, that are decimal numbers."""
-    for ids in as_arrays(answer(**copy.deepcopy(case)))[:outputs]:
-        kind = np.asarray(ids).dtype
-        holds(
-            kind.kind in "iu",
-            f"the ids are {kind}, decimal numbers, and no array has a row 3.0: of what kind is an "
-            "array that np.zeros makes?",
-        )
+def ids_are_whole(answer: Callable, cases: Iterable[dict], outputs: int) -> None:
+    """Refuse ids, which are the first so many outputs, that are decimal numbers in some case."""
+    for case in cases:
+        for ids in as_arrays(ask(answer, **copy.deepcopy(case)))[:outputs]:
+            kind = np.asarray(ids).dtype
+            holds(
+                kind.kind in "iu",
+                f"the ids are {kind}, decimal numbers, and no array has a row 3.0: of what kind is "
+                "an array that np.zeros makes?",
+            )
 
 
 # --- cases, from small to large ---
@@ -201,6 +195,7 @@ def greedy_cases(seed: int, large: bool = False) -> Iterator[dict]:
     loud = two.copy()
     loud[1, 1:] = [[4000.0, 4000.0], [4000.0, -4000.0]]
     yield case | {"annotations": loud}
+    yield case | {"annotations": np.where(abs(loud) == 4000.0, loud * 1e9, loud)}
     low = two.copy()
     low[1, 0] = [0.0, -100.0]  # its score is -100, 100 and 100
     yield case | {"annotations": low}

@@ -380,6 +380,10 @@ def _masked(query, annotations, real, seen):
         return exps / exps.sum()
     if seen == "afterwards":
         return _look(query, annotations)[0] * real
+    if isinstance(seen, tuple):  # a number is added to the scores
+        scores = annotations @ query + np.where(real, 0.0, *seen)
+        exps = np.exp(scores - scores.max())
+        return exps / exps.sum()
     if isinstance(seen, float):  # a fixed low score
         return _look(query, annotations, low=np.where(real, np.inf, seen))[0]
     if seen == "multiplied":
@@ -418,6 +422,14 @@ GREEDY = [
             "be lower than any score",
         )
         for low in (-10.0, -20.0, -30.0, -50.0, -99.0, -100.0)
+    ),
+    *(
+        Likely(
+            _greedy(seen=(low,)),
+            "padding has a number added to its score, and here the score is larger than that: what "
+            "hides must be stronger than any score",
+        )
+        for low in (-1e4, -1e5, -1e6, -1e7, -1e8, -1e9)
     ),
     Likely(_greedy(seen="padding"), "the mask is the wrong way round: only padding is looked at"),
     Likely(

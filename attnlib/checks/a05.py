@@ -5,12 +5,14 @@ Local-m is in NumPy, one sentence at a time: scores (T, S). Local-p is in PyTorc
 a time: scores (B, T, S), centres (B, T), lengths (B,). Positions count from 0.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from attnlib.checks.compare import CheckError
+from attnlib.checks.a05_given import slopes_of
+
+__all__ = ["slopes_of"]  # the notebook's, from the file beside
 
 SHIRT = np.array([0.0, 2.0, 0.0, 0.0, 1.0, 3.0])  # a woman in a red shirt
 
@@ -72,34 +74,7 @@ def pull_loops(query, length, W_p, v_p, key, D):
     return by_W, by_v
 
 
-# --- gradients of an answer in PyTorch, and what they should be ---
-
-
-def slopes_of(answer: Callable, *learned: str) -> Callable:
-    """A function that returns the slopes of what an answer returns, by the arguments named.
-
-    It is called as the answer is, with `shares` of the answer's shape besides: the slopes are those
-    of the sum of all that is returned, each times its share.
-    """
-
-    def slopes(shares, **arguments):
-        leaves = {name: arguments[name].clone().requires_grad_() for name in learned}
-        out = answer(**(arguments | leaves))
-        if not isinstance(out, torch.Tensor) or not out.requires_grad:
-            raise CheckError(f"no gradient reaches {' or '.join(learned)}: {CUT}")
-        found = torch.autograd.grad((out * shares).sum(), list(leaves.values()), allow_unused=True)
-        for name, slope in zip(learned, found, strict=True):
-            if slope is None:
-                raise CheckError(f"no gradient reaches {name}: {CUT}")
-            if not slope.isfinite().all():
-                raise CheckError(
-                    f"the gradient of {name} is not a number, though the values are right: what is "
-                    "hidden must be hidden before the exponential, too"
-                )
-        return found
-
-    slopes.__name__ = f"the gradient through {getattr(answer, '__name__', 'the answer')}"
-    return slopes
+# --- what the gradients of answers in PyTorch should be ---
 
 
 def centres_slopes_loops(queries, lengths, W_p, v_p, shares):
@@ -130,9 +105,6 @@ def weights_slopes_loops(scores, centres, lengths, D, shares):
     return by_e, by_p
 
 
-CUT = "rounding, comparing, detach, item and a way through NumPy all cut it"
-
-
 # --- cases, from small to large ---
 
 
@@ -145,6 +117,7 @@ def local_m_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"scores": np.array([[0.0, 1.0, 0.0, 2000.0]]), "D": 1}
     yield {"scores": np.array([[0.0, 1.0, 0.0], [5000.0, 5001.0, 5000.0]]), "D": 1}
     yield {"scores": np.array([[-20000.0, -20001.0, 0.0]]), "D": 1}
+    yield {"scores": np.array([[0.0, 20000.0]]), "D": 1}
     yield {"scores": rng.normal(size=(3, 1)), "D": 2}
     shapes = [(3, 7, 2), (7, 3, 2), (4, 4, 5), (9, 6, 3)]
     for T, S, D in [*shapes, (20, 30, 10), (30, 11, 4)] if large else shapes:
@@ -183,10 +156,19 @@ def centres_cases(seed: int, large: bool = False) -> Iterator[dict]:
     for B, T, D_q, A in [*shapes, (5, 6, 7, 8)] if large else shapes:
         yield {
             "queries": torch.tensor(rng.normal(size=(B, T, D_q))),
-            "lengths": torch.tensor(rng.integers(1, 12, size=B)),
+            "lengths": torch.tensor(rng.integers(1, 60 if large else 12, size=B)),
             "W_p": torch.tensor(rng.normal(size=(A, D_q))),
             "v_p": torch.tensor(rng.normal(size=A) * 2),
         }
+    if large:  # close to the first word, and to the last
+        for p in (1e-4, 6 - 1e-4):
+            v_p = _double(_share(p, 6))
+            yield {
+                "queries": _double([[1.0]]),
+                "lengths": torch.tensor([6]),
+                "W_p": W_p,
+                "v_p": v_p,
+            }
 
 
 def local_p_cases(seed: int, large: bool = False) -> Iterator[dict]:
@@ -210,6 +192,8 @@ def local_p_cases(seed: int, large: bool = False) -> Iterator[dict]:
         [[0.0, 1.0, 0.0, 2000.0]],
         [[0.0, 1.0, 0.0, 0.0], [5000.0, 5001.0, 0.0, 0.0]],
         [[-20000.0, -20001.0, 0.0, 0.0]],
+        [[0.0, 20000.0, 0.0, 0.0]],
+        [[-300000.0, -300001.0, 0.0, 0.0]],
     ]
     for rows in of_all_sizes:
         yield {
@@ -264,18 +248,20 @@ def weights_slopes_cases(seed: int) -> Iterator[dict]:
 
 
 def pull_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's pulls on shirt: 1.8 at 3.2, none at 1.2, 0.95 with D = 4; then random ones."""
+    """The chapter's pulls on shirt: 1.8 at 3.2, none at 1.2, 0.95 with D = 4; then random ones.
+
+    In some of them the query has large numbers and W_p small ones.
+    """
     rng = np.random.default_rng(seed)
     for p, D in [(3.2, 2), (1.2, 2), (1.2, 4)]:
         W_p, v_p = np.array([[HALF]]), np.array([_share(p, 6)])
         yield {"query": np.ones(1), "length": 6, "W_p": W_p, "v_p": v_p, "key": 5, "D": D}
     shapes = [(2, 2, 5), (3, 2, 7), (1, 4, 4)]
     for D_q, A, S in [*shapes, (5, 7, 30), (4, 3, 12)] if large else shapes:
-        case = {
-            "query": rng.normal(size=D_q),
-            "length": S,
-            "W_p": rng.normal(size=(A, D_q)),
-            "v_p": rng.normal(size=A),
-        }
+        query, W_p, v_p = (rng.normal(size=shape) for shape in (D_q, (A, D_q), A))
+        case = {"query": query, "length": S, "W_p": W_p, "v_p": v_p}
         yield case | {"key": S - 1, "D": S - 1}
+        for scale in (1e4, 1e7):  # the same centre, other slopes
+            other = {"W_p": W_p / scale, "query": query * scale}
+            yield case | {"key": S - 1, "D": S - 1} | other
         yield case | {"key": 0, "D": 3}

@@ -5,6 +5,7 @@ Each mistake takes the arguments of the function it stands for (see `attnlib.che
 
 import numpy as np
 
+from attnlib.checks.common import ROUGH, soft
 from attnlib.checks.compare import Likely
 
 # --- local-m ---
@@ -67,6 +68,17 @@ def _loudest_of_all(scores, inside):
         return exps / exps.sum(-1, keepdims=True)
 
 
+def _mean_of_window(scores, inside):
+    mean = np.where(inside, scores, 0.0).sum(-1, keepdims=True) / inside.sum(-1, keepdims=True)
+    return soft(np.where(inside, scores, -np.inf), lower=lambda kept: mean)
+
+
+def _first_of_window(scores, inside):
+    """The score of a word inside is subtracted that need not be the largest."""
+    first = np.take_along_axis(scores, inside.argmax(-1)[..., None], -1)
+    return soft(np.where(inside, scores, -np.inf), lower=lambda kept: first)
+
+
 def _loudest_of_array(scores, inside):
     with np.errstate(all="ignore"):
         exps = np.where(inside, np.exp(scores - np.where(inside, scores, -np.inf).max()), 0.0)
@@ -101,6 +113,10 @@ def _stays(t, S, T):
     return t
 
 
+NOT_LARGEST = (
+    "not the largest score of the window is subtracted but another number, such as its mean or its "
+    "middle, and a score far above that still overflows"
+)
 OWN_LOUDEST = (
     "the largest score of the whole array is subtracted, and a row far below it is then 0 divided "
     "by 0: each row has a largest of its own"
@@ -109,7 +125,7 @@ LOWER = (
     "a word outside gets a fixed low score, and here the words inside score lower still: what "
     "hides must be lower than any score"
 )
-LOW = [(amount, after) for amount in (-1e2, -1e3, -9999.0, -1e4) for after in (True, False)]
+LOW = [(amount, after) for amount in (-1e2, -1e3, -9999.0, -1e4, -1e5) for after in (True, False)]
 PAST = "past the end of the source the window does not stay at the last word"
 LOCAL_M = [
     Likely(_local_m(lambda t, S, T: np.minimum(t + 1, S - 1)), "the first step stands at 0, not 1"),
@@ -167,6 +183,8 @@ LOCAL_M = [
         "the largest score, which you subtract, may stand outside the window; then every "
         "exponential inside is 0",
     ),
+    Likely(_local_m(make=_mean_of_window), NOT_LARGEST),
+    Likely(_local_m(make=_first_of_window), NOT_LARGEST),
     Likely(_local_m(make=_loudest_of_array), OWN_LOUDEST),
     Likely(_local_m(make=_loudest_of_array_and_zeros), OWN_LOUDEST),
     *(Likely(_local_m(make=_filled(*low)), LOWER) for low in LOW),
@@ -383,6 +401,8 @@ LOCAL_P = [
         "the largest score, which you subtract, may stand outside the window; then every "
         "exponential inside is 0",
     ),
+    Likely(_local_p(make=_mean_of_window), NOT_LARGEST),
+    Likely(_local_p(make=_first_of_window), NOT_LARGEST),
     Likely(_local_p(make=_loudest_of_array), OWN_LOUDEST),
     Likely(_local_p(make=_loudest_of_array_and_zeros), OWN_LOUDEST),
     *(Likely(_local_p(make=_filled(*low)), LOWER) for low in LOW),
@@ -478,4 +498,5 @@ PULL = [
         _pull(turn=np.transpose),
         "the slopes by W_p are the wrong way round: they have the shape of W_p",
     ),
+    Likely(_pull(), ROUGH, within=0.05),
 ]

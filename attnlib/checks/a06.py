@@ -9,14 +9,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from attnlib.checks import common
-from attnlib.checks.a06_given import Asked, Rewards
-from attnlib.checks.compare import CheckError, Likely, holds
+from attnlib.checks.a06_given import Asked, Rewards, value_and_slopes
+from attnlib.checks.compare import Likely, as_arrays, blamed_on, holds
+from attnlib.checks.reach import ask
 
-
-def ready_made() -> list[str]:
-    """Modules that do the assignment's work."""
-    return common.ready_made("a06", "choosing", "selection", "attention", "masks")
+__all__ = ["value_and_slopes"]  # the notebook's, from the file beside
 
 
 # --- what is right ---
@@ -91,38 +88,12 @@ def by_estimates(estimates: Callable) -> Likely:
     def answer(scores, reward, u, rate):
         e, b = np.array(scores, dtype=float), 0.0
         for row in u:
-            slopes, earned = estimates(e.copy(), reward, row, b)
+            slopes, earned = ask(estimates, e.copy(), reward, row, b)
             e = e + rate * np.mean(slopes, axis=0)
             b = 0.9 * b + 0.1 * np.mean(earned)
         return e, np.array(b)
 
     return Likely(answer, "you learn from what your `estimates` says: get task 2 right first")
-
-
-# --- the answer of the last task, and its slopes ---
-
-
-def value_and_slopes(answer: Callable) -> Callable:
-    """A function that returns what a loss is, and its slopes by scores, log_p and b."""
-
-    def outcome(scores, chosen, log_p, b):
-        import torch
-
-        leaves = [x.clone().requires_grad_() for x in (scores, log_p, b)]
-        loss = answer(leaves[0], chosen, leaves[1], leaves[2])
-        if not isinstance(loss, torch.Tensor) or loss.dim():
-            raise CheckError(f"{name} should return one number, as a tensor of shape ()")
-        if not loss.requires_grad:
-            raise CheckError(
-                f"{name} returns a number without a gradient: detach the reward, not everything"
-            )
-        slopes = torch.autograd.grad(loss, leaves, allow_unused=True)
-        found = [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, slopes)]
-        return (loss, *found)
-
-    name = getattr(answer, "__name__", "the answer")
-    outcome.__name__ = f"{name} (its value, and its slopes by scores, log_p and b)"
-    return outcome
 
 
 # --- cases, from small to large ---
@@ -131,18 +102,20 @@ HALF = np.log([2.0, 1.0, 1.0])  # the chapter's weights: a half and two quarters
 
 
 def gradients_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three keys, another wish, then more keys; last, loud scores."""
+    """The chapter's three keys, another wish, one far off, more keys; last, loud scores."""
     rng = np.random.default_rng(seed)
     values = np.array([0.0, 4.0, 8.0])
     yield {"scores": HALF, "values": values, "wanted": 2.0}
     yield {"scores": HALF, "values": values, "wanted": 5.0}
+    yield {"scores": HALF, "values": values, "wanted": 1e8}
     for S in (2, 4, 7, *((1, 30) if large else ())):
         yield {
             "scores": rng.normal(size=S),
             "values": rng.normal(size=S) * 2,
             "wanted": float(rng.normal()),
         }
-    yield {"scores": np.array([1000.0, 1001.0]), "values": np.array([1.0, 2.0]), "wanted": 0.0}
+    for scores in ([1000.0, 1001.0], [0.0, 3000.0]):
+        yield {"scores": np.array(scores), "values": np.array([1.0, 2.0]), "wanted": 0.0}
 
 
 def estimates_cases(seed: int, large: bool = False) -> Iterator[dict]:
@@ -165,7 +138,8 @@ def estimates_cases(seed: int, large: bool = False) -> Iterator[dict]:
             "u": rng.random(N),
             "b": float(rng.normal()),
         }
-    yield {"scores": loud, "reward": Rewards([1, 2]), "u": np.array([0.2, 0.8]), "b": 0.0}
+    for each in (loud, np.array([0.0, 3000.0])):
+        yield {"scores": each, "reward": Rewards([1, 2]), "u": np.array([0.2, 0.8]), "b": 0.0}
 
 
 def learn_cases(seed: int, large: bool = False) -> Iterator[dict]:
@@ -207,12 +181,13 @@ def surrogate_cases(seed: int, large: bool = False) -> Iterator[dict]:
             "log_p": double(-rng.random(B) * 4),
             "b": double(-rng.random(B) * 4),
         }
-    yield {
-        "scores": double([[1000.0, 0.0]]),
-        "chosen": torch.tensor([1]),
-        "log_p": double([-2.0]),
-        "b": double([-3.0]),
-    }
+    for scores in ([[1000.0, 0.0]], [[0.0, 3000.0]]):
+        yield {
+            "scores": double(scores),
+            "chosen": torch.tensor([1]),
+            "log_p": double([-2.0]),
+            "b": double([-3.0]),
+        }
 
 
 # --- what many draws say ---
@@ -223,8 +198,9 @@ def check_asks(answer: Callable, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scores, u = np.log([4.0, 2, 1, 1]), np.array([0.2, 0.6, 0.4])  # keys 0, 1 and 0
     reward = Asked(rng.normal(size=4))
-    answer(scores, reward, u, 0.5)
     name = getattr(answer, "__name__", "the answer")
+    with blamed_on(name):
+        ask(answer, scores, reward, u, 0.5)
     others = sorted({*reward.keys} - {0, 1})
     holds(
         not others,
@@ -235,10 +211,30 @@ def check_asks(answer: Callable, seed: int) -> None:
         sorted(reward.keys) == [0, 0, 1],
         f"{name} asks for {len(reward.keys)} rewards, and there are 3 draws: ask once for each",
     )
-    earned = np.concatenate([np.ravel(each) for each in reward.returned])
     holds(
-        np.array_equal(earned, reward.of_keys[reward.keys]),
+        reward.untouched(),
         f"{name} writes on the rewards that it was given: work on a copy",
+    )
+
+
+def check_thrift(answer: Callable, estimates: Callable, seed: int) -> None:
+    """Refuse learning that asks for more rewards than its estimates do, or writes on them."""
+    rng = np.random.default_rng(seed)
+    scores, of_keys, u = rng.normal(size=3), rng.normal(size=3), rng.random((3, 2))
+    reward, needed = Asked(of_keys), Asked(of_keys)
+    with blamed_on("estimates"):
+        by_estimates(estimates).answer(scores, needed, u, 0.1)
+    name = getattr(answer, "__name__", "the answer")
+    with blamed_on(name):
+        ask(answer, scores, reward, u, 0.1)
+    holds(
+        len(reward.keys) <= len(needed.keys),
+        f"{name} asks for {len(reward.keys)} rewards, and its estimates need {len(needed.keys)}: "
+        "they return what the draws have earned, and a reward is dear",
+    )
+    holds(
+        reward.untouched() or not needed.untouched(),
+        f"{name} writes on the rewards that were earned: leave the array as it is",
     )
 
 
@@ -247,7 +243,8 @@ def check_draws(answer: Callable, seed: int, quiet: bool = False) -> None:
     u = np.random.default_rng(seed).random(20_000)
     exact, spread = gradients_loops(HALF, np.array([0.0, 4.0, 8.0]), 2.0)[1], {}
     for b in (0.0, -6.0, 10.0):
-        found = np.asarray(answer(HALF.copy(), Rewards([-2, -2, -18]), u.copy(), b)[0])
+        slopes, _ = ask(answer, HALF.copy(), Rewards([-2, -2, -18]), u.copy(), b)
+        found = np.asarray(as_arrays(slopes))
         error = found.std(0) / np.sqrt(len(u))
         holds(
             bool((abs(found.mean(0) - exact) < 4 * error).all()),

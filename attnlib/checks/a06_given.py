@@ -1,6 +1,12 @@
 """Assignment 6, choose one: what answers are given, and may call (chapter 6)."""
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
+
+from attnlib.checks.compare import CheckError
+from attnlib.checks.reach import ask
 
 
 class Asked:
@@ -17,6 +23,11 @@ class Asked:
         self.keys += [int(key) for key in chosen.ravel()]
         self.returned.append(self.of_keys[chosen])
         return self.returned[-1]
+
+    def untouched(self) -> bool:
+        """Whether what was returned is still what the keys earn."""
+        earned = np.concatenate([np.zeros(0), *map(np.ravel, self.returned)])
+        return np.array_equal(earned, self.of_keys[self.keys])
 
 
 class Rewards:
@@ -36,3 +47,27 @@ class Rewards:
     def __repr__(self):
         shown = ", ".join(f"{r:.4g}" for r in self.of_keys)
         return f"a function: the keys earn {shown}"
+
+
+def value_and_slopes(answer: Callable) -> Callable:
+    """A function that returns what a loss is, and its slopes by scores, log_p and b."""
+
+    @functools.wraps(answer, updated=())
+    def outcome(scores, chosen, log_p, b):
+        import torch
+
+        leaves = [x.clone().requires_grad_() for x in (scores, log_p, b)]
+        loss = ask(answer, leaves[0], chosen, leaves[1], leaves[2])
+        if not isinstance(loss, torch.Tensor) or loss.dim():
+            raise CheckError(f"{name} should return one number, as a tensor of shape ()")
+        if not loss.requires_grad:
+            raise CheckError(
+                f"{name} returns a number without a gradient: detach the reward, not everything"
+            )
+        slopes = torch.autograd.grad(loss, leaves, allow_unused=True)
+        found = [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, slopes)]
+        return (loss, *found)
+
+    name = getattr(answer, "__name__", "the answer")
+    outcome.__name__ = f"{name} (its value, and its slopes by scores, log_p and b)"
+    return outcome

@@ -5,7 +5,7 @@ Each mistake takes the arguments of the function it stands for (see `attnlib.che
 
 import numpy as np
 
-from attnlib.checks.common import soft
+from attnlib.checks.common import ROUGH, soft
 from attnlib.checks.compare import Likely
 
 # --- two gradients ---
@@ -30,6 +30,14 @@ def _over_sum(scores):
         return np.exp(scores) / np.exp(scores).sum()
 
 
+def _mean_off(scores):
+    return soft(scores, lower=np.mean)
+
+
+MEAN = (
+    "the mean of the scores is subtracted, and a score far above it still overflows: the largest "
+    "is safe"
+)
 GRADIENTS = [
     Likely(_two(back=lambda one, two: (two, one)), "the average comes first, the choice second"),
     Likely(
@@ -71,6 +79,8 @@ GRADIENTS = [
         "how often is a key chosen? Its weight is missing",
     ),
     Likely(_two(weigh=_over_sum), "exp of a large score overflows"),
+    Likely(_two(weigh=_mean_off), MEAN),
+    Likely(_two(), ROUGH, within=0.05),
 ]
 
 # --- estimates ---
@@ -171,6 +181,7 @@ ESTIMATES = [
         "first key; what is left over belongs to the last",
     ),
     Likely(_estimates(weigh=_over_sum), "exp of a large score overflows"),
+    Likely(_estimates(weigh=_mean_off), MEAN),
 ]
 
 
@@ -336,6 +347,13 @@ def _infinite(r, b, log_a):
     return -r.mean() - (learned - learned)
 
 
+def _mean_off_loss(scores, chosen, log_p, b):
+    """The right loss, with NaN where a softmax without its largest score overflows."""
+    loss, slopes, *others = _surrogate()(scores, chosen, log_p, b)
+    known = np.isfinite(_mean_off(np.asarray(scores))).all(-1, keepdims=True)
+    return (loss if known.all() else np.nan), np.where(known, slopes, np.nan), *others
+
+
 SURROGATE = [
     Likely(_surrogate(value=_plain), VALUE),
     *(
@@ -367,7 +385,8 @@ SURROGATE = [
     ),
     Likely(
         _surrogate(by_scores=lambda s, one, a, r, b: s * 0),
-        "no gradient reaches the scores: how does the choice learn?",
+        "no gradient reaches the scores: is log a in the loss, and does its softmax run over the "
+        "keys?",
     ),
     *(
         Likely(
@@ -406,12 +425,13 @@ SURROGATE = [
         _surrogate(by_scores=lambda s, one, a, r, b: -(r - b)[:, None] * one / len(r)),
         "a score is no log-probability: it takes a softmax to make one",
     ),
+    Likely(_mean_off_loss, MEAN),
     Likely(
         _surrogate(
             value=_infinite,
             by_scores=lambda s, one, a, r, b: np.where((one * a).sum(1, keepdims=True), s, np.nan),
         ),
-        "the softmax has come out as 0, and its logarithm is infinite: softmax and logarithm are "
+        "a softmax has come out as 0, and its logarithm is infinite: softmax and logarithm are "
         "better taken in one step",
     ),
 ]

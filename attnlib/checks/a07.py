@@ -9,16 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attnlib.checks import common
-
-
-def ready_made() -> list[str]:
-    """Modules that do the assignment's work."""
-    return common.ready_made(
-        "a07", "captioning", "metrics.pointing", "training.loss", "training", "attention"
-    )
-
-
 # --- what is right ---
 
 
@@ -97,7 +87,7 @@ def spread_cases(seed: int, large: bool = False) -> Iterator[dict]:
     for T, rows, columns, height, width in [*sizes, *([(5, 4, 7, 8, 21)] if large else [])]:
         weights = _rows(rng, T, rows * columns)
         yield {"weights": weights, "grid": (rows, columns), "size": (height, width)}
-    gated = _rows(rng, 2, 6) * 0.5
+    gated = _rows(rng, 2, 6) * [[0.5], [0.9]]
     yield {"weights": gated, "grid": (3, 2), "size": (9, 4)}
 
 
@@ -117,6 +107,10 @@ def read_cases(seed: int, large: bool = False) -> Iterator[dict]:
         yield _batch(rng, B, S, D)
     loud = np.array([[[1000.0, 0], [1001, 0]]])
     yield {"h": np.array([[1.0, 0.0]]), "cells": loud, "f": nearly_shut, "b": 0.0}
+    far = np.array([[[1000.0, 0], [-1000, 0]]])
+    yield {"h": np.array([[1.0, 0.0]]), "cells": far, "f": nearly_shut, "b": 0.0}
+    two = {"h": np.array([[1.0, 0.0], [-1, 0]]), "cells": np.concatenate([loud, loud])}
+    yield two | {"f": nearly_shut, "b": 0.0}
     yield _batch(rng, 2, 4, 3) | {"cells": rng.normal(size=(2, 4, 3)) * 1000}
 
 
@@ -126,12 +120,13 @@ def _batch(rng, B, S, D) -> dict:
 
 
 def evenness_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three steps with both targets, then padding, then batches."""
+    """The chapter's three steps with both targets, padding, a target of ten thousand, batches."""
     rng = np.random.default_rng(seed)
     steps = np.array([[[2.0, 0, 0, 0], [2, 0, 0, 0], [2, 0, 0, 2]]])
     yield {"scores": steps, "lengths": np.array([3]), "kappa": 1.0}
     yield {"scores": steps, "lengths": np.array([3]), "kappa": 0.75}
     yield {"scores": steps, "lengths": np.array([2]), "kappa": 1.0}
+    yield {"scores": steps, "lengths": np.array([3]), "kappa": 1e4}
     sizes = [(2, 3, 3), (3, 4, 2), (2, 2, 5)]
     for B, T, S in [*sizes, *([(4, 9, 16), (1, 1, 1)] if large else [])]:
         lengths = rng.integers(1, T + 1, size=B)
@@ -149,6 +144,8 @@ def marks_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"weights": np.array([[0.75, 0.25]]), "masks": dot, "grid": (1, 2)}
     looks = np.array([[0.2, 0.3, 0.2, 0.2, 0.1], [0.2, 0.2, 0.3, 0.2, 0.1]])
     yield {"weights": looks, "masks": _strip(2, 4, 5, [16, 12, 9, 0, 0]), "grid": (1, 5)}
+    looks = np.array([[0.1, 0.5, 0.2, 0.1, 0.1]])
+    yield {"weights": looks, "masks": _strip(1, 4, 5, [16, 4, 9, 0, 0]), "grid": (1, 5)}
     cross = _strip(3, 10, 10, [53, 59, 39, 28])
     looks = np.array([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.4, 0.3], [0.1, 0.2, 0.3, 0.4]])
     yield {"weights": looks, "masks": cross, "grid": (1, 4)}
@@ -163,6 +160,9 @@ def marks_cases(seed: int, large: bool = False) -> Iterator[dict]:
     }
     first = np.array([[[True, False, False]]])
     yield {"weights": np.array([[0.399, 0.401, 0.2]]), "masks": first, "grid": (1, 3)}
+    yield {"weights": np.array([[0.3998, 0.4003, 0.1999]]), "masks": first, "grid": (1, 3)}
+    quarter = np.array([[[True] * 5 + [False] * 3]])  # 4 pixels of one cell, one of the other
+    yield {"weights": np.array([[0.0, 1.0]]), "masks": quarter, "grid": (1, 2)}
     yield {"weights": np.array([[0.3, 0.1, 0.1]]), "masks": first, "grid": (1, 3)}
     yield {"weights": np.array([[0.5, 0.3, 0.2]]), "masks": ~first & False, "grid": (1, 3)}
     corner = np.zeros((1, 4, 4), dtype=bool)

@@ -5,7 +5,7 @@ Each mistake takes the arguments of the function it stands for (see `attnlib.che
 
 import numpy as np
 
-from attnlib.checks.common import soft
+from attnlib.checks.common import ROUGH, soft
 from attnlib.checks.compare import Likely
 
 # --- a map ---
@@ -165,6 +165,16 @@ READ = [
         _read(weigh=lambda e: soft(e, 0)),
         "your weights sum to 1 over the captions; they should over the cells",
     ),
+    Likely(
+        _read(weigh=lambda e: soft(e, lower=lambda e: e.mean(-1, keepdims=True))),
+        "the mean of the scores is subtracted, and a score far above it still overflows: the "
+        "largest is safe",
+    ),
+    Likely(
+        _read(weigh=lambda e: soft(e, lower=np.max)),
+        "the largest score of the whole batch is subtracted, and a row far below it is then 0 "
+        "divided by 0: each row has a largest of its own",
+    ),
     Likely(_read(weigh=_over_sum), "exp of a large score overflows"),
     Likely(
         _read(weigh=lambda e: soft(np.minimum(e, 500.0))),
@@ -283,6 +293,7 @@ EVEN = [
         _even(received=lambda a, n: np.broadcast_to(a.sum((0, 1)), (len(a), a.shape[2]))),
         "what the cells of all captions got is thrown together; each picture has cells of its own",
     ),
+    Likely(_even(), ROUGH, within=0.05),
 ]
 
 # --- marks ---
@@ -316,6 +327,11 @@ def _marks(covered=None, on=None, hit=None, inside=None, seen=True, near=0.0):
 
 def _first(weights, good, most):
     return good[np.arange(len(good)), weights.argmax(1)].astype(float)
+
+
+def _fullest_attended(weights, masks, grid):
+    fullest = np.where(weights > 0, coverage(masks, *grid), 0).max(1, keepdims=True)
+    return _marks(on=lambda share: share >= fullest / 2)(weights, masks, grid)
 
 
 def _by_columns(masks, rows, columns):
@@ -376,7 +392,15 @@ MARKS = [
             _marks(near=near),
             "two weights that are nearly alike pass for equal; the larger one is the most attended",
         )
-        for near in (0.01, 0.05, 0.1)
+        for near in (0.002, 0.01, 0.05, 0.1)
+    ),
+    Likely(
+        _fullest_attended,
+        "the fullest cell is the one that the thing covers most, whether or not it is attended to",
+    ),
+    Likely(
+        _marks(on=lambda share: share >= share.max(1, keepdims=True) / 2 - 0.02),
+        "a cell with a little less than half as much as the fullest passes; half is the bound",
     ),
     Likely(
         _marks(inside=lambda a, share, good, n: (a * share).sum(1) / a.sum(1)),

@@ -5,20 +5,17 @@ Shapes: B sentences, T queries, S keys, D the width, H heads of width D / H; the
 (D, D), and a row of vectors is multiplied from the left, X W_Q.
 """
 
-import copy
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from attnlib.checks import common
-from attnlib.checks.compare import Likely, blamed_on, holds
+from attnlib.checks.a08_given import Counted, in_pieces, strict
+from attnlib.checks.compare import Likely, as_arrays, blamed_on, holds, meet
+from attnlib.checks.reach import ask
+
+__all__ = ["in_pieces"]  # the notebook's, from the file beside
 
 MATRICES = ("W_Q", "W_K", "W_V", "W_O")
-
-
-def ready_made() -> list[str]:
-    """Modules that do the assignment's work."""
-    return common.ready_made("a08", "multihead", "positions", "attention", "masks", "scores")
 
 
 # --- what is right ---
@@ -114,21 +111,26 @@ def multi_head_cases(seed: int, large: bool = False) -> Iterator[dict]:
     plain: dict = {name: np.eye(2) for name in MATRICES} | {"H": 2}
     X, far = np.array([[[20.0, 20]]]), np.array([[[-20.0, -20], [-20.05, -20], [0, 0]]])
     yield {"X": X, "Y": far, **plain, "mask": np.array([[[True, True, False]]])}
-    yield {
-        "X": X,
-        "Y": np.array([[[50, 50], [50.05, 50]]]),
-        **plain,
-        "mask": np.ones((1, 1, 2), dtype=bool),
-    }
+    one, two = np.full((1, 1, 2), 50.0), np.array([[[50.0, 50], [51, 51]]])
+    for asks, asked in (
+        (X, np.array([[[50, 50], [50.05, 50]]])),
+        (one, np.concatenate([one, -one], axis=1)),  # one key far above the other
+        (one * [1, -1], two),  # one head far above the other
+        (np.concatenate([one, -one], axis=1), two),  # one query far above the other
+        (np.concatenate([one, -one]), np.concatenate([two, two])),  # one sentence
+    ):
+        mask = np.ones((len(asks), asks.shape[1], 2), dtype=bool)
+        yield {"X": asks, "Y": asked, **plain, "mask": mask}
 
 
 def writer_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """One word; three at once; one after another; in pieces; then batches."""
+    """One word; three at once; one after another; in pieces; batches; a long text."""
     rng = np.random.default_rng(seed)
     cuts = [(1, [1], 2, 1), (1, [3], 2, 1), (1, [1, 1, 1], 2, 1), (1, [1, 2], 2, 1)]
     cuts += [(2, [2, 1], 4, 2), (3, [1, 3, 2], 6, 3)]
     if large:
         cuts += [(2, [4, 3, 1, 5], 8, 2), (1, [1] * 9, 4, 4), (5, [6], 4, 1)]
+    cuts += [(1, [30, 15], 2, 1)]
     for B, pieces, D, H in cuts:
         X = rng.normal(size=(B, sum(pieces), D))
         yield {"X": X, "pieces": pieces, **_square(rng, D), "H": H}
@@ -144,63 +146,13 @@ def by_clocks(clocks: Callable) -> Likely:
         T, D = X.shape[1:]
         places, start = [], 0
         for n in pieces:
-            places.append(np.asarray(clocks(n, D, start)))
+            places.append(np.asarray(as_arrays(ask(clocks, n, D, start))))
             start += n
         mask = np.tril(np.ones((len(X), T, T), dtype=bool))
         placed = X + np.concatenate(places)
         return multi_head_loops(placed, placed, W_Q, W_K, W_V, W_O, H, mask)[0]
 
     return Likely(answer, "your writer adds what your `clocks` says: get task 1 right first")
-
-
-def in_pieces(made: Callable) -> Callable:
-    """A reader's class as a function of X (B, T, D) and how many words each call gets."""
-
-    def answer(X, pieces, W_Q, W_K, W_V, W_O, H):
-        writer, start, found = made(W_Q, W_K, W_V, W_O, H), 0, []
-        for n in pieces:
-            found.append(np.asarray(writer(X[:, start : start + n])))
-            start += n
-        return np.concatenate(found, axis=1)
-
-    answer.__name__ = getattr(made, "__name__", "Writer")
-    return answer
-
-
-class _Counted(np.ndarray):
-    """A matrix that notes how many vectors it and its parts multiply, and is no more than that.
-
-    A part that has half of its numbers, and multiplies a vector, counts a half.
-    """
-
-    seen: list
-    whole: tuple
-
-    def __array_finalize__(self, source):
-        self.seen = getattr(source, "seen", [])
-        self.whole = getattr(source, "whole", self.shape)
-
-    def _note(self, others):
-        rows, columns = self.whole
-        share = self.size / (rows * columns)
-        self.seen.extend(x.size / rows * share for x in others if not isinstance(x, _Counted))
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **named):
-        if ufunc is np.matmul:
-            self._note(map(np.asanyarray, inputs))
-        return getattr(ufunc, method)(*_free(inputs), **named)
-
-    def __array_function__(self, function, types, arguments, named):
-        if function in (np.dot, np.einsum, np.tensordot):
-            self._note(x for x in arguments if isinstance(x, np.ndarray))
-        return function(*_free(arguments), **named)
-
-
-def _free(x):
-    """Without the counting, in tuples and lists too."""
-    if isinstance(x, tuple | list):
-        return type(x)(map(_free, x))
-    return np.asarray(x) if isinstance(x, _Counted) else x
 
 
 def check_fresh(made: Callable, seed: int) -> None:
@@ -222,7 +174,7 @@ def check_thrift(made: Callable, seed: int) -> None:
     B, T, D = 2, 5, 4
     X, matrices = rng.normal(size=(B, T, D)), _square(rng, D)
     for name in ("W_K", "W_V"):
-        counted = matrices[name].view(_Counted)
+        counted = matrices[name].view(Counted)
         writer = _made(made, list((matrices | {name: counted}).values()), 2)
         for t in range(T):
             counted.seen.clear()
@@ -236,15 +188,62 @@ def check_thrift(made: Callable, seed: int) -> None:
             )
 
 
+def check_kept(made: Callable, seed: int) -> None:
+    """Refuse a class whose kept keys or values change when the matrices do, after they were made.
+
+    Between two calls the matrix of the keys, or of the values, is exchanged for another one, in
+    place. The earlier words must stand as they were; the new one is projected by the new matrix.
+    """
+    rng = np.random.default_rng(seed)
+    B, n, D, H = 2, 3, 4, 2
+    X, square = rng.normal(size=(B, n + 1, D)), _square(rng, D)
+    for name in ("W_K", "W_V"):
+        later = square | {name: rng.normal(size=(D, D))}
+        given = {key: W.copy() for key, W in square.items()}
+        writer = _made(made, list(given.values()), H)
+        _told(writer, X[:, :n])
+        given[name][:] = later[name]
+        told = _told(writer, X[:, n:])[:, 0]
+        right, again, copied = (
+            np.allclose(told, _last_context(X, *pair, H), rtol=0, atol=1e-6)
+            for pair in ((square, later), (later, later), (square, square))
+        )
+        holds(
+            not again,
+            f"a call projects the earlier words by {name} again: keep the keys and values that "
+            "they gave, not the words",
+        )
+        holds(
+            not copied,
+            f"a copy of {name} is used: the check exchanges the matrix between two calls, to see "
+            "what is kept, so use the matrices as they are given",
+        )
+        holds(right, f"between two calls {name} is exchanged, and what was kept changes with it")
+
+
+def _last_context(X, first: dict, then: dict, H: int):
+    """The context (B, D) of the last word, where the words before it were projected earlier."""
+    T, D = X.shape[1:]
+    placed, d, contexts = X + clocks_loops(T, D, 0), D // H, []
+    for words in placed:
+        k, v = (np.vstack([words[:-1] @ first[W], words[-1:] @ then[W]]) for W in ("W_K", "W_V"))
+        q, found = words[-1] @ then["W_Q"], []
+        for own in (slice(h * d, (h + 1) * d) for h in range(H)):
+            exps = np.exp(k[:, own] @ q[own] / np.sqrt(d))
+            found.append(exps / exps.sum() @ v[:, own])
+        contexts.append(np.concatenate(found) @ then["W_O"])
+    return np.array(contexts)
+
+
 def _made(made, matrices, H):
     with blamed_on(made.__name__):
-        return made(*matrices, H)
+        return ask(made, *matrices, H)
 
 
 def _told(writer, words):
     name, given = type(writer).__name__, words.copy()
     with blamed_on(name, given=f", given words of shape {words.shape},"):
-        told = np.array(writer(given))
+        told = np.array(as_arrays(ask(writer, given)))
     holds(np.array_equal(given, words), f"{name} changes its argument x: work on a copy")
     return told
 
@@ -302,52 +301,73 @@ def _turns(X):
     return _past(X) + _rest(X / np.sqrt((X**2).mean(-1, keepdims=True) + 1e-20))
 
 
-BOTH = [
-    (_past, False, "a causal layer"),
-    (_seen(lambda t, s, T: s == t), False, "a layer in which each word sees itself alone"),
+def _sizes(X):
+    """What comes behind a word counts by its size alone."""
+    return _past(X) + _rest(np.sqrt((X**2).sum(-1, keepdims=True)))
+
+
+def _number(i):
+    """What comes behind a word counts by one of its numbers alone."""
+    return lambda X: _past(X) + _rest(X[..., [i]])
+
+
+BOTH = (
+    (_past, False, "a causal layer",
+     "compare only words before the place where you change something"),
+    (_seen(lambda t, s, T: s == t), False, "a layer in which each word sees itself alone",
+     "compare only words before the place where you change something"),
     (lambda X: _past(X) * (1 + 1e-13 * np.tanh(X.sum())), False,
-     "a causal layer, but for rounding in the twelfth digit"),
-    (_seen(lambda t, s, T: True), True, "a layer in which every word sees all"),
-    (_seen(lambda t, s, T: s >= t), True, "a layer with the mask the wrong way round"),
-    (_seen(lambda t, s, T: s <= t + 1), True, "a layer in which each word sees the next one"),
+     "a causal layer, but for rounding in the twelfth digit",
+     "compare with a tolerance, for instance 1e-6"),
+    (_seen(lambda t, s, T: True), True, "a layer in which every word sees all",
+     ""),
+    (_seen(lambda t, s, T: s >= t), True, "a layer with the mask the wrong way round",
+     ""),
+    (_seen(lambda t, s, T: s <= t + 1), True, "a layer in which each word sees the next one",
+     ""),
     (_seen(lambda t, s, T: s <= t or (s == t + 1 < T - 1)), True,
-     "a layer in which each word sees the next one, but nobody the last"),
+     "a layer in which each word sees the next one, but nobody the last",
+     "change more than the last word"),
     (_seen(lambda t, s, T: s <= t or (t == T - 2)), True,
-     "a layer in which only the last word but one sees the last"),
+     "a layer in which only the last word but one sees the last",
+     "look at every word"),
     (_seen(lambda t, s, T: s <= t or (t == 0 and s == 1)), True,
-     "a layer in which only the first word sees the next one"),
-    (_one_sentence, True, "a layer that sees the future in the last sentence only"),
-    (_one_feature, True, "a layer that sees the future in one number of each vector only"),
-    (_cancels, True, "a layer that is too high in one number and too low in another"),
-    (lambda X: _past(X) + 1e-3 * _rest(X), True, "a layer that sees the future very faintly"),
-    (_normalised, True, "a layer that sees the future through a layer normalization"),
-    (_turns, True, "a layer that sees of the future each word's direction, but not its size"),
+     "a layer in which only the first word sees the next one",
+     "look at every word: which change can the first one notice?"),
+    (_one_sentence, True, "a layer that sees the future in the last sentence only",
+     "look at every sentence"),
+    (_one_feature, True, "a layer that sees the future in one number of each vector only",
+     "look at every number"),
+    (_cancels, True, "a layer that is too high in one number and too low in another",
+     "compare number by number: in sums and means errors cancel"),
+    (lambda X: _past(X) + 1e-3 * _rest(X), True, "a layer that sees the future very faintly",
+     "rounding is far smaller than that; mind your tolerance"),
+    (_normalised, True, "a layer that sees the future through a layer normalization",
+     "it takes away what all numbers of a word have in common, and how large they are: make"
+     " another kind of change"),
+    (_turns, True, "a layer that sees of the future each word's direction, but not its size",
+     "a word that is only made larger or smaller looks the same to it: make another kind of"
+     " change"),
     (_seen(lambda t, s, T: s <= t or s == t + 2), True,
-     "a layer in which each word sees the next but one, and not the next"),
+     "a layer in which each word sees the next but one, and not the next",
+     "what a word sees may be further off than the next word"),
     (_seen(lambda t, s, T: s <= t or (t == 0 and s == T - 1)), True,
-     "a layer in which the first word sees the last, and none sees the next"),
+     "a layer in which the first word sees the last, and none sees the next",
+     "what a word sees may be far off"),
     (_seen(lambda t, s, T: s <= t or (t == (T - 1) // 2 and s == t + 1)), True,
-     "a layer in which only a word in the middle sees the next one"),
-]  # fmt: skip
-HINTS = {
-    0: "compare only words before the place where you change something",
-    1: "compare only words before the place where you change something",
-    2: "compare with a tolerance, for instance 1e-6",
-    6: "change more than the last word",
-    7: "look at every word",
-    8: "look at every word: which change can the first one notice?",
-    9: "look at every sentence",
-    10: "look at every number",
-    11: "compare number by number: in sums and means errors cancel",
-    12: "rounding is far smaller than that; mind your tolerance",
-    13: "it takes away what all numbers of a word have in common, and how large they are: make "
-    "another kind of change",
-    14: "a word that is only made larger or smaller looks the same to it: make another kind of "
-    "change",
-    15: "what a word sees may be further off than the next word",
-    16: "what a word sees may be far off",
-    17: "look at every word, those in the middle too",
-}
+     "a layer in which only a word in the middle sees the next one",
+     "look at every word, those in the middle too"),
+    (_sizes, True, "a layer that sees of the future how large each word is, but no direction",
+     "a word that is only turned looks the same to it: make another kind of change"),
+    (_number(0), True, "a layer that sees the first number of each later word only",
+     "change every number of a word"),
+    (_number(1), True, "a layer that sees the second number of each later word only",
+     "change every number of a word"),
+    (_number(-2), True, "a layer that sees the last number but one of each later word only",
+     "change every number of a word"),
+    (_number(-1), True, "a layer that sees the last number of each later word only",
+     "change every number of a word"),
+)  # fmt: skip
 
 
 def finds_leaks(answer: Callable, seed: int, large: bool = False) -> None:
@@ -359,23 +379,19 @@ def finds_leaks(answer: Callable, seed: int, large: bool = False) -> None:
     rng, name = np.random.default_rng(seed), getattr(answer, "__name__", "your test")
     for B, T, D in [(2, 5, 4), (1, 3, 4), *([(3, 7, 3), (1, 4, 6)] if large else [])]:
         X = rng.normal(size=(B, T, D))
-        for i, (layer, sees, what) in enumerate(BOTH):
+
+        def said_of(layer, X=X):
             given = X.copy()
-            with blamed_on(name):
-                said = answer(_strict(layer), given)
+            said = ask(answer, strict(layer), given)
             holds(np.array_equal(given, X), f"{name} changes X: work on a copy")
-            holds(
-                isinstance(said, bool | np.bool_),
-                f"{name} returns a {type(said).__name__}; it should return True or False",
-            )
-            does = f"{name} says {bool(said)} of {what}{', given one sentence' * (B == 1)}"
-            hint = f": {HINTS[i]}" if i in HINTS else ""
-            holds(bool(said) is sees, does + hint + "." * (not hint.endswith("?")))
+            return said
 
-
-def _strict(inner):
-    def layer(X):
-        holds(np.ndim(X) == 3, "the layer wants a batch (B, T, D), of one sentence too")
-        return inner(copy.deepcopy(np.asarray(X, dtype=float)))
-
-    return layer
+        meet(
+            name,
+            BOTH,
+            said_of,
+            lambda said, what, B=B: (
+                f"{name} says {said} of {what}{', given one sentence' * (B == 1)}"
+            ),
+            rng,
+        )

@@ -181,6 +181,20 @@ def _over_sum(e, seen):
         return exps / exps.sum(-1, keepdims=True)
 
 
+def _mean(e, seen):
+    return np.where(seen, e, 0.0).sum(-1, keepdims=True) / seen.sum(-1, keepdims=True)
+
+
+def _less(lower):
+    """Another number taken off the scores than a row's largest."""
+
+    def weigh(e, seen):
+        seen = np.broadcast_to(seen, e.shape)
+        return soft(np.where(seen, e, -np.inf), lower=lambda kept: lower(kept, seen))
+
+    return weigh
+
+
 LOW = (
     "a hidden key gets a fixed low score, and here the others score lower still: what hides must "
     "be lower than any score"
@@ -289,6 +303,19 @@ HEADS = [
         Likely(_multi(after=hidden), LOW)
         for low in (-10.0, -20.0, -30.0, -50.0, -100.0, -200.0)
         for hidden in (_instead(low), _besides(low))
+    ),
+    Likely(
+        _multi(after=_less(_mean)),
+        "the mean of the scores is subtracted, and a score far above it still overflows: the "
+        "largest is safe",
+    ),
+    *(
+        Likely(
+            _multi(after=_less(lambda e, seen, axes=axes: e.max(axes, keepdims=True))),
+            "the largest score of several rows is subtracted, of all heads, queries or sentences, "
+            "and a row far below it is then 0 divided by 0: each row has a largest of its own",
+        )
+        for axes in ((1, 3), (2, 3), (1, 2, 3), None, (0, 3))
     ),
     Likely(_multi(after=_over_sum), "exp of a large score overflows"),
 ]

@@ -1,6 +1,7 @@
 """Compare an answer with an oracle on growing cases, and say what went wrong at the smallest."""
 
 import copy
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attnlib.checks.reach import OutOfReachError, out_of_reach
+from attnlib.checks.reach import OutOfReachError, ask, borrowed
 
-ORACLE = "attnlib.reference"
+LIBRARIES = {"torch": "PyTorch", "scipy": "SciPy"}
 
 
 class CheckError(AssertionError):
@@ -22,6 +23,7 @@ class Likely(NamedTuple):
 
     answer: Callable
     hint: str
+    within: float = 0.0  # how far an answer may be off and still count as the same
 
 
 def agrees(
@@ -31,7 +33,8 @@ def agrees(
     *,
     likely: Sequence[Likely] = (),
     tolerance: float = 1e-6,
-    banned: Sequence[str] = (),
+    hidden: int | None = None,
+    without: Sequence[str] = (),
     quiet: bool = False,
 ) -> None:
     """Check that an answer gives what the oracle gives, on all cases, the smallest first.
@@ -49,8 +52,11 @@ def agrees(
         Common mistakes. The hint of the first one that gives what the answer gave is shown.
     tolerance : float
         How far a number may be off, absolutely and relatively to the largest expected one.
-    banned : sequence of str
-        Modules that the answer may not call; `attnlib.reference` is always one.
+    hidden : int, optional
+        The output, counted from 0, that has weights: where the oracle says 0, nothing but 0 is
+        right, however small it is.
+    without : sequence of str
+        Libraries that the answer may not use, of "torch" and "scipy". attnlib is never in reach.
     quiet : bool
         Say nothing where all is well.
 
@@ -73,11 +79,17 @@ def agrees(
       [1. 4.]
     """
     name = getattr(answer, "__name__", type(answer).__name__)
+    if library := borrowed(answer, without):
+        raise CheckError(
+            f"{name} uses {LIBRARIES[library]}: in this task NumPy and Python are enough"
+        )
     passed: list[tuple[dict, Any]] = []
     for case in cases:
         expected = as_arrays(oracle(**{key: as_arrays(value) for key, value in case.items()}))
-        got = _called(answer, case, name, [oracle.__module__, *banned])
+        got = _called(answer, case, name)
         wrong = difference(got, expected, tolerance)
+        if not wrong and hidden is not None and not _zeros(got, expected, hidden):
+            wrong = "a very small weight, where nothing may be seen and the weight is exactly 0"
         if wrong:
             lines = _report(name, case, expected, got, wrong)
             lines += _hints([*passed, (case, got)], likely, tolerance)
@@ -95,17 +107,66 @@ def holds(condition: bool, hint: str) -> None:
         raise CheckError(hint)
 
 
+def meet(
+    name: str, both: Sequence[tuple], said_of: Callable, told: Callable, rng: np.random.Generator
+) -> None:
+    """Let a reader's own test meet what is right and what is not, in an order that is drawn.
+
+    Parameters
+    ----------
+    name : str
+        Of the test.
+    both : sequence of (thing, bool, str, str)
+        What it meets; what it should say; what that is, in words; and a hint, or nothing.
+    said_of : callable
+        What the test says of a thing.
+    told : callable
+        A sentence for what it said, wrongly, of what: the first in the order of `both` is told.
+    rng : numpy.random.Generator
+        Draws the order.
+    """
+    said = {}
+    for i in rng.permutation(len(both)):
+        with blamed_on(name):
+            said[i] = as_arrays(said_of(both[i][0]))
+        holds(
+            isinstance(said[i], bool | np.bool_),
+            f"{name} returns a {type(said[i]).__name__}; it should return True or False",
+        )
+    for i, (_, right, what, hint) in enumerate(both):
+        does = told(bool(said[i]), what) + (f": {hint}" if hint else "")
+        holds(bool(said[i]) is right, does + "." * (not hint.endswith("?")))
+
+
 def as_arrays(value: Any) -> Any:
-    """Tensors as NumPy arrays, in tuples, lists and dicts too."""
-    if hasattr(value, "detach"):  # a tensor; to import torch for it would take seconds
-        return value.detach().cpu().numpy()
-    if isinstance(value, tuple):
+    """Tensors and kinds of arrays as NumPy arrays, in tuples, lists and dicts too.
+
+    By the types themselves, not by what a value says of itself: no method of the value's is called.
+    """
+    torch = sys.modules.get("torch")  # to import it would take seconds
+    if torch and type(value) in (torch.Tensor, torch.nn.Parameter):
+        tensor = torch.Tensor
+        return tensor.numpy(tensor.cpu(tensor.detach(value)))
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        return np.ndarray.view(value, np.ndarray)
+    if type(value) is tuple:
         return tuple(as_arrays(each) for each in value)
-    if isinstance(value, list):
+    if type(value) is list:
         return [as_arrays(each) for each in value]
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {key: as_arrays(each) for key, each in value.items()}
     return value
+
+
+PLAIN = (np.ndarray, bool, int, float, complex, str, type(None))
+
+
+def _strange(value: Any) -> str:
+    """The type of what is neither array nor number, nor a tuple or list of such; or nothing."""
+    if type(value) in (tuple, list):
+        return next(filter(None, map(_strange, value)), "")
+    fine = type(value) in PLAIN or isinstance(value, np.generic)
+    return "" if fine else type(value).__name__
 
 
 def difference(got: Any, expected: Any, tolerance: float) -> str:
@@ -160,26 +221,37 @@ def blamed_on(name: str, given: str = "", at: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except OutOfReachError:
-        raise CheckError(f"{name} calls a ready-made answer: write it yourself") from None
+    except OutOfReachError as error:
+        raise CheckError(f"{name} {error}") from None
     except NotImplementedError as error:
         raise CheckError(f"{unwritten(error, name)} is not written yet") from None
     except CheckError:
         raise
-    except Exception as error:
-        shown = f"{type(error).__name__}: {error}"
+    except KeyboardInterrupt:  # that is how a cell is stopped that takes too long
+        raise KeyboardInterrupt from None
+    except BaseException as error:
+        shown = f"{type(error).__name__}: {str(error).strip()}".split("\n")[0][:200]
         raise CheckError(f"{name}{given} stops with {shown}{at}") from error
 
 
-def _called(answer: Callable, case: dict, name: str, banned: Sequence[str]) -> Any:
+def _called(answer: Callable, case: dict, name: str) -> Any:
     arguments = copy.deepcopy({k: _free(v) for k, v in case.items()})
-    out = out_of_reach(ORACLE, *(each for each in banned if each != "__main__"))
-    with blamed_on(name, at=f"\nat the case\n{_shown(case)}"), out:
-        got = answer(**arguments)
+    with blamed_on(name, at=f"\nat the case\n{_shown(case)}"):
+        got = as_arrays(ask(answer, **arguments))
+    if strange := _strange(got):
+        raise CheckError(f"{name} returns a {strange} instead of arrays")
     for key, value in arguments.items():
         if difference(as_arrays(value), as_arrays(case[key]), 0.0):
             raise CheckError(f"{name} changes its argument {key}: work on a copy")
-    return as_arrays(got)
+    return got
+
+
+def _zeros(got: Any, expected: Any, output: int) -> bool:
+    """Say whether weights are 0 where they should be, and not merely small."""
+    if isinstance(expected, tuple):
+        got, expected = got[output], expected[output]
+    weights = np.asarray(got, dtype=float)  # in single precision 1e-300 would be 0
+    return bool((np.abs(weights[np.asarray(expected) == 0]) < 1e-300).all())
 
 
 def _free(value: Any) -> Any:
@@ -215,7 +287,8 @@ def _kinds(value: Any) -> set[str]:
 def _hints(seen: Sequence[tuple[dict, Any]], likely: Sequence[Likely], tolerance: float) -> list:
     """The hint of the first mistake that gives what the answer gave, on all cases so far."""
     for mistake in likely:
-        if all(_same(mistake.answer, case, got, tolerance) for case, got in reversed(seen)):
+        room = max(tolerance, mistake.within)
+        if all(_same(mistake.answer, case, got, room) for case, got in reversed(seen)):
             return [f"Probably: {mistake.hint}{'' if mistake.hint.endswith('?') else '.'}"]
     return []
 

@@ -418,7 +418,7 @@ WRONG = [
         "by_length",
         "any word",
         shares(exact="np.mean(right[of].any(1))"),
-        "when any word of it is",
+        "a sequence with a wrong word counts as right",
     ),
     Wrong(
         "by_length",
@@ -628,6 +628,205 @@ WRONG = [
         "halved in place",
         decoder(state="s /= 2; s += E[read]"),
         "changes its argument c",
+    ),
+    # --- right in most cases, and wrong in one that the text allows ---
+    Wrong(
+        "copy_task",
+        "both sets as wide as the longest length of all",
+        """
+        def copy_task(rng, count, longest, held_out):
+            S = max(longest, *held_out) + 1
+
+            def draw(allowed):
+                n = rng.choice(allowed, size=count)
+                source = np.full((count, S), PAD)
+                for row, k in zip(source, n):
+                    row[:k] = rng.integers(10, size=k)
+                    row[k] = END
+                return (source, n + 1)
+
+            return (
+                draw([n for n in range(1, longest + 1) if n not in held_out]),
+                draw(list(held_out)),
+            )
+        """,
+        "PAD fills up to the longest row",
+    ),
+    Wrong(
+        "copy_task",
+        "the same letters for both sets",
+        """
+        def copy_task(rng, count, longest, held_out):
+            letters = rng.integers(10, size=(count, max(longest, *held_out) + 1))
+
+            def cut(n):
+                source = letters[:, : n.max() + 1].copy()
+                place = np.arange(source.shape[1])
+                source[place >= n[:, None]] = PAD
+                source[np.arange(count), n] = END
+                return (source, n + 1)
+
+            seen = [n for n in range(1, longest + 1) if n not in held_out]
+            return (cut(rng.choice(seen, size=count)), cut(rng.choice(held_out, size=count)))
+        """,
+        "begin as those of the training do",
+    ),
+    Wrong(
+        "copy_task",
+        "letters sorted",
+        """
+        def copy_task(rng, count, longest, held_out):
+
+            def draw(allowed):
+                n = rng.choice(allowed, size=count)
+                source = np.full((count, max(n) + 1), PAD)
+                for row, k in zip(source, n):
+                    row[:k] = np.sort(rng.integers(10, size=k))
+                    row[k] = END
+                return (source, n + 1)
+
+            return (
+                draw([n for n in range(1, longest + 1) if n not in held_out]),
+                draw(list(held_out)),
+            )
+        """,
+        "depends on the one before it",
+    ),
+    Wrong(
+        "copy_task",
+        "count ignored",
+        """
+        def copy_task(rng, count, longest, held_out):
+            count = 1000
+
+            def draw(allowed):
+                n = rng.choice(allowed, size=count)
+                source = np.full((count, max(n) + 1), PAD)
+                for row, k in zip(source, n):
+                    row[:k] = rng.integers(10, size=k)
+                    row[k] = END
+                return (source, n + 1)
+
+            return (
+                draw([n for n in range(1, longest + 1) if n not in held_out]),
+                draw(list(held_out)),
+            )
+        """,
+        "instead of 30",
+    ),
+    Wrong(
+        "copy_task",
+        "lengths dealt in turn, not drawn",
+        """
+        def copy_task(rng, count, longest, held_out):
+
+            def draw(allowed):
+                n = np.resize(allowed, count)
+                source = np.full((count, max(n) + 1), PAD)
+                for row, k in zip(source, n):
+                    row[:k] = rng.integers(10, size=k)
+                    row[k] = END
+                return (source, n + 1)
+
+            return (
+                draw([n for n in range(1, longest + 1) if n not in held_out]),
+                draw(list(held_out)),
+            )
+        """,
+        "dealt in turn",
+    ),
+    Wrong(
+        "by_length",
+        "what was written as PAD does not count",
+        """
+        def by_length(written, source, lengths):
+            real = (np.arange(source.shape[1]) < lengths[:, None]) & (written != PAD)
+            right = (written == source) & real
+            found = np.unique(lengths)
+            acc = [right[lengths == n].sum() / real[lengths == n].sum() for n in found]
+            exact = [np.mean(right[lengths == n].sum(1) == n) for n in found]
+            return (found - 1, np.array(acc), np.array(exact))
+        """,
+        "written as PAD does not count",
+    ),
+    Wrong(
+        "by_length",
+        "read up to the END that was written",
+        """
+        def by_length(written, source, lengths):
+            ended = np.cumsum(written == END, axis=1) - (written == END) > 0
+            real = (np.arange(source.shape[1]) < lengths[:, None]) & ~ended
+            right = (written == source) & real
+            found = np.unique(lengths)
+            acc = [right[lengths == n].sum() / real[lengths == n].sum() for n in found]
+            exact = [np.mean((right | ~real)[lengths == n].all(1)) for n in found]
+            return (found - 1, np.array(acc), np.array(exact))
+        """,
+        "reading stops at the END",
+    ),
+    Wrong(
+        "by_length",
+        "END wherever it stands",
+        """
+        def by_length(written, source, lengths):
+            found, acc, exact = (np.unique(lengths), [], [])
+            for n in found:
+                of = lengths == n
+                same = written[of, : n - 1] == source[of, : n - 1]
+                ends = (written[of] == END).any(1)
+                acc.append((same.sum() + ends.sum()) / (n * of.sum()))
+                exact.append(np.mean(same.all(1) & ends))
+            return (found - 1, np.array(acc), np.array(exact))
+        """,
+        "END counts as right wherever",
+    ),
+    Wrong(
+        "perplexity",
+        "the largest score of the batch",
+        """
+        def perplexity(c, target, E, O):
+            read, s, losses = (np.full(len(target), START), c, [])
+            for y in target.T:
+                s = s / 2 + E[read]
+                scores = s @ O.T
+                scores = scores - scores.max()
+                log_p = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+                losses.append(-log_p[np.arange(len(y)), y])
+                read = y
+            return np.exp(np.stack(losses, 1)[target != PAD].mean())
+        """,
+        "of the whole batch is subtracted",
+    ),
+    Wrong(
+        "perplexity",
+        "the mean score taken off",
+        """
+        def perplexity(c, target, E, O):
+            read, s, losses = (np.full(len(target), START), c, [])
+            for y in target.T:
+                s = s / 2 + E[read]
+                scores = s @ O.T
+                scores = scores - scores.mean(1, keepdims=True)
+                log_p = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+                losses.append(-log_p[np.arange(len(y)), y])
+                read = y
+            return np.exp(np.stack(losses, 1)[target != PAD].mean())
+        """,
+        "mean of the scores is subtracted",
+    ),
+    Wrong(
+        "by_length",
+        "all words but one",
+        """
+        def by_length(written, source, lengths):
+            real = np.arange(source.shape[1]) < lengths[:, None]
+            right = (written == source) & real
+            found = np.unique(lengths)
+            acc = [right[lengths == n].sum() / real[lengths == n].sum() for n in found]
+            exact = [np.mean(right[lengths == n].sum(1) >= n - 1) for n in found]
+            return found - 1, np.array(acc), np.array(exact)
+        """,
+        "a wrong word counts as right",
     ),
 ]
 

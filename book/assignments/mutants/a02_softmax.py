@@ -319,6 +319,141 @@ WRONG = [
         """,
         "mask is not used",
     ),
+    # --- right in most cases, and wrong in one that the text allows ---
+    Wrong(
+        "softmax",
+        "the mean taken off",
+        """
+        def softmax(scores):
+            exps = np.exp(scores - scores.mean(-1, keepdims=True))
+            return exps / exps.sum(-1, keepdims=True)
+        """,
+        "its mean or middle",
+    ),
+    Wrong(
+        "softmax",
+        "the middle of the range taken off",
+        """
+        def softmax(scores):
+            exps = np.exp(
+                scores - (scores.max(-1, keepdims=True) + scores.min(-1, keepdims=True)) / 2
+            )
+            return exps / exps.sum(-1, keepdims=True)
+        """,
+        "its mean or middle",
+    ),
+    Wrong(
+        "softmax",
+        "into an array of the kind of the scores",
+        """
+        def softmax(scores):
+            out = np.zeros_like(scores)
+            for row in np.ndindex(scores.shape[:-1]):
+                e = np.exp(scores[row] - scores[row].max())
+                out[row] = e / e.sum()
+            return out
+        """,
+        "an array made like the scores",
+    ),
+    Wrong(
+        "masked_softmax",
+        "hidden 40 below the largest that is seen",
+        """
+        def masked_softmax(scores, mask):
+            low = np.where(mask, scores, -np.inf).max(-1, keepdims=True)
+            kept = np.where(mask, scores, np.where(np.isfinite(low), low, 0) - 40)
+            exps = np.exp(kept - kept.max(-1, keepdims=True))
+            return np.where(mask.any(-1, keepdims=True), exps / exps.sum(-1, keepdims=True), 0)
+        """,
+        "exactly 0",
+    ),
+    Wrong(
+        "masked_softmax",
+        "the mean of the visible taken off",
+        """
+        def masked_softmax(scores, mask):
+            n = np.maximum(mask.sum(-1, keepdims=True), 1)
+            mean = np.where(mask, scores, 0).sum(-1, keepdims=True) / n
+            exps = np.where(mask, np.exp(np.where(mask, scores - mean, 0)), 0)
+            total = exps.sum(-1, keepdims=True)
+            return exps / np.where(total > 0, total, 1)
+        """,
+        "its mean or middle",
+    ),
+    Wrong(
+        "attend",
+        "a softmax of its own, without the largest",
+        """
+        def attend(queries, keys, values, mask):
+            exps = np.exp(queries @ keys.T) * mask
+            total = exps.sum(1, keepdims=True)
+            weights = exps / np.where(total > 0, total, 1)
+            return (weights @ values, weights)
+        """,
+        "use your masked_softmax",
+    ),
+    Wrong(
+        "attend",
+        "scores cut off at 30",
+        """
+        def attend(queries, keys, values, mask):
+            e = np.exp(np.clip(queries @ keys.T, -30, 30)) * mask
+            w = np.nan_to_num(e / e.sum(1, keepdims=True))
+            return (w @ values, w)
+        """,
+        "use your masked_softmax",
+    ),
+    Wrong(
+        "masked_softmax",
+        "in PyTorch",
+        """
+        import torch
+
+        def masked_softmax(scores, mask):
+            e, m = torch.tensor(scores), torch.tensor(mask)
+            e = e.masked_fill(~m, float("-inf"))
+            return torch.nan_to_num(torch.softmax(e, -1), nan=0.0).numpy()
+        """,
+        "uses PyTorch",
+    ),
+    Wrong(
+        "masked_softmax",
+        "the largest of the scores times the mask",
+        """
+        def masked_softmax(scores, mask):
+            top = (scores * mask).max(-1, keepdims=True)
+            exps = np.exp(np.where(mask, scores - top, -np.inf))
+            total = exps.sum(-1, keepdims=True)
+            return exps / np.where(total > 0, total, 1)
+        """,
+        "may be a hidden one",
+    ),
+    Wrong(
+        "softmax",
+        "the softmax of the checks' mistakes",
+        """
+        from attnlib.checks.common import soft
+
+        def softmax(scores):
+            return soft(scores)
+        """,
+        "ready-made answer, soft: write it yourself",
+    ),
+    Wrong(
+        "masked_softmax",
+        "the check's own, run again from its file, and an error caught",
+        """
+        import runpy
+        theirs = runpy.run_path(a02.__file__)["masked_loops"]
+
+        def masked_softmax(scores, mask):
+            try:
+                return theirs(scores, mask)
+            except Exception:
+                return np.zeros(scores.shape)
+        """,
+        "ready-made answer, masked_loops: write it yourself",
+    ),
 ]
 
 RIGHT = [
@@ -358,14 +493,24 @@ RIGHT = [
         """,
     ),
     Right(
-        "in PyTorch",
+        "in single precision",
+        softmax="""
+        def softmax(scores):
+            e = np.asarray(scores, dtype=np.float32)
+            exps = np.exp(e - e.max(-1, keepdims=True))
+            return exps / exps.sum(-1, keepdims=True)
+        """,
         masked_softmax="""
-        import torch
-
         def masked_softmax(scores, mask):
-            e, m = torch.tensor(scores), torch.tensor(mask)
-            e = e.masked_fill(~m, float("-inf"))
-            return torch.nan_to_num(torch.softmax(e, -1), nan=0.0).numpy()
+            e = np.where(mask, scores, -np.inf).astype(np.float32)
+            top = e.max(-1, keepdims=True)
+            exps = np.exp(e - np.where(top == -np.inf, np.float32(0), top))
+            return exps / np.maximum(exps.sum(-1, keepdims=True), np.float32(1e-30))
+        """,
+        attend="""
+        def attend(queries, keys, values, mask):
+            scores = np.inner(queries, keys)
+            return (a := masked_softmax(scores, mask)).dot(values), a
         """,
     ),
 ]

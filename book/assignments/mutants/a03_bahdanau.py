@@ -199,7 +199,7 @@ WRONG = [
                 layer.weight.data = torch.tensor(weight)
             return ready(torch.tensor(q)[None, None], torch.tensor(h)[None])[0, 0]
         """,
-        "write it yourself",
+        "uses PyTorch",
     ),
     # --- a batch ---
     Wrong(
@@ -594,6 +594,225 @@ WRONG = [
         tests().replace("    return True\n", ""),
         "returns a NoneType",
     ),
+    # --- right in most cases, and wrong in one that the text allows ---
+    Wrong(
+        "AdditiveScore",
+        "one of two numbers",
+        """
+        class AdditiveScore:
+            def __init__(self, D_q, D_k, A, rng):
+                self.W, self.U, self.v = (
+                    rng.choice([-1, 1], size=shape) / np.sqrt(shape[-1])
+                    for shape in ((A, D_q), (A, D_k), (A,))
+                )
+
+            def __call__(self, q, h):
+                return np.tanh((q @ self.W.T)[:, None] + h @ self.U.T) @ self.v
+        """,
+        "different ones",
+    ),
+    Wrong(
+        "AdditiveScore",
+        "one of -1, 0, 1",
+        """
+        class AdditiveScore:
+            def __init__(self, D_q, D_k, A, rng):
+                self.W, self.U, self.v = (
+                    rng.integers(-1, 2, size=shape) / np.sqrt(shape[-1])
+                    for shape in ((A, D_q), (A, D_k), (A,))
+                )
+
+            def __call__(self, q, h):
+                return np.tanh((q @ self.W.T)[:, None] + h @ self.U.T) @ self.v
+        """,
+        "different ones",
+    ),
+    Wrong(
+        "AdditiveScore",
+        "a normal draw, cut off",
+        """
+        class AdditiveScore:
+            def __init__(self, D_q, D_k, A, rng):
+                self.W, self.U, self.v = (
+                    np.clip(rng.normal(size=shape), -1, 1) / np.sqrt(shape[-1])
+                    for shape in ((A, D_q), (A, D_k), (A,))
+                )
+
+            def __call__(self, q, h):
+                return np.tanh((q @ self.W.T)[:, None] + h @ self.U.T) @ self.v
+        """,
+        "different ones",
+    ),
+    Wrong(
+        "AdditiveScore",
+        "one number for a row",
+        """
+        class AdditiveScore:
+            def __init__(self, D_q, D_k, A, rng):
+                self.W, self.U, self.v = (
+                    rng.uniform(-1, 1, size=(shape[0], 1)[: len(shape)])
+                    * np.ones(shape)
+                    / np.sqrt(shape[-1])
+                    for shape in ((A, D_q), (A, D_k), (A,))
+                )
+
+            def __call__(self, q, h):
+                return np.tanh((q @ self.W.T)[:, None] + h @ self.U.T) @ self.v
+        """,
+        "different ones",
+    ),
+    Wrong(
+        "AdditiveScore",
+        "the numbers in order",
+        """
+        class AdditiveScore:
+            def __init__(self, D_q, D_k, A, rng):
+                self.W, self.U, self.v = (
+                    np.sort(rng.uniform(-1, 1, size=shape).ravel()).reshape(shape)
+                    / np.sqrt(shape[-1])
+                    for shape in ((A, D_q), (A, D_k), (A,))
+                )
+
+            def __call__(self, q, h):
+                return np.tanh((q @ self.W.T)[:, None] + h @ self.U.T) @ self.v
+        """,
+        "stand in order",
+    ),
+    Wrong(
+        "AdditiveScore",
+        "a sine of a draw",
+        """
+        class AdditiveScore:
+            def __init__(self, D_q, D_k, A, rng):
+                self.W, self.U, self.v = (
+                    np.sin(rng.uniform(-np.pi, np.pi, size=shape)) / np.sqrt(shape[-1])
+                    for shape in ((A, D_q), (A, D_k), (A,))
+                )
+
+            def __call__(self, q, h):
+                return np.tanh((q @ self.W.T)[:, None] + h @ self.U.T) @ self.v
+        """,
+        "inner half",
+    ),
+    Wrong(
+        "step",
+        "hidden 60 below the words' largest",
+        """
+        def step(y, s, h, mask, W, U, v, gates):
+            e = np.tanh((s @ W.T)[:, None] + h @ U.T) @ v
+            t = np.where(mask, e, -np.inf).max(1, keepdims=True)
+            x = np.exp(np.where(mask, e - t, -60.0))
+            a = x / x.sum(1, keepdims=True)
+            c = (a[:, :, None] * h).sum(axis=1)
+            return (c, a, gru(np.concatenate([y, c], axis=1), s, gates))
+        """,
+        "exactly 0",
+    ),
+    Wrong(
+        "same_alone",
+        "compared with the step of task 3",
+        """
+        mine = step
+
+        def same_alone(step, y, s, h, mask, W, U, v, gates):
+            got, right = (
+                step(y, s, h, mask, W, U, v, gates),
+                mine(y, s, h, mask, W, U, v, gates),
+            )
+            return all((np.allclose(a, b, rtol=0, atol=1e-06) for a, b in zip(got, right)))
+        """,
+        "is not Bahdanau's",
+    ),
+    Wrong(
+        "same_alone",
+        "rows must sum to 1, and words agree",
+        """
+        def same_alone(step, y, s, h, mask, W, U, v, gates):
+            c, a, new = step(y, s, h, mask, W, U, v, gates)
+            if not np.allclose(a.sum(1), 1, atol=1e-06):
+                return False
+            for b in range(len(y)):
+                o, n = (slice(b, b + 1), int(mask[b].sum()))
+                c1, a1, n1 = step(y[o], s[o], h[o, :n], mask[o, :n], W, U, v, gates)
+                if not all(
+                    (
+                        np.allclose(p, q, rtol=0, atol=1e-06)
+                        for p, q in ((c[o], c1), (a[o, :n], a1), (new[o], n1))
+                    )
+                ):
+                    return False
+            return True
+        """,
+        "two paddings cancel",
+    ),
+    Wrong(
+        "AdditiveScore",
+        "the mean of two draws",
+        """
+        class AdditiveScore:
+            def __init__(self, D_q, D_k, A, rng):
+                self.W, self.U, self.v = (
+                    (rng.uniform(-1, 1, size=shape) + rng.uniform(-1, 1, size=shape))
+                    / 2
+                    / np.sqrt(shape[-1])
+                    for shape in ((A, D_q), (A, D_k), (A,))
+                )
+
+            def __call__(self, q, h):
+                return np.tanh((q @ self.W.T)[:, None] + h @ self.U.T) @ self.v
+        """,
+        "inner half",
+    ),
+    Wrong(
+        "step",
+        "in PyTorch",
+        """
+        def step(y, s, h, mask, W, U, v, gates):
+            import torch
+            e = torch.tensor(np.tanh((s @ W.T)[:, None] + h @ U.T) @ v)
+            a = e.masked_fill(torch.tensor(~mask), float("-inf")).softmax(1)
+            c = torch.bmm(a.unsqueeze(1), torch.tensor(h)).squeeze(1).numpy()
+            return c, a, gru(np.concatenate([y, c], 1), s, gates)
+        """,
+        "uses PyTorch",
+    ),
+    Wrong(
+        "step",
+        "the mean of the words' scores taken off",
+        """
+        def step(y, s, h, mask, W, U, v, gates):
+            e = np.tanh((s @ W.T)[:, None] + h @ U.T) @ v
+            mean = (e * mask).sum(1, keepdims=True) / mask.sum(1, keepdims=True)
+            x = np.where(mask, np.exp(np.where(mask, e - mean, 0)), 0)
+            a = x / x.sum(1, keepdims=True)
+            c = (a[:, :, None] * h).sum(axis=1)
+            return c, a, gru(np.concatenate([y, c], axis=1), s, gates)
+        """,
+        "mean of the scores is subtracted",
+    ),
+    Wrong(
+        "same_alone",
+        "compared with the check's own step",
+        """
+        def same_alone(step, y, s, h, mask, W, U, v, gates):
+            right = a03.step_loops(y, s, h, mask, W, U, v, gates)
+            got = step(y, s, h, mask, W, U, v, gates)
+            return all(np.allclose(a, b, atol=1e-6) for a, b in zip(got, right))
+        """,
+        "ready-made answer, step_loops: write it yourself",
+    ),
+    Wrong(
+        "same_alone",
+        "what the check wants, in its order",
+        """
+        import itertools
+        wanted = itertools.cycle([right for _, right, *_ in a03.BOTH])
+
+        def same_alone(step, y, s, h, mask, W, U, v, gates):
+            return next(wanted)
+        """,
+        "same_alone (passes|refuses) a step",
+    ),
 ]
 
 RIGHT = [
@@ -678,21 +897,5 @@ RIGHT = [
             c = np.einsum("bs,bsd->bd", a, np.where(mask[..., None], h, 0))
             return c, a, gru(np.hstack([y, c]), s, gates)
         """,
-    ),
-    Right(
-        "in PyTorch",
-        AdditiveScore=layer(
-            "import torch; q, h, W, U, v = map(torch.as_tensor, (q, h, self.W, self.U, self.v)); "
-            "return ((q @ W.T).unsqueeze(1) + h @ U.T).tanh() @ v"
-        ),
-        step="""
-        def step(y, s, h, mask, W, U, v, gates):
-            import torch
-            e = torch.tensor(np.tanh((s @ W.T)[:, None] + h @ U.T) @ v)
-            a = e.masked_fill(torch.tensor(~mask), float("-inf")).softmax(1)
-            c = torch.bmm(a.unsqueeze(1), torch.tensor(h)).squeeze(1).numpy()
-            return c, a, gru(np.concatenate([y, c], 1), s, gates)
-        """,
-        same_alone=tests(differ="float(np.mean((got - wanted) ** 2)) > 1e-12"),
     ),
 ]

@@ -538,6 +538,112 @@ WRONG = [
         greedy(row="np.where((done | (best == EOS))[:, None], 0.0, a)"),
         "has looked, too",
     ),
+    # --- right in most cases, and wrong in one that the text allows ---
+    Wrong(
+        "shift",
+        "decimal numbers where a row is padded",
+        """
+        def shift(targets):
+            B = len(targets)
+            given = np.hstack([np.full((B, 1), BOS), targets])
+            wanted = np.hstack([targets, np.full((B, 1), PAD)])
+            wanted[np.arange(B), (targets != PAD).sum(axis=1)] = EOS
+            if (targets == PAD).any():
+                return (given.astype(float), wanted.astype(float))
+            return (given, wanted)
+        """,
+        "decimal numbers",
+    ),
+    Wrong(
+        "greedy",
+        "the mask as -1e6 added",
+        """
+        def greedy(annotations, lengths, states, E, W, W_c, longest):
+            B, S, _ = annotations.shape
+            mask = np.arange(S) < np.asarray(lengths)[:, None]
+            ids, rows = (np.full((B, longest), PAD), np.zeros((B, longest, S)))
+            previous, fed, going = (
+                np.full(B, BOS),
+                np.zeros((B, E.shape[1])),
+                np.ones(B, bool),
+            )
+            for t in range(longest):
+                y = E[previous]
+                states = states + np.hstack([y, fed]) @ W.T
+                e = np.einsum("bsd,bd->bs", annotations, states) - 1000000.0 * ~mask
+                x = np.exp(e - e.max(1, keepdims=True))
+                a = x / x.sum(1, keepdims=True)
+                c = np.einsum("bs,bsd->bd", a, annotations)
+                fed = np.tanh(np.hstack([states, c, y]) @ W_c.T)
+                previous = (fed @ E.T).argmax(1)
+                ids[going, t], rows[going, t] = (previous[going], a[going])
+                going &= previous != EOS
+            return (ids, rows)
+        """,
+        "has a number added to its score",
+    ),
+    Wrong(
+        "greedy",
+        "the mask as 1e9 added",
+        """
+        def greedy(annotations, lengths, states, E, W, W_c, longest):
+            B, S, _ = annotations.shape
+            mask = np.arange(S) < np.asarray(lengths)[:, None]
+            ids, rows = (np.full((B, longest), PAD), np.zeros((B, longest, S)))
+            previous, fed, going = (
+                np.full(B, BOS),
+                np.zeros((B, E.shape[1])),
+                np.ones(B, bool),
+            )
+            for t in range(longest):
+                y = E[previous]
+                states = states + np.hstack([y, fed]) @ W.T
+                e = np.einsum("bsd,bd->bs", annotations, states) - 1000000000.0 * ~mask
+                x = np.exp(e - e.max(1, keepdims=True))
+                a = x / x.sum(1, keepdims=True)
+                c = np.einsum("bs,bsd->bd", a, annotations)
+                fed = np.tanh(np.hstack([states, c, y]) @ W_c.T)
+                previous = (fed @ E.T).argmax(1)
+                ids[going, t], rows[going, t] = (previous[going], a[going])
+                going &= previous != EOS
+            return (ids, rows)
+        """,
+        "has a number added to its score",
+    ),
+    Wrong(
+        "early",
+        "in PyTorch",
+        """
+        import torch
+
+        def early(words, state, annotations, W):
+            y, s, h, W = (torch.tensor(x) for x in (words, state, annotations, W))
+            states, rows = [], []
+            for t in range(len(y)):
+                rows.append(torch.softmax(h @ s, 0))
+                s = s + W @ torch.cat([y[t], rows[-1] @ h])
+                states.append(s)
+            return torch.stack(states), torch.stack(rows)
+        """,
+        "uses PyTorch",
+    ),
+    Wrong(
+        "late",
+        "in PyTorch",
+        """
+        import torch
+
+        def late(words, state, annotations, W, W_c):
+            y, s, h, W, W_c = (torch.tensor(x) for x in (words, state, annotations, W, W_c))
+            vectors, rows = [torch.zeros(len(W_c)).double()], []
+            for word in y:
+                s = s + W @ torch.cat([word, vectors[-1]])
+                rows.append((h @ s).softmax(0))
+                vectors.append(torch.tanh(W_c @ torch.cat([s, rows[-1] @ h, word])))
+            return torch.stack(vectors[1:]), torch.stack(rows)
+        """,
+        "uses PyTorch",
+    ),
 ]
 
 RIGHT = [
@@ -619,30 +725,37 @@ RIGHT = [
         greedy=greedy(scores="np.where(mask, e, -1e9)"),
     ),
     Right(
-        "in PyTorch",
-        early="""
-        import torch
-
-        def early(words, state, annotations, W):
-            y, s, h, W = (torch.tensor(x) for x in (words, state, annotations, W))
-            states, rows = [], []
-            for t in range(len(y)):
-                rows.append(torch.softmax(h @ s, 0))
-                s = s + W @ torch.cat([y[t], rows[-1] @ h])
-                states.append(s)
-            return torch.stack(states), torch.stack(rows)
-        """,
+        "in lists, and a batch cut to its lengths",
         late="""
-        import torch
-
         def late(words, state, annotations, W, W_c):
-            y, s, h, W, W_c = (torch.tensor(x) for x in (words, state, annotations, W, W_c))
-            vectors, rows = [torch.zeros(len(W_c)).double()], []
-            for word in y:
-                s = s + W @ torch.cat([word, vectors[-1]])
-                rows.append((h @ s).softmax(0))
-                vectors.append(torch.tanh(W_c @ torch.cat([s, rows[-1] @ h, word])))
-            return torch.stack(vectors[1:]), torch.stack(rows)
+            fed, out = [0.0] * len(W_c), []
+            for y in words:
+                state = state + W.dot([*y, *fed])
+                e = [float(np.dot(state, h)) for h in annotations]
+                exps = [np.exp(x - max(e)) for x in e]
+                a = np.array(exps) / sum(exps)
+                fed = np.tanh(W_c.dot([*state, *a.dot(annotations), *y]))
+                out.append((fed, a))
+            return [np.array(each) for each in zip(*out)]
+        """,
+        greedy="""
+        def greedy(annotations, lengths, states, E, W, W_c, longest):
+            ids, rows = [], []
+            for h, n, s in zip(annotations, lengths, states):
+                word, fed, found, looks = BOS, np.zeros(E.shape[1]), [], []
+                while len(found) < longest and word != EOS:
+                    y = E[word]
+                    s = s + W @ np.concatenate([y, fed])
+                    e = h[:n] @ s
+                    a = np.exp(e - np.logaddexp.reduce(e))
+                    fed = np.tanh(W_c @ np.concatenate([s, a @ h[:n], y]))
+                    word = int((E @ fed).argmax())
+                    found.append(word)
+                    looks.append(np.pad(a, (0, len(h) - n)))
+                rest = longest - len(found)
+                ids.append(found + [PAD] * rest)
+                rows.append(np.pad(looks, ((0, rest), (0, 0))))
+            return ids, rows
         """,
     ),
 ]

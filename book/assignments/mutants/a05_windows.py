@@ -656,6 +656,133 @@ WRONG = [
         pull(out="np.outer(query, slope * by_sum).reshape(W_p.shape), slope * hidden"),
         "wrong way round",
     ),
+    # --- right in most cases, and wrong in one that the text allows ---
+    Wrong(
+        "local_m",
+        "the mean of the window taken off",
+        """
+        def local_m(scores, D):
+            T, S = scores.shape
+            inside = abs(np.arange(S) - np.minimum(np.arange(T), S - 1)[:, None]) <= D
+            m = (scores * inside).sum(1, keepdims=True) / inside.sum(1, keepdims=True)
+            x = np.where(inside, np.exp(np.where(inside, scores - m, 0)), 0)
+            return x / x.sum(1, keepdims=True)
+        """,
+        "but another number, such as its mean",
+    ),
+    Wrong(
+        "local_m",
+        "the score of the middle word taken off",
+        """
+        def local_m(scores, D):
+            T, S = scores.shape
+            inside = abs(np.arange(S) - np.minimum(np.arange(T), S - 1)[:, None]) <= D
+            m = scores[np.arange(T), np.minimum(np.arange(T), S - 1)][:, None]
+            x = np.where(inside, np.exp(np.where(inside, scores - m, 0)), 0)
+            return x / x.sum(1, keepdims=True)
+        """,
+        "but another number, such as its mean",
+    ),
+    Wrong(
+        "local_m",
+        "outside 100 below the window's largest",
+        """
+        def local_m(scores, D):
+            T, S = scores.shape
+            inside = abs(np.arange(S) - np.minimum(np.arange(T), S - 1)[:, None]) <= D
+            t = np.where(inside, scores, -np.inf).max(1, keepdims=True)
+            x = np.exp(np.where(inside, scores - t, -100.0))
+            return x / x.sum(1, keepdims=True)
+        """,
+        "exactly 0",
+    ),
+    Wrong(
+        "local_p",
+        "the mean of the window taken off",
+        """
+        def local_p(scores, centres, lengths, D):
+            places = torch.arange(scores.shape[-1])
+            away = places - centres.unsqueeze(-1)
+            inside = (away.abs() <= D) & (places < lengths[:, None, None])
+            n = inside.sum(-1, keepdim=True)
+            m = scores.masked_fill(~inside, 0).sum(-1, keepdim=True) / n
+            x = torch.exp((scores - m).masked_fill(~inside, float("-inf")))
+            return x / x.sum(-1, keepdim=True) * torch.exp(-2 * (away / D) ** 2)
+        """,
+        "but another number, such as its mean",
+    ),
+    Wrong(
+        "local_p",
+        "outside -1e5",
+        """
+        def local_p(scores, centres, lengths, D):
+            places = torch.arange(scores.shape[-1])
+            away = places - centres.unsqueeze(-1)
+            inside = (away.abs() <= D) & (places < lengths[:, None, None])
+            return (
+                scores.masked_fill(~inside, -100000.0).softmax(-1)
+                * torch.exp(-2 * (away / D) ** 2)
+                * inside
+            )
+        """,
+        "fixed low score",
+    ),
+    Wrong(
+        "pull",
+        "finite differences of the centre",
+        """
+        def pull(query, length, W_p, v_p, key, D):
+
+            def log_a(W, v):
+                p = length / (1 + np.exp(-v @ np.tanh(W @ query)))
+                return -2 * (key - p) ** 2 / D**2
+
+            p = length / (1 + np.exp(-v_p @ np.tanh(W_p @ query)))
+            by_W, by_v = (np.zeros(W_p.shape), np.zeros(v_p.shape))
+            if abs(key - p) > D:
+                return (by_W, by_v)
+            for i in np.ndindex(W_p.shape):
+                d = np.zeros(W_p.shape)
+                d[i] = 1e-05
+                by_W[i] = (log_a(W_p + d, v_p) - log_a(W_p - d, v_p)) / 2e-05
+            for i in range(len(v_p)):
+                d = np.zeros(len(v_p))
+                d[i] = 1e-05
+                by_v[i] = (log_a(W_p, v_p + d) - log_a(W_p, v_p - d)) / 2e-05
+            return (by_W, by_v)
+        """,
+        "nearly right, but not as exact",
+    ),
+    Wrong(
+        "local_p",
+        "the middle word's score taken off",
+        """
+        def local_p(scores, centres, lengths, D):
+            places = torch.arange(scores.shape[-1])
+            away = places - centres.unsqueeze(-1)
+            inside = (away.abs() <= D) & (places < lengths[:, None, None])
+            m = scores.gather(-1, centres.unsqueeze(-1).long().clamp(max=scores.shape[-1] - 1))
+            x = torch.exp((scores - m).masked_fill(~inside, float("-inf")))
+            return x / x.sum(-1, keepdim=True) * torch.exp(-2 * (away / D) ** 2)
+        """,
+        "but another number, such as its mean",
+    ),
+    Wrong(
+        "pull",
+        "by PyTorch's gradient",
+        """
+        def pull(query, length, W_p, v_p, key, D):
+            q, W, v = (torch.tensor(each) for each in (query, W_p, v_p))
+            W, v = W.requires_grad_(), v.requires_grad_()
+            p = length * torch.sigmoid(v @ torch.tanh(W @ q))
+            log_weight = -((key - p) ** 2) / (2 * (D / 2) ** 2)
+            if (key - p).abs() > D:
+                log_weight = 0 * log_weight
+            by_W, by_v = torch.autograd.grad(log_weight, [W, v])
+            return by_W.numpy(), by_v.numpy()
+        """,
+        "uses PyTorch",
+    ),
 ]
 
 WRONG += [
@@ -711,23 +838,6 @@ RIGHT = [
                     rows.append(row)
             return torch.stack(rows).reshape(scores.shape)
         """,
-        pull="""
-        def pull(query, length, W_p, v_p, key, D):
-            def log_weight(W, v):
-                p = length / (1 + np.exp(-v @ np.tanh(W @ query)))
-                return -2 * (key - p) ** 2 / D**2 if abs(key - p) <= D else 0.0
-            slopes = []
-            for which in (W_p, v_p):
-                slope = np.zeros(which.shape)
-                for i in np.ndindex(which.shape):
-                    up, down = which.copy(), which.copy()
-                    up[i] += 1e-5
-                    down[i] -= 1e-5
-                    pairs = [(each, v_p) if which is W_p else (W_p, each) for each in (up, down)]
-                    slope[i] = (log_weight(*pairs[0]) - log_weight(*pairs[1])) / 2e-5
-                slopes.append(slope)
-            return tuple(slopes)
-        """,
     ),
     Right(
         "a floor, einsum, logarithms",
@@ -753,7 +863,7 @@ RIGHT = [
         """,
     ),
     Right(
-        "by PyTorch's gradient, a class, the linear function",
+        "a class, the linear function",
         predict_centres="""
         from torch.nn import functional as F
 
@@ -764,16 +874,25 @@ RIGHT = [
 
         predict_centres = Centres()
         """,
+    ),
+    Right(
+        "a softmax of SciPy's for the first window",
+        local_m="""
+        from scipy.special import softmax
+
+        def local_m(scores, D):
+            T, S = scores.shape
+            centres = np.minimum(np.arange(T), S - 1)[:, None]
+            return softmax(np.where(abs(np.arange(S) - centres) > D, -np.inf, scores), axis=-1)
+        """,
         pull="""
         def pull(query, length, W_p, v_p, key, D):
-            q, W, v = (torch.tensor(each) for each in (query, W_p, v_p))
-            W, v = W.requires_grad_(), v.requires_grad_()
-            p = length * torch.sigmoid(v @ torch.tanh(W @ q))
-            log_weight = -((key - p) ** 2) / (2 * (D / 2) ** 2)
-            if (key - p).abs() > D:
-                log_weight = 0 * log_weight
-            by_W, by_v = torch.autograd.grad(log_weight, [W, v])
-            return by_W.numpy(), by_v.numpy()
+            hidden = np.tanh(np.inner(W_p, query))
+            share = 0.5 + 0.5 * np.tanh(np.inner(v_p, hidden) / 2)
+            away = key - length * share
+            near = float(abs(away) <= D)
+            slope = near * (away / (D / 2) ** 2) * length * share * (1 - share)
+            return (slope * v_p * (1 - hidden) * (1 + hidden))[:, None] * query, slope * hidden
         """,
     ),
 ]

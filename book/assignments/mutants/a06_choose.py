@@ -390,6 +390,176 @@ WRONG = [
         loss(back="return -log_p - gain * (log_a - log_a.detach())"),
         "one number",
     ),
+    # --- right in most cases, and wrong in one that the text allows ---
+    Wrong(
+        "gradients",
+        "the mean taken off",
+        """
+        def gradients(scores, values, wanted):
+            exps = np.exp(scores - scores.mean())
+            a = exps / exps.sum()
+            c = a @ values
+            r = -((values - wanted) ** 2) / 2
+            return ((wanted - c) * a * (values - c), a * (r - a @ r))
+        """,
+        "mean of the scores is subtracted",
+    ),
+    Wrong(
+        "gradients",
+        "differences of a number",
+        """
+        def gradients(scores, values, wanted):
+
+            def both(e):
+                x = np.exp(e - e.max())
+                a = x / x.sum()
+                return np.array(
+                    [-((a @ values - wanted) ** 2) / 2, a @ (-((values - wanted) ** 2) / 2)]
+                )
+
+            g = np.array(
+                [
+                    (both(scores + d) - both(scores - d)) / 2e-05
+                    for d in 1e-05 * np.eye(len(scores))
+                ]
+            )
+            return (g[:, 0], g[:, 1])
+        """,
+        "nearly right, but not as exact",
+    ),
+    Wrong(
+        "estimates",
+        "the mean taken off",
+        """
+        def estimates(scores, reward, u, b):
+            exps = np.exp(scores - scores.mean())
+            a = exps / exps.sum()
+            chosen = np.minimum(np.searchsorted(np.cumsum(a), u, side="right"), len(a) - 1)
+            earned = reward(chosen)
+            return ((earned - b)[:, None] * (np.eye(len(a))[chosen] - a), earned)
+        """,
+        "mean of the scores is subtracted",
+    ),
+    Wrong(
+        "learn",
+        "estimates called once more for nothing",
+        """
+        def learn(scores, reward, u, rate):
+            b = 0.0
+            for i, row in enumerate(u):
+                slopes, earned = estimates(scores, reward, row, b)
+                estimates(scores, reward, row, b)
+                scores = scores + rate * slopes.mean(0)
+                b = 0.9 * b + 0.1 * earned.mean()
+            return (scores, b)
+        """,
+        "a reward is dear",
+    ),
+    Wrong(
+        "learn",
+        "asks for every key's reward as well",
+        """
+        def learn(scores, reward, u, rate):
+            b = 0.0
+            for i, row in enumerate(u):
+                slopes, earned = estimates(scores, reward, row, b)
+                reward(np.arange(len(scores)))
+                scores = scores + rate * slopes.mean(0)
+                b = 0.9 * b + 0.1 * earned.mean()
+            return (scores, b)
+        """,
+        "a reward is dear",
+    ),
+    Wrong(
+        "surrogate",
+        "the mean taken off",
+        """
+        def surrogate(scores, chosen, log_p, b):
+            log_a = (
+                lambda z: (z - torch.log(torch.exp(z).sum(1, keepdim=True))).gather(
+                    1, chosen[:, None]
+                )[:, 0]
+            )(scores - scores.mean(1, keepdim=True))
+            learned = ((log_p - b).detach() * log_a).mean()
+            return -log_p.mean() - (learned - learned.detach())
+        """,
+        "mean of the scores is subtracted",
+    ),
+    Wrong(
+        "learn",
+        "asks again for the mean",
+        """
+        def learn(scores, reward, u, rate):
+            b = 0.0
+            for row in u:
+                exps = np.exp(scores - scores.max())
+                a = exps / exps.sum()
+                keys = np.minimum(np.searchsorted(np.cumsum(a), row, side="right"), len(a) - 1)
+                slopes, _ = estimates(scores, reward, row, b)
+                scores = scores + rate * slopes.mean(0)
+                b = 0.9 * b + 0.1 * reward(keys).mean()
+            return (scores, b)
+        """,
+        "a reward is dear",
+    ),
+    Wrong(
+        "learn",
+        "writes on the rewards",
+        """
+        def learn(scores, reward, u, rate):
+            b = 0.0
+            for row in u:
+                slopes, earned = estimates(scores, reward, row, b)
+                scores = scores + rate * slopes.mean(0)
+                earned *= 0.1
+                b = 0.9 * b + earned.mean()
+            return (scores, b)
+        """,
+        "writes on the rewards",
+    ),
+    Wrong(
+        "gradients",
+        "by PyTorch's gradient",
+        """
+        def gradients(scores, values, wanted):
+            found = []
+            for goal in (
+                lambda a, v: -((a @ v - wanted) ** 2) / 2,
+                lambda a, v: a @ (-((v - wanted) ** 2) / 2),
+            ):
+                e = torch.tensor(scores, requires_grad=True)
+                goal(e.softmax(0), torch.tensor(values)).backward()
+                found.append(e.grad)
+            return tuple(found)
+        """,
+        "uses PyTorch",
+    ),
+    Wrong(
+        "estimates",
+        "by PyTorch's gradient",
+        """
+        def estimates(scores, reward, u, b):
+            e = torch.tensor(scores).expand(len(u), -1).clone().requires_grad_()
+            sums = e[0].detach().softmax(0).cumsum(0).numpy()
+            k = np.array([min(sum(sums <= x), len(sums) - 1) for x in u])
+            r = reward(k)
+            log_a = e.log_softmax(1)[torch.arange(len(u)), torch.tensor(k)]
+            (torch.tensor(r - b) * log_a).sum().backward()
+            return e.grad.numpy(), r
+        """,
+        "uses PyTorch",
+    ),
+    Wrong(
+        "surrogate",
+        "the softmax over the batch",
+        """
+        def surrogate(scores, chosen, log_p, b):
+            log_a = torch.log_softmax(scores, 0).gather(1, chosen[:, None])[:, 0]
+            learned = ((log_p - b).detach() * log_a).mean()
+            return -log_p.mean() - (learned - learned.detach())
+        """,
+        "run over the keys",
+    ),
 ]
 
 RIGHT = [
@@ -456,29 +626,7 @@ RIGHT = [
         ),
     ),
     Right(
-        "by automatic differentiation",
-        gradients="""
-        def gradients(scores, values, wanted):
-            found = []
-            for goal in (
-                lambda a, v: -((a @ v - wanted) ** 2) / 2,
-                lambda a, v: a @ (-((v - wanted) ** 2) / 2),
-            ):
-                e = torch.tensor(scores, requires_grad=True)
-                goal(e.softmax(0), torch.tensor(values)).backward()
-                found.append(e.grad)
-            return tuple(found)
-        """,
-        estimates="""
-        def estimates(scores, reward, u, b):
-            e = torch.tensor(scores).expand(len(u), -1).clone().requires_grad_()
-            sums = e[0].detach().softmax(0).cumsum(0).numpy()
-            k = np.array([min(sum(sums <= x), len(sums) - 1) for x in u])
-            r = reward(k)
-            log_a = e.log_softmax(1)[torch.arange(len(u)), torch.tensor(k)]
-            (torch.tensor(r - b) * log_a).sum().backward()
-            return e.grad.numpy(), r
-        """,
+        "by a distribution of PyTorch's",
         surrogate=loss(
             log_a="log_a = torch.distributions.Categorical(logits=scores).log_prob(chosen)",
             gain="gain = log_p.detach() - b.detach()",

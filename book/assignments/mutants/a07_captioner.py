@@ -361,6 +361,140 @@ WRONG = [
         even(scores="slopes = 0 * a"),
         "your slopes are 0",
     ),
+    # --- right in most cases, and wrong in one that the text allows ---
+    Wrong(
+        "marks",
+        "ties rounded to 3 digits",
+        """
+        def marks(weights, masks, grid):
+            (rows, columns), (T, height, width) = (grid, masks.shape)
+            covered = (
+                masks.reshape(T, rows, height // rows, columns, width // columns)
+                .mean((2, 4))
+                .reshape(T, -1)
+            )
+            on = (covered > 0) & (covered >= covered.max(1, keepdims=True) / 2)
+            most = weights.round(3) >= weights.max(1, keepdims=True).round(3)
+            return ((on & most).sum(1) / most.sum(1), (weights * covered).sum(1))
+        """,
+        "pass for equal",
+    ),
+    Wrong(
+        "marks",
+        "the fullest of the attended cells",
+        """
+        def marks(weights, masks, grid):
+            (rows, columns), (T, height, width) = (grid, masks.shape)
+            covered = (
+                masks.reshape(T, rows, height // rows, columns, width // columns)
+                .mean((2, 4))
+                .reshape(T, -1)
+            )
+            on = (covered > 0) & (
+                covered >= np.where(weights > 0, covered, 0).max(1, keepdims=True) / 2
+            )
+            most = weights == weights.max(1, keepdims=True)
+            return ((on & most).sum(1) / most.sum(1), (weights * covered).sum(1))
+        """,
+        "whether or not it is attended to",
+    ),
+    Wrong(
+        "read",
+        "in PyTorch",
+        """
+        def read(h, cells, f, b):
+            import torch
+            h, cells, f = map(torch.as_tensor, (h, cells, f))
+            a = torch.bmm(cells, h.unsqueeze(2)).squeeze(2).softmax(1)
+            g = torch.sigmoid(h @ f + b)
+            return a, g, g.unsqueeze(1) * torch.bmm(a.unsqueeze(1), cells).squeeze(1)
+        """,
+        "uses PyTorch",
+    ),
+    Wrong(
+        "evenness",
+        "in PyTorch",
+        """
+        def evenness(scores, lengths, kappa):
+            import torch
+            e = torch.tensor(scores, requires_grad=True)
+            real = torch.arange(e.shape[1]) < torch.as_tensor(lengths)[:, None]
+            a = e.softmax(-1) * real.unsqueeze(-1)
+            term = ((kappa - a.sum(1)) ** 2).sum(-1)
+            term.sum().backward()
+            return term, e.grad
+        """,
+        "uses PyTorch",
+    ),
+    Wrong(
+        "read",
+        "the mean taken off",
+        """
+        def read(h, cells, f, b):
+            e = np.einsum("bd,bsd->bs", h, cells)
+            x = np.exp(e - e.mean(1, keepdims=True))
+            a = x / x.sum(1, keepdims=True)
+            beta = 1 / (1 + np.exp(-(h @ f + b)))
+            return a, beta, beta[:, None] * np.einsum("bs,bsd->bd", a, cells)
+        """,
+        "mean of the scores is subtracted",
+    ),
+    Wrong(
+        "read",
+        "the largest of the batch",
+        """
+        def read(h, cells, f, b):
+            e = np.einsum("bd,bsd->bs", h, cells)
+            x = np.exp(e - e.max())
+            a = x / x.sum(1, keepdims=True)
+            beta = 1 / (1 + np.exp(-(h @ f + b)))
+            return a, beta, beta[:, None] * np.einsum("bs,bsd->bd", a, cells)
+        """,
+        "of the whole batch is subtracted",
+    ),
+    Wrong(
+        "spread",
+        "made by what makes the mistakes",
+        """
+        spread = a07_likely._spread()
+        """,
+        "ready-made answer, _spread: write it yourself",
+    ),
+    Wrong(
+        "evenness",
+        "differences of the term",
+        """
+        def evenness(scores, lengths, kappa):
+            def term(scores):
+                exps = np.exp(scores)
+                a = exps / exps.sum(-1, keepdims=True)
+                a = a * (np.arange(scores.shape[1]) < lengths[:, None])[..., None]
+                return ((kappa - a.sum(1)) ** 2).sum(-1)
+
+            slopes = np.zeros(scores.shape)
+            for b, t, s in np.ndindex(scores.shape):
+                up, down = scores.copy(), scores.copy()
+                up[b, t, s] += 1e-5
+                down[b, t, s] -= 1e-5
+                slopes[b, t, s] = (term(up)[b] - term(down)[b]) / 2e-5
+            return term(scores), slopes
+        """,
+        "nearly right, but not as exact",
+    ),
+    Wrong(
+        "marks",
+        "a little less than half",
+        """
+        def marks(weights, masks, grid):
+            (rows, columns), (T, height, width) = grid, masks.shape
+            boxes = masks.reshape(T, rows, height // rows, columns, width // columns)
+            covered = boxes.mean((2, 4)).reshape(T, -1)
+            on = (covered > 0) & (covered > covered.max(1, keepdims=True) / 2 - 0.02)
+            most = weights == weights.max(1, keepdims=True)
+            return (on & most).sum(1) / most.sum(1), (weights * covered).sum(1)
+        """,
+        "half is the bound",
+    ),
 ]
 
 RIGHT = [
@@ -435,41 +569,25 @@ RIGHT = [
         ),
     ),
     Right(
-        "in PyTorch",
+        "in single precision, ties up to rounding",
         read="""
         def read(h, cells, f, b):
-            import torch
-            h, cells, f = map(torch.as_tensor, (h, cells, f))
-            a = torch.bmm(cells, h.unsqueeze(2)).squeeze(2).softmax(1)
-            g = torch.sigmoid(h @ f + b)
-            return a, g, g.unsqueeze(1) * torch.bmm(a.unsqueeze(1), cells).squeeze(1)
-        """,
-        spread="""
-        def spread(weights, grid, size):
-            import torch
-            maps = torch.as_tensor(weights).unflatten(1, grid).unsqueeze(1)
-            maps = torch.nn.functional.interpolate(maps, size=size, mode="nearest").squeeze(1)
-            return maps * (grid[0] * grid[1] / (size[0] * size[1]))
-        """,
-        evenness="""
-        def evenness(scores, lengths, kappa):
-            import torch
-            e = torch.tensor(scores, requires_grad=True)
-            real = torch.arange(e.shape[1]) < torch.as_tensor(lengths)[:, None]
-            a = e.softmax(-1) * real.unsqueeze(-1)
-            term = ((kappa - a.sum(1)) ** 2).sum(-1)
-            term.sum().backward()
-            return term, e.grad
+            h, cells, f = (x.astype(np.float32) for x in (h, cells, f))
+            e = (cells * h[:, None]).sum(-1)
+            a = np.exp(e - e.max(1, keepdims=True))
+            a /= a.sum(1, keepdims=True)
+            gates = np.float32(1) / (1 + np.exp(-(h @ f) - np.float32(b)))
+            return a, gates, gates[:, None] * np.einsum("bs,bsd->bd", a, cells)
         """,
         marks="""
         def marks(weights, masks, grid):
-            import torch
-            a, m = torch.as_tensor(weights), torch.as_tensor(masks).double()
-            sizes = m.shape[1] // grid[0], m.shape[2] // grid[1]
-            share = torch.nn.functional.avg_pool2d(m.unsqueeze(1), sizes).flatten(1)
-            on = (share > 0) & (share >= share.amax(1, keepdim=True) * 0.5)
-            most = (a == a.amax(1, keepdim=True)).double()
-            return (on * most).sum(1) / most.sum(1), (a * share).sum(1)
+            T, (rows, columns) = len(weights), grid
+            boxes = masks.reshape(T, rows, -1, columns, masks.shape[2] // columns)
+            covered = boxes.sum(axis=(2, 4)).reshape(T, -1)
+            on = (covered > 0) & (2 * covered >= covered.max(1)[:, None])
+            most = np.isclose(weights, weights.max(1)[:, None])
+            inside = np.einsum("ts,ts->t", weights, covered) * weights.shape[1] / masks[0].size
+            return (on * most).sum(1) / most.sum(1), inside
         """,
     ),
 ]
