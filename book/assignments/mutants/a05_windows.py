@@ -783,6 +783,19 @@ WRONG = [
         """,
         "uses PyTorch",
     ),
+    Wrong(
+        "local_m",
+        "a softmax of SciPy's",
+        """
+        from scipy.special import softmax
+
+        def local_m(scores, D):
+            T, S = scores.shape
+            centres = np.minimum(np.arange(T), S - 1)[:, None]
+            return softmax(np.where(abs(np.arange(S) - centres) > D, -np.inf, scores), axis=-1)
+        """,
+        "uses SciPy",
+    ),
 ]
 
 WRONG += [
@@ -876,14 +889,13 @@ RIGHT = [
         """,
     ),
     Right(
-        "a softmax of SciPy's for the first window",
+        "the first window by logarithms, and by a product of two",
         local_m="""
-        from scipy.special import softmax
-
         def local_m(scores, D):
             T, S = scores.shape
             centres = np.minimum(np.arange(T), S - 1)[:, None]
-            return softmax(np.where(abs(np.arange(S) - centres) > D, -np.inf, scores), axis=-1)
+            logs = np.where(abs(np.arange(S) - centres) > D, -np.inf, scores)
+            return np.exp(logs - np.logaddexp.reduce(logs, axis=-1, keepdims=True))
         """,
         pull="""
         def pull(query, length, W_p, v_p, key, D):
