@@ -21,6 +21,7 @@ UNUSUAL = re.compile(
     r"|exec|eval|setattr|__eq__|__ne__|__bool__|__array\w*__|__torch_function__"
     r"|__instancecheck__|__class__)(?!\w)"
 )
+FILES = re.compile(r"\b(open|glob|listdir|scandir|walk|read_text|read_bytes)\s*\(")
 ASSIGNS = re.compile(r"\b((?:checks|compare|np|numpy|torch|attnlib)(?:\.\w+)+)\s*=(?!=)")
 
 
@@ -33,6 +34,7 @@ def suspicious(notebook: nbformat.NotebookNode) -> list[str]:
             continue
         source = re.sub(r"^_keep\(globals.*", "", cell["source"])  # the grader's own
         names = set(UNUSUAL.findall(source))
+        names |= {f"{name}(" for name in FILES.findall(source)}
         names |= {f"assigns to {name}" for name in ASSIGNS.findall(source)}
         found += [f"{name_of(cell) or 'a cell of their own'}: {name}" for name in sorted(names)]
     return found

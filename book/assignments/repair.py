@@ -104,7 +104,7 @@ class Frame:
 
     def __init__(self, release: nbformat.NotebookNode):
         self.cells = release.cells
-        self.named = {name_of(cell): cell for cell in release.cells}
+        self.named = {name_of(cell): cell for cell in release.cells if name_of(cell)}
         self.order = list(self.named)
         self.by_text = {_bare(cell["source"]): name_of(cell) for cell in release.cells}
         text = (cell["source"] for cell in release.cells if cell["cell_type"] != "code")
@@ -203,7 +203,7 @@ def repair(student: nbformat.NotebookNode, release: nbformat.NotebookNode) -> Re
     before = ""
     for name, cell in frame.named.items():
         if not is_answer(cell):
-            if name and name not in theirs.seen:
+            if name not in theirs.seen:
                 repairs.append(f"{name}: was missing, and put back as released")
             before = name
         elif cell["cell_type"] == "code":

@@ -121,6 +121,7 @@ def test_a_replaced_check_is_told_from_one_written_otherwise(change, named_so):
     "code, word",
     [
         ("checks.agrees = lambda *a, **k: None", "checks.agrees"),
+        ("text = open('../../../source/a02.ipynb').read()", "open("),
         ("class A:\n    def __eq__(self, other):\n        return True", "__eq__"),
         (
             "class A(np.ndarray):\n    def __array_ufunc__(self, *a):\n        pass",
@@ -152,6 +153,16 @@ def test_a_cell_is_read_as_python_reads_it():
         "def f(x):\n    pass", "def f(x):\n    raise NotImplementedError()"
     )
     assert not python_cells.unwritten("def f(x):\n    return x", "def f(x):\n    pass")
+
+
+def test_an_assignment_may_have_cells_without_names():
+    edited = released()
+    edited.cells.insert(1, nbformat.v4.new_code_cell("import math"))
+    edited.cells.insert(3, nbformat.v4.new_markdown_cell("A hint."))
+    found = repair.repair(solved(), edited)
+    sources = [cell.source for cell in found.notebook.cells]
+    assert sources.count("import math") == sources.count("A hint.") == 1
+    assert found.words == {"why": WORDS} and not found.repairs
 
 
 def test_a_notebook_without_cells_of_ours_is_refused():
