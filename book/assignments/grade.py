@@ -72,7 +72,8 @@ def grade_one(handed: Handed, releases: dict, nbgrader: Nbgrader) -> Result:
     result.assignment, result.words = name, mended.words
     result.repairs = mended.repairs + [f"{file}: not used" for file in handed.beside]
     result.prints = look.fingerprints(mended.notebook, releases[name], mended.words)
-    result.look = look.replaced(mended.tampered) + look.suspicious(mended.notebook)
+    result.look = look.replaced(mended.tampered)
+    result.look += look.suspicious(mended.notebook) + look.copied(mended.notebook)
     for cell in guarded.cells:
         about = cell.metadata.get("nbgrader", {})
         if about.get("grade"):

@@ -102,5 +102,19 @@ def normal(source: str) -> str:
     return ast.dump(_Renamed(made - {"self"}).visit(tree))
 
 
+def functions(source: str, least: int = 60) -> dict[str, str]:
+    """The functions in a cell or a file that have so many nodes, each as normal text."""
+    tree = parsed(source)
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] if tree else []
+    texts = {}
+    for node in found:
+        if sum(1 for _ in ast.walk(node)) > least:
+            bare_one = ast.parse(ast.unparse(node)).body[0]
+            assert isinstance(bare_one, ast.FunctionDef)
+            bare_one.name, bare_one.returns, bare_one.decorator_list = "f", None, []
+            texts[node.name] = normal(ast.unparse(bare_one))
+    return texts
+
+
 def _copy(tree: ast.Module) -> ast.Module:
     return ast.parse(ast.unparse(tree))
