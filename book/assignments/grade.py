@@ -33,6 +33,7 @@ import python_cells
 import repair
 import report
 import results as kept
+from guards import repeats
 from handed_in import Handed
 from nbgraded import NOT_RUN, Nbgrader
 from results import Result
@@ -48,6 +49,7 @@ class Limits(NamedTuple):
 
 
 USUAL = Limits()
+CHANGED = f"{NOT_RUN}: another notebook changed the checks of this run; grade it again"
 
 
 # --- one submission ---
@@ -105,6 +107,8 @@ def _result(handed: Handed) -> Result:
 def read_checks(graded: nbformat.NotebookNode, result: Result, nbgrader: Nbgrader) -> None:
     """Read from a graded notebook which checks have passed, and what the others said."""
     said_last = re.compile(rf"^{re.escape(nbgrader.mark)} (\{{.*\}})$", re.M)
+    guarded = nbgrader.source(result.assignment)
+    sources = {repair.name_of(cell): cell.source for cell in guarded.cells}
     answer = None
     for cell in graded.cells:
         about = cell.metadata.get("nbgrader", {})
@@ -119,6 +123,8 @@ def read_checks(graded: nbformat.NotebookNode, result: Result, nbgrader: Nbgrade
         if found:
             how = json.loads(found[-1])
         failed = any(out.output_type == "error" for out in cell.outputs)
+        if cell.source != sources[name]:
+            failed, result.problem = True, CHANGED
         lines = []
         if how["passed"] and not failed:
             result.points[name] = result.most[name]
@@ -128,6 +134,9 @@ def read_checks(graded: nbformat.NotebookNode, result: Result, nbgrader: Nbgrade
         if names := " and ".join(name for name in how["fixed"] if name in used):
             lines.append(f"(Checked with a right {names} in the place of yours.)")
         result.said[name] = "\n".join(lines)
+        if repeats(result.said[name], guarded):
+            result.said[name] = "Its message repeats the check's own code, and is left out."
+            result.look.append(f"{name}: its message repeats the check's code")
         result.look += [f"{name}: puts another in the place of {each}" for each in how["changed"]]
         if "ready-made answer" in result.said[name]:
             result.look.append(f"{name}: calls a ready-made answer")
@@ -152,7 +161,7 @@ def explain(check, answer, timeout: int) -> str:
         return f"Nothing is defined under the name {missing[1]}; your cell defines {there}."
     if not name:
         return "The check did not run to its end."
-    return told if name == "CheckError" else f"{name}: {told}".removesuffix(": ")
+    return told if name == "CheckError" else f"{name}: {told[:300]}".removesuffix(": ")
 
 
 def _error(cell) -> tuple[str, str]:

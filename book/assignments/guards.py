@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import in_kernel
 import nbformat
 from repair import DEFINED, name_of
 
@@ -15,12 +16,14 @@ try:
     _r.setrlimit(_r.RLIMIT_DATA, ({memory} * 2**20,) * 2)
 except (ImportError, ValueError):
     pass
-import numpy as _n
+import numpy as _n, numpy.random
 import attnlib.reference, attnlib.checks, attnlib.checks.compare, attnlib.checks.reach{modules}
 _w.simplefilter("ignore")
 _space = {{"__name__": "attnlib_grader"}}
 exec({program!r}, _space)
-_remember, _keep, _check = _space["start"](get_ipython(), _o.environ.pop({variable!r}), {setup!r})
+_remember, _keep, _check = _space["start"](
+    get_ipython(), _o.environ.pop({variable!r}), {setup!r}, {digests!r}
+)
 del _space
 _n.seterr(all="ignore")
 """
@@ -39,13 +42,9 @@ def with_guards(notebook: nbformat.NotebookNode, memory: int) -> nbformat.Notebo
         if name_of(cell) == "setup"
         for name in re.findall(r"(?m)^(?:import \w+ as )?(\w+)(?: =|$)", cell.source)
     }
+    digests = _guard_checks(notebook)
     program = (Path(__file__).parent / "in_kernel.py").read_text("utf-8")
-    solutions: dict[str, str] = {}
-    task = ""
     for cell in notebook.cells:
-        about = cell.metadata.get("nbgrader", {})
-        if cell.cell_type != "code":
-            continue
         if name_of(cell) == "setup":
             before = BEFORE.format(
                 memory=memory,
@@ -53,14 +52,37 @@ def with_guards(notebook: nbformat.NotebookNode, memory: int) -> nbformat.Notebo
                 program=program,
                 variable=MARK,
                 setup=sorted(setup),
+                digests=digests,
             )
             cell.source = f"{before}{cell.source}\n_remember(globals())"
-        elif about.get("solution"):
+    return notebook
+
+
+def _guard_checks(notebook: nbformat.NotebookNode) -> list[str]:
+    """Let each check run in `in_kernel.check`; the digests of what it is called with."""
+    solutions: dict[str, str] = {}
+    digests = []
+    task = ""
+    for cell in notebook.cells:
+        about = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code" and about.get("solution"):
             task = name_of(cell)
             solutions[task] = MARKER.sub("", cell.source)
-        elif about.get("grade"):
+        elif cell.cell_type == "code" and about.get("grade"):
             earlier = {name: text for name, text in solutions.items() if name != task}
             wanted = DEFINED.findall(solutions.get(task, ""))
             source = MARKER.sub("", cell.source)
+            digests.append(in_kernel.digest(task, wanted, source, earlier))
             cell.source = f"_check(globals(), {task!r}, {wanted!r}, {source!r}, {earlier!r})"
-    return notebook
+    return digests
+
+
+def repeats(text: str, guarded: nbformat.NotebookNode) -> bool:
+    """Say whether a text holds a line of a check's own code, as an answer may print it."""
+    lines = {
+        line.strip()
+        for cell in guarded.cells
+        if cell.metadata.get("nbgrader", {}).get("grade") and cell.cell_type == "code"
+        for line in cell.source.split("\\n")
+    }
+    return any(len(line) > 24 and line in text for line in lines)

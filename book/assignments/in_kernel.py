@@ -5,15 +5,30 @@ has changed it, and last prints the mark, which stands in no cell. A kernel keep
 code in it: who uses names by which one would look for the mark is reported (`look.suspicious`).
 """
 
+import hashlib
 import json
 import sys
 import warnings
 
 RESET = {("builtins", "_"), ("builtins", "input")}  # the kernel's own doing, in each cell
-WATCHED = ("builtins", "numpy", "torch", "attnlib.reference")
+WATCHED = {"builtins", "torch", "attnlib.reference", "copy", "contextlib", "traceback", "importlib"}
+PARTS = ("__code__", "__defaults__", "__kwdefaults__", "__module__")  # of a function
 
 
-def start(shell, mark, setup):
+def digest(*parts):
+    """A short number for what a check is called with."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def same(value, then):
+    """Say whether a list or a dict holds the very objects that it held."""
+    if len(value) != len(then) or (isinstance(value, dict) and value.keys() != then.keys()):
+        return False
+    now = value.values() if isinstance(value, dict) else value
+    return all(a is b for a, b in zip(now, then.values() if isinstance(then, dict) else then))
+
+
+def start(shell, mark, setup, digests):
     """Remember what the checks rest on, as it is before a student's code runs.
 
     Parameters
@@ -24,6 +39,8 @@ def start(shell, mark, setup):
         Printed before what is said of a check.
     setup : list of str
         Names that the set-up cell defines.
+    digests : list of str
+        Of the checks, as they must be called.
 
     Returns
     -------
@@ -33,15 +50,23 @@ def start(shell, mark, setup):
     modules = {
         each: dict(vars(each))
         for name, each in list(sys.modules.items())
-        if name in WATCHED or name.startswith("attnlib.checks")
+        if name in WATCHED or name.startswith("attnlib.checks") or name.split(".")[0] == "numpy"
     }
-    codes = [
-        (value, value.__code__)
+    ours = [
+        value
         for module, names in modules.items()
         if module.__name__.startswith("attnlib")
-        for value in names.values()
-        if hasattr(value, "__code__")
+        for name, value in names.items()
+        if not name.startswith("__")
     ]
+    functions = [
+        (value, part, getattr(value, part))
+        for value in ours
+        if hasattr(value, "__code__")
+        for part in PARTS
+    ]
+    contents = [(value, value.copy()) for value in ours if isinstance(value, list | dict)]
+    traces = sys.getprofile(), sys.gettrace()
     own: dict = {}  # what the set-up cell defines
     answered: dict = {}  # a student's functions, as they were checked
     drafts: dict = {}  # those that a later cell, before the check, defines again
@@ -52,18 +77,26 @@ def start(shell, mark, setup):
         """Put back what the checks rest on, and say what that was."""
         changed = []
         for module, then in modules.items():
-            ours, space = module.__name__.startswith("attnlib"), vars(module)
-            for name in [n for n in space if ours and n not in then and not n.startswith("__")]:
-                del space[name]
+            space = vars(module)
+            if module.__name__.startswith("attnlib"):
+                for name in [n for n in space if n not in then and not n.startswith("__")]:
+                    del space[name]
             for name, value in then.items():
                 if space.get(name) is not value and (module.__name__, name) not in RESET:
                     space[name] = value
                     if callable(value) and not name.startswith("_"):
                         changed.append(f"{module.__name__}.{name}")
-        for function, code in codes:
-            if function.__code__ is not code:
-                function.__code__ = code
-                changed.append(function.__qualname__)
+        for function, part, then in functions:
+            if getattr(function, part) is not then:
+                setattr(function, part, then)
+                changed.append(f"{function.__qualname__}.{part}")
+        for value, held in contents:
+            if not same(value, held):
+                value.clear()
+                (value.update if isinstance(value, dict) else value.extend)(held)
+                changed.append(f"what is in {held!r:.60}")
+        sys.setprofile(traces[0])
+        sys.settrace(traces[1])
         changed += [name for name, value in own.items() if names.get(name) != value]
         names.update(own)
         shell.custom_exceptions = ()
@@ -76,6 +109,7 @@ def start(shell, mark, setup):
     def remember(names):
         """Keep what the set-up cell has defined."""
         own.update({name: names[name] for name in setup if name in names})
+        contents.extend((v, v.copy()) for v in own.values() if isinstance(v, list | dict))
 
     def keep(names, wanted):
         """Keep functions that a later cell defines again: one of the two must be right."""
@@ -88,6 +122,8 @@ def start(shell, mark, setup):
         mistake costs its points once. Whoever made up for it in the later function passes too.
         """
         changed = guard(names)
+        if digest(task, wanted, source, solutions) not in digests:
+            raise RuntimeError("the check is not the released one")
         code = compile(source, f"<check of {task}>", "exec")
         names.update(answered)
         mine = {name: names[name] for name in wanted if name in names}

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -92,6 +93,7 @@ class Nbgrader:
                 "OMP_NUM_THREADS": "1",
                 "MKL_NUM_THREADS": "1",
                 MARK: self.mark,
+                "IPYTHONDIR": str(self.course / "ipython"),  # of no other notebook, nor yours
             },
         )
 
@@ -108,6 +110,7 @@ class Nbgrader:
         path = self.course / "submitted" / student / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
         path.write_text(nbformat.writes(handed), "utf-8")
+        shutil.rmtree(self.course / "ipython", ignore_errors=True)  # what another has left there
         if self.process is None or self.process.poll() is not None:
             self.start()
         assert self.process and self.process.stdin and self.process.stdout

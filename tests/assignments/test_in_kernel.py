@@ -5,13 +5,18 @@ from types import SimpleNamespace
 
 import homework
 import numpy as np
+import numpy.random  # else it is loaded late
 import pytest
 
+pytest.importorskip("nbgrader")
 assert homework.FOLDER  # the grader's folder is on the path from here on
+import guards  # noqa: E402
 import in_kernel  # noqa: E402
+import kit  # noqa: E402
 
 TWICE, THRICE = "def twice(x):\n    return 2 * x", "def thrice(x):\n    return x + twice(x)"
-CHECK_TWICE, CHECK_THRICE = "assert twice(2) == 4, 'twice'", "assert thrice(2) == 6, 'thrice'"
+TASK_TWICE = "twice", ["twice"], "assert twice(2) == 4, 'twice'", {}
+TASK_THRICE = "thrice", ["thrice"], "assert thrice(2) == 6, 'thrice'", {"twice": TWICE}
 
 
 @pytest.fixture
@@ -19,9 +24,10 @@ def kernel(capsys):
     """Run cells as a kernel does, and give what was said of each check."""
 
     def run(*cells):
-        names = {"np": np}
+        names = {"np": np, "READY": ["attnlib.masks"]}
         shell = SimpleNamespace(custom_exceptions=())
-        remember, keep, check = in_kernel.start(shell, "MARK", ["np"])
+        digests = [in_kernel.digest(*TASK_TWICE), in_kernel.digest(*TASK_THRICE)]
+        remember, keep, check = in_kernel.start(shell, "MARK", ["np", "READY"], digests)
         remember(names)
         errors = []
         for cell in cells:
@@ -29,9 +35,11 @@ def kernel(capsys):
                 if cell == "keep":
                     keep(names, ["twice"])
                 elif cell == "check twice":
-                    check(names, "twice", ["twice"], CHECK_TWICE, {})
+                    check(names, *TASK_TWICE)
                 elif cell == "check thrice":
-                    check(names, "thrice", ["thrice"], CHECK_THRICE, {"twice": TWICE})
+                    check(names, *TASK_THRICE)
+                elif cell == "check less":
+                    check(names, "twice", ["twice"], "", {})
                 else:
                     exec(cell, names)
             except BaseException as error:
@@ -89,7 +97,17 @@ def test_names_that_students_use_do_no_harm(kernel):
         ("np.allclose = lambda *a, **k: True", "numpy.allclose"),
         ("import attnlib.checks as c; c.agrees = print", "attnlib.checks.agrees"),
         ("import builtins; builtins.abs = print", "builtins.abs"),
-        ("from attnlib.checks import agrees\nagrees.__code__ = (lambda *a: 0).__code__", "agrees"),
+        (
+            "from attnlib.checks import agrees\nagrees.__code__ = (lambda *a: 0).__code__",
+            "agrees.__code__",
+        ),
+        (
+            "import attnlib.checks as c; c.agrees.__kwdefaults__ = {'tolerance': 9}",
+            "agrees.__kwdefaults__",
+        ),
+        ("np._core.numeric.isclose = print", "numpy._core.numeric.isclose"),
+        ("np.random.default_rng = print", "numpy.random.default_rng"),
+        ("READY.clear()", "what is in ['attnlib.masks']"),
         ("np = None", "np"),
     ],
 )
@@ -111,3 +129,15 @@ def test_output_that_was_led_away_comes_back(kernel):
     out = sys.stdout
     said, _ = kernel("import io, sys; sys.stdout = io.StringIO()", TWICE, "check twice")
     assert passed(said) == [True] and sys.stdout is out
+
+
+def test_a_check_that_was_cut_short_does_not_count(kernel):
+    said, errors = kernel("", "check less")
+    assert said == [] and "not the released one" in str(errors[0])
+
+
+def test_what_an_answer_says_does_not_give_the_check_away():
+    guarded = guards.with_guards(kit.source(homework.NAME), 100)
+    hidden = "a02.softmax_cases(seed=71, large=True),"
+    assert guards.repeats(f"ValueError: {hidden}", guarded)
+    assert not guards.repeats("softmax is wrong at the smallest case that fails:", guarded)
