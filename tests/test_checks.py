@@ -298,3 +298,11 @@ def test_a_library_that_is_not_to_be_used_is_found(code):
     assert borrowed(names["mine"], ["scipy"]) == ""
     with pytest.raises(CheckError, match=r"(mine|type) uses PyTorch"):
         agrees(names["mine"], double, CASES, without=["torch"])
+
+
+def test_a_function_of_scipy_is_told_so():
+    pytest.importorskip("scipy")
+    names = {"__name__": "__main__"}
+    exec("from scipy.special import softmax\ndef mine(x):\n    return softmax(x)", names)
+    with pytest.raises(CheckError, match="mine uses SciPy"):
+        agrees(names["mine"], double, CASES, without=["torch", "scipy"])

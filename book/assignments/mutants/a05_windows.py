@@ -783,19 +783,6 @@ WRONG = [
         """,
         "uses PyTorch",
     ),
-    Wrong(
-        "local_m",
-        "a softmax of SciPy's",
-        """
-        from scipy.special import softmax
-
-        def local_m(scores, D):
-            T, S = scores.shape
-            centres = np.minimum(np.arange(T), S - 1)[:, None]
-            return softmax(np.where(abs(np.arange(S) - centres) > D, -np.inf, scores), axis=-1)
-        """,
-        "uses SciPy",
-    ),
 ]
 
 WRONG += [
