@@ -271,7 +271,15 @@ def test_the_watch_cannot_be_ended_and_the_one_before_goes_on():
 
     with pytest.raises(CheckError, match="trace function"):
         agrees(ends, double, CASES)
+
+    def notes(x):
+        sys.setprofile(lambda *arguments: None)
+        return 2 * x
+
+    with pytest.raises(CheckError, match="trace function"):
+        agrees(notes, double, CASES)
     before = sys.gettrace()
+    assert sys.getprofile() is None
     agrees(lambda x: 2 * x, double, CASES, quiet=True)
     assert sys.gettrace() is before
 

@@ -85,8 +85,8 @@ def agrees(
         )
     passed: list[tuple[dict, Any]] = []
     for case in cases:
-        expected = as_arrays(oracle(**{key: as_arrays(value) for key, value in case.items()}))
         got = _called(answer, case, name)
+        expected = as_arrays(oracle(**{key: as_arrays(value) for key, value in case.items()}))
         wrong = difference(got, expected, tolerance)
         if not wrong and hidden is not None and not _zeros(got, expected, hidden):
             wrong = "a very small weight, where nothing may be seen and the weight is exactly 0"

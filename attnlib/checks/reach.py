@@ -42,7 +42,7 @@ def ask(answer: Callable, /, *arguments: Any, **named: Any) -> Any:
     >>> ask(lambda x: x + 1, 2)
     3
     """
-    before, refused = sys.gettrace(), []
+    before, profile, refused = sys.gettrace(), sys.getprofile(), []
 
     def watch(frame, event, argument):
         code, caller = frame.f_code, frame.f_back.f_code
@@ -53,14 +53,15 @@ def ask(answer: Callable, /, *arguments: Any, **named: Any) -> Any:
     sys.settrace(watch)
     try:
         got = answer(*arguments, **named)
-        watched = sys.gettrace() is watch
+        watched = sys.gettrace() is watch and sys.getprofile() is profile
     finally:
         sys.settrace(before)
+        sys.setprofile(profile)
         if refused:
             name = refused[0].split(".<locals>")[0]
             raise OutOfReachError(f"calls a ready-made answer, {name}: write it yourself")
     if not watched:
-        raise OutOfReachError("sets Python's trace function, as a debugger does: take that out")
+        raise OutOfReachError("sets Python's trace function, as debuggers do: take that out")
     return got
 
 
