@@ -22,11 +22,16 @@ class FigureError(TraitError, ValueError):
     """A figure was given data it cannot draw."""
 
 
+def engine_file(name: str) -> str:
+    """One of the files of `attnlib/explore/live`, the models in JavaScript."""
+    return (HERE / "live" / f"{name}.mjs").read_text("utf-8")
+
+
 @cache
 def engine() -> str:
     """The models in JavaScript, `attnlib/explore/live`, as one script: a worker is one file."""
-    parts = [(HERE / "live" / f"{name}.mjs").read_text("utf-8") for name in ENGINE]
-    joined = re.sub(r"^import .*? from .*?;\n", "", "\n".join(parts), flags=re.M | re.S)
+    parts = "\n".join(engine_file(name) for name in ENGINE)
+    joined = re.sub(r"^import .*? from .*?;\n", "", parts, flags=re.M | re.S)
     return re.sub(r"^export ", "", joined, flags=re.M)
 
 

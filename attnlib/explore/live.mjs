@@ -6,7 +6,7 @@ import { h, unique } from "./base.mjs";
 
 const ENGINE = "__ENGINE__"; // the files of attnlib/explore/live, one after another
 
-const page = (globalThis.attnLive ??= { fetched: new Map(), parts: new Map(), waiting: new Map(), asked: 0, worker: null });
+const page = (globalThis.attnLive ??= { fetched: new Map(), parts: new Map(), subwords: new Map(), waiting: new Map(), asked: 0, worker: null });
 
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
@@ -78,12 +78,16 @@ async function once(name, parts, model, more) {
   await ask("load", { name, about, weights });
 }
 
-// A page's script says attnLive.parts.set("NAME 0", "base64…"); the one named `about` holds JSON.
+// A page's script says attnLive.parts.set("NAME.0", "base64…"); NAME.about holds JSON, and so does the
+// file with the subwords, which several models may share.
 async function fromPage(name, parts, more) {
   const pieces = [];
-  const about = JSON.parse(await script(`${name} about`));
+  const about = JSON.parse(await script(`${name}.about`));
+  const file = `subwords.${about.subwords}`;
+  if (!page.subwords.has(file)) page.subwords.set(file, JSON.parse(await script(file)));
+  about.tokenizer = page.subwords.get(file);
   for (let part = 0; part < parts; part += 1) {
-    const text = atob(await script(`${name} ${part}`));
+    const text = atob(await script(`${name}.${part}`));
     pieces.push(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
     more((part + 1) / parts);
   }
@@ -99,7 +103,7 @@ function script(key) {
       else resolve(text);
     };
     const element = document.createElement("script");
-    element.src = new URL(`live/${key.replace(" ", ".")}.js`, globalThis.attnFigureFiles);
+    element.src = new URL(`live/${key}.js`, globalThis.attnFigureFiles);
     element.addEventListener("load", () => (element.remove(), done()));
     element.addEventListener("error", () => {
       element.remove();

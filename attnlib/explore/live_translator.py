@@ -1,5 +1,6 @@
 """Type a sentence: the shipped models translate it in the page, word by word."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,8 @@ class LiveFigure(Figure):
         name = message.get("model")
         if name in self.files:
             found = bundle(name)
-            self.send({"model": name, "about": found.about}, [found.weights])
+            about = found.about | {"tokenizer": json.loads(found.subwords)}
+            self.send({"model": name, "about": about}, [found.weights])
 
 
 class LiveTranslator(LiveFigure):

@@ -14,12 +14,15 @@ from attnlib.explore.live.bundle import MODELS, PART, bundle
 def scripts(name: str) -> dict[str, str]:
     """The scripts of a model, by the name of their file."""
     found = bundle(name)
-    content = {"about": json.dumps(found.about, ensure_ascii=False)}
+    content = {
+        f"{name}.about": json.dumps(found.about, ensure_ascii=False),
+        f"subwords.{found.about['subwords']}": found.subwords,
+    }
     for number, start in enumerate(range(0, len(found.weights), PART)):
         part = found.weights[start : start + PART]
-        content[str(number)] = base64.b64encode(part).decode("ascii")
+        content[f"{name}.{number}"] = base64.b64encode(part).decode("ascii")
     return {
-        f"{name}.{part}.js": f"attnLive.parts.set({json.dumps(f'{name} {part}')}, "
+        f"{part}.js": f"attnLive.parts.set({json.dumps(part)}, "
         f"{json.dumps(text, ensure_ascii=False)});\n"
         for part, text in content.items()
     }

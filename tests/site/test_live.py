@@ -5,6 +5,7 @@ Pages are opened from a folder, where the least works; no request leaves it.
 
 import base64
 import importlib.util
+import json
 import os
 import random
 from dataclasses import asdict, replace
@@ -61,7 +62,8 @@ def live(browser):
             page = context.new_page()
             found = bundle(name)
             weights = base64.b64encode(found.weights).decode("ascii")
-            page.evaluate(READ, [engine(), name, found.about, weights])
+            about = found.about | {"tokenizer": json.loads(found.subwords)}
+            page.evaluate(READ, [engine(), name, about, weights])
             opened[name] = page
         return opened[name]
 

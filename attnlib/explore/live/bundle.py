@@ -1,5 +1,6 @@
 """A shipped model as a page gets it: its numbers in 8 bits, its subwords, its settings."""
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class Bundle:
 
     name: str
     weights: bytes  # a safetensors file
-    about: dict  # architecture and sizes, signs, and the subwords
+    about: dict  # architecture and sizes, signs, and what its subwords are called
+    subwords: str  # JSON: the vocabulary and its merges, which several models may share
 
     @property
     def parts(self) -> int:
@@ -43,7 +45,9 @@ def bundle(name: str) -> Bundle:
     if name not in MODELS:
         raise ValueError(f"no model {name!r} runs in a page: one of {', '.join(MODELS)}")
     found = pretrained.load(name)
-    return Bundle(name, _weights(found), _about(found))
+    subwords = _subwords(found.tokenizer)
+    called = hashlib.sha256(subwords.encode("utf-8")).hexdigest()[:12]
+    return Bundle(name, _weights(found), _about(found) | {"subwords": called}, subwords)
 
 
 def in_the_page(name: str) -> pretrained.Pretrained:
@@ -66,7 +70,6 @@ def _about(found: pretrained.Pretrained) -> dict:
     about = {
         "kind": card.get("architecture", "translator"),
         "languages": card["languages"],
-        "tokenizer": _subwords(found.tokenizer),
         "size": len(found.tokenizer),
     }
     if about["kind"] == "captioner":
@@ -85,7 +88,8 @@ def _about(found: pretrained.Pretrained) -> dict:
     return about | {"signs": "".join(sorted(signs)), **limits}
 
 
-def _subwords(tokenizer: Tokenizer) -> dict:
+def _subwords(tokenizer: Tokenizer) -> str:
     """The vocabulary and its merges, as the library `tokenizers` writes them."""
     content = json.loads(tokenizer.to_json())
-    return {"model": {name: content["model"][name] for name in ("vocab", "merges")}}
+    kept = {"model": {name: content["model"][name] for name in ("vocab", "merges")}}
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))

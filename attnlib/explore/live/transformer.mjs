@@ -1,12 +1,15 @@
-// The transformer (Vaswani et al. 2017) as `attnlib.transformer` trains it: pre-norm, sinusoidal.
+// The transformer (Vaswani et al. 2017) as `attnlib.transformer` trains it:
+// pre-norm, with sinusoidal positions.
 //
-// Every model here has three methods. `encode(ids)` reads a source once: the memory. `start(memory)`
-// is the decoder's state before its first step. `step(id, state, memory)` reads one more word, and
-// gives the logits of the next, where it looked, and the new state; it changes neither of its
-// arguments, so a search may go on from one state in several ways.
+// Every model here has three methods. `encode(ids)` reads a source once: the
+// memory. `start(memory)` is the decoder's state before its first step.
+// `step(id, state, memory)` reads one more word, and gives the logits of the
+// next, where it looked, and the new state; it changes none of its arguments,
+// so a search may go on from one state in several ways.
 //
-// `edit`, an argument of the constructor, sees the weights of every head before they are used and
-// may give others: edit({ part: "encoder" | "decoder" | "cross", block, head }, weights).
+// `edit`, an argument of the constructor, sees the weights of every head before
+// they are used, and may give others: edit({ part, block, head }, weights). The
+// part is "encoder", "decoder" or "cross".
 import { layer, layerNorm, linear, plus, row, softmax } from "./numbers.mjs";
 
 export class Transformer {
@@ -14,7 +17,7 @@ export class Transformer {
     this.heads = heads;
     this.edit = edit;
     this.E = tensors["embedding.weight"];
-    this.output = { W: this.E, b: tensors.bias }; // the embedding once more (Press and Wolf 2017)
+    this.output = { W: this.E, b: tensors.bias }; // tied (Press and Wolf 2017)
     this.width = this.E.shape[1];
     const attention = (name) =>
       layer(tensors, `${name}.W_Q`) && {
@@ -39,20 +42,22 @@ export class Transformer {
     this.decoder = stack("decoder.stack");
   }
 
-  /** A word's vector, scaled, plus the sines and cosines of its position (sections 3.4, 3.5). */
+  /** A word's vector, scaled, plus sines and cosines of its place (3.4, 3.5). */
   embed(id, position) {
     return row(this.E, id).map((x, i) => {
       const angle = position * 10000 ** -((i - (i % 2)) / this.width);
-      return Math.sqrt(this.width) * x + (i % 2 ? Math.cos(angle) : Math.sin(angle));
+      const hand = i % 2 ? Math.cos(angle) : Math.sin(angle);
+      return Math.sqrt(this.width) * x + hand;
     });
   }
 
   /** Keys and values of vectors, side by side: this is what a cache holds. */
   keysAndValues({ K, V }, vectors) {
-    return { keys: vectors.map((x) => linear(K, x)), values: vectors.map((x) => linear(V, x)) };
+    const [keys, values] = [K, V].map((W) => vectors.map((x) => linear(W, x)));
+    return { keys, values };
   }
 
-  /** Multi-head attention of one query (3.2): what it reads, and the weights of each head. */
+  /** Multi-head attention of one query (3.2): what it reads, and every weight. */
   attend({ Q, O }, x, { keys, values }, where) {
     const [D, d] = [this.width, this.width / this.heads];
     const [query, read, looks] = [linear(Q, x), new Float32Array(D), []];
@@ -84,7 +89,8 @@ export class Transformer {
     this.encoder.blocks.forEach((block, number) => {
       const normed = vectors.map((x) => layerNorm(block.normSelf, x));
       const cache = this.keysAndValues(block.self, normed);
-      const found = normed.map((x) => this.attend(block.self, x, cache, { part: "encoder", block: number }));
+      const where = { part: "encoder", block: number };
+      const found = normed.map((x) => this.attend(block.self, x, cache, where));
       looks.push(found.map((each) => each.looks));
       vectors = vectors.map((x, t) => {
         const y = plus(x, found[t].read);
@@ -92,12 +98,15 @@ export class Transformer {
       });
     });
     const annotations = vectors.map((x) => layerNorm(this.encoder.norm, x));
-    const sources = this.decoder.blocks.map(({ cross }) => this.keysAndValues(cross, annotations));
+    const sources = this.decoder.blocks.map(({ cross }) =>
+      this.keysAndValues(cross, annotations),
+    );
     return { sources, looks, length: ids.length };
   }
 
   start() {
-    return { position: 0, caches: this.decoder.blocks.map(() => ({ keys: [], values: [] })) };
+    const caches = this.decoder.blocks.map(() => ({ keys: [], values: [] }));
+    return { position: 0, caches };
   }
 
   step(id, { position, caches }, memory) {
@@ -107,19 +116,28 @@ export class Transformer {
     this.decoder.blocks.forEach((block, number) => {
       const normed = layerNorm(block.normSelf, x);
       const { keys, values } = this.keysAndValues(block.self, [normed]);
-      const cache = { keys: caches[number].keys.concat(keys), values: caches[number].values.concat(values) };
-      kept.push(cache); // a word sees itself and those before it: that is the causal mask
-      const self = this.attend(block.self, normed, cache, { part: "decoder", block: number });
+      const cache = {
+        keys: caches[number].keys.concat(keys),
+        values: caches[number].values.concat(values),
+      };
+      kept.push(cache); // it holds no later word: that is the causal mask
+      let where = { part: "decoder", block: number };
+      const self = this.attend(block.self, normed, cache, where);
       x = plus(x, self.read);
-      const cross = this.attend(block.cross, layerNorm(block.normCross, x), memory.sources[number], { part: "cross", block: number });
+      where = { part: "cross", block: number };
+      const query = layerNorm(block.normCross, x);
+      const source = memory.sources[number];
+      const cross = this.attend(block.cross, query, source, where);
       x = plus(x, cross.read);
       x = plus(x, this.feedForward(block, layerNorm(block.normFeed, x)));
       looks.self.push(self.looks);
       looks.cross.push(cross.looks);
     });
     const logits = linear(this.output, layerNorm(this.decoder.norm, x));
-    const last = looks.cross[looks.cross.length - 1]; // its heads' mean stands for where the model looked
-    const weights = last[0].map((_, s) => last.reduce((sum, head) => sum + head[s], 0) / last.length);
-    return { logits, weights, looks, state: { position: position + 1, caches: kept } };
+    const last = looks.cross[looks.cross.length - 1];
+    const sum = (s) => last.reduce((total, head) => total + head[s], 0);
+    const weights = last[0].map((_, s) => sum(s) / last.length); // the mean head
+    const next = { position: position + 1, caches: kept };
+    return { logits, weights, looks, state: next };
   }
 }
