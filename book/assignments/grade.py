@@ -211,6 +211,8 @@ def grade(
     if add:
         results = kept.merge(kept.load(out), results)
     _fill_in(results)
+    for line in report.excuse_edited(results):
+        print(f"Note: {line}")
     write(results, entered, out)
     return results
 
@@ -282,7 +284,7 @@ def write(results: list[Result], entered: by_hand.Marks, out: Path) -> None:
     kept.save(results, out)
     by_hand.write(results, entered, out)
     report.write(results, entered, out)
-    for line in [*strange, *report.edited_since(results)]:
+    for line in strange:
         print(f"Note: {line}")
     waiting = sum(p is None for each in results for p in by_hand.merged(each, entered).values())
     if stopped := sum(each.problem.startswith(NOT_RUN) for each in results):

@@ -65,7 +65,12 @@ def start(shell, mark, setup, digests):
         if hasattr(value, "__code__")
         for part in PARTS
     ]
-    contents = [(value, value.copy()) for value in ours if isinstance(value, list | dict)]
+    held_by_functions = [then for *_, then in functions]  # among them keyword defaults
+    contents = [
+        (value, value.copy())
+        for value in [*ours, *held_by_functions]
+        if isinstance(value, list | dict)
+    ]
     traces = sys.getprofile(), sys.gettrace()
     own: dict = {}  # what the set-up cell defines
     answered: dict = {}  # a student's functions, as they were checked

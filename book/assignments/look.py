@@ -39,6 +39,7 @@ ATTRIBUTES = {
 }
 # Methods by which an object pretends to be a number, a tensor, or equal to everything.
 METHODS = re.compile(r"detach|numpy|cpu|__(eq|ne|bool|reduce\w*|array\w*|torch_function|class)__")
+REPLACED = " was replaced by: "
 USUAL_MAGIC = re.compile(r"\s*%+(matplotlib|pip|time|timeit|precision)\b")
 
 
@@ -160,7 +161,7 @@ def _package() -> dict[str, str]:
 
 def replaced(tampered: dict[str, str]) -> list[str]:
     """Checks of which something was taken out, and what stood there instead."""
-    return [f"{name} was replaced by: {_short(text)}" for name, text in tampered.items()]
+    return [f"{name}{REPLACED}{_short(text)}" for name, text in tampered.items()]
 
 
 def _short(text: str, most: int = 80) -> str:

@@ -209,17 +209,24 @@ def uploads(name: str, results: list[Result], marks: Marks, out: Path) -> None:
         _table(out / f"canvas-{name}.csv", list(rows[0]), rows, "utf-8")
 
 
-def edited_since(results: list[Result]) -> list[str]:
-    """Checks that most notebooks have in one other form: the assignment was edited since."""
+def excuse_edited(results: list[Result]) -> list[str]:
+    """Where most notebooks have a check in one other form, the assignment was edited since.
+
+    That is said once, and no longer of each student.
+    """
     of = Counter(each.assignment for each in results)
     texts = Counter(
         (each.assignment, line)
         for each in results
         for line in set(each.look)
-        if " was replaced by: " in line
+        if look.REPLACED in line
     )
-    return [
-        f"{many} of {of[name]} notebooks of {name}: {line}. Was the assignment edited since?"
-        for (name, line), many in texts.items()
-        if many > 2 and many > of[name] / 2
-    ]
+    notes = []
+    for (name, line), many in texts.items():
+        if many > 2 and many > of[name] / 2:
+            notes.append(f"{many} of {of[name]} notebooks of {name}: {line}. Edited since?")
+            for each in results:
+                if each.assignment == name and line in each.look:
+                    each.look.remove(line)
+                    each.repairs.append("a check as it was before the assignment was edited")
+    return notes

@@ -108,6 +108,7 @@ def test_names_that_students_use_do_no_harm(kernel):
         ("np._core.numeric.isclose = print", "numpy._core.numeric.isclose"),
         ("np.random.default_rng = print", "numpy.random.default_rng"),
         ("READY.clear()", "what is in ['attnlib.masks']"),
+        ("import attnlib.checks as c; c.agrees.__kwdefaults__['tolerance'] = 9e9", "what is in"),
         ("np = None", "np"),
     ],
 )
@@ -116,7 +117,7 @@ def test_what_the_checks_rest_on_is_put_back_and_named(kernel, cheat, name):
 
     kept = np.allclose, attnlib.checks.agrees, attnlib.checks.agrees.__code__, abs
     said, _ = kernel(cheat, TWICE, "check twice")
-    assert passed(said) == [True] and name in said[0]["changed"]
+    assert passed(said) == [True] and name in " ".join(said[0]["changed"])
     assert (np.allclose, attnlib.checks.agrees, attnlib.checks.agrees.__code__, abs) == kept
 
 

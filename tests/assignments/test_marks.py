@@ -155,8 +155,10 @@ def test_an_assignment_edited_since_is_told_from_cheats():
     several = [result() for _ in range(4)]
     for each in several[:3]:
         each.look = [line]
-    assert "3 of 4 notebooks" in report.edited_since(several)[0]
-    assert report.edited_since(several[2:]) == []
+    assert report.excuse_edited(several[1:3]) == []
+    assert several[1].look == [line]
+    assert "3 of 4 notebooks" in report.excuse_edited(several)[0]
+    assert not any(each.look for each in several) and "edited" in several[0].repairs[0]
 
 
 def test_what_stops_the_grader_is_one_line_and_not_passed_over(tmp_path, capsys):
