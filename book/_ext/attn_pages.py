@@ -7,20 +7,31 @@
 """
 
 import html
+import re
 
 from docutils import nodes
 
 LONGEST = 200
 
 
+def cut(text: str) -> str:
+    """The sentences of a text that fit; of a first one that is too long, the words that do.
+
+    >>> cut("A score says how well a key matches. " * 6)[-23:]
+    'how well a key matches.'
+    """
+    sentences = re.match(rf"(.{{80,{LONGEST - 1}}}[.?!])\s", text)
+    return sentences[1] if sentences else text[:LONGEST].rsplit(" ", 1)[0] + " …"
+
+
 def description(doctree) -> str:
-    """Return the first paragraph that is text of the page, cut at a word."""
+    """Return the first paragraph that is text of the page, cut at a sentence, or at a word."""
     for paragraph in doctree.findall(nodes.paragraph):
         text = " ".join(paragraph.astext().split())
         if len(text) < 40 or isinstance(paragraph.parent, nodes.Admonition):
             continue
         if len(text) > LONGEST:
-            text = text[:LONGEST].rsplit(" ", 1)[0] + " …"
+            text = cut(text)
         return text
     return ""
 

@@ -15,7 +15,13 @@ from pathlib import Path
 from bs4 import BeautifulSoup, Tag
 
 FOLDER = "slides"
-LEFT_OUT = ['link[rel="canonical"]', 'link[rel="next"]', 'link[rel="prev"]', 'meta[name^="og"]']
+LEFT_OUT = [
+    'link[rel="canonical"]',
+    'link[rel="next"]',
+    'link[rel="prev"]',
+    'meta[property^="og:"]',
+    'meta[name^="twitter:"]',
+]
 SCRIPTS = "MathJax", "mathjax", "attn_figures"  # the theme's own look for parts that a deck lacks
 NOT_SHOWN = {"Exercises", "References"}
 TALL = 0.7  # height by width, from which a picture has its caption beside it

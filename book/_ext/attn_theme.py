@@ -29,6 +29,11 @@ MENDS = [
         "",
     ),
     Mend(
+        "a page says once how wide it is, and the theme and Sphinx say it two times more",
+        r'\s*<meta name="viewport" content="width=device-width, initial-scale=1" ?/>',
+        "",
+    ),
+    Mend(
         "the search button's accessible name must hold the words it shows",
         r'(<button class="btn search-button-field[^>]*?) aria-label="Search"',
         r"\1",
