@@ -1,0 +1,1 @@
+"""The models in JavaScript, to answer on a page, and what is needed to send them there."""
