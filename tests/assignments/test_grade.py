@@ -215,7 +215,7 @@ def test_a_mistake_costs_its_points_once_and_is_explained(results):
     assert said["hangs"]["check_masked_softmax"] == "Time ran out after 15 s."
     assert "with a right masked_softmax in the place of yours" in said["hangs"]["check_attend"]
     assert "not Python: line 1: '(' was never closed" in said["syntax_error"]["check_attend"]
-    assert "ends Python" in said["exits"]["check_softmax"]
+    assert "SystemExit" in said["exits"]["check_softmax"]
     assert "attend is not written yet" in said["deleted_answer"]["check_attend"]
 
 
