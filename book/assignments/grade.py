@@ -305,7 +305,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--memory", type=int, default=4096, help="MiB a notebook, 4096 by default")
     parser.add_argument("--workers", type=int, default=2, help="notebooks at a time")
     parser.add_argument(
-        "--seed", type=int, help="hidden cases of your own, as make instructor SEED="
+        "--seed", type=int, help="of the hidden cases, as make instructor SEED=; else one is drawn"
     )
     options = parser.parse_args(arguments)
     for path in (options.submissions, options.marks):
@@ -318,7 +318,13 @@ def main(arguments: list[str] | None = None) -> int:
                 parser.error(f"name what was handed in: nothing is graded yet in {options.out}")
             write(results, read_marks(options.out, options.marks), options.out)
         else:
-            limits = Limits(options.timeout, options.memory, options.workers, options.seed)
+            seed = options.seed
+            if seed is None:
+                seed = secrets.randbelow(1_000_000)
+                print(
+                    f"Hidden cases are drawn with the seed {seed}: --seed {seed} draws them again"
+                )
+            limits = Limits(options.timeout, options.memory, options.workers, seed)
             grade(options.submissions, options.out, limits, options.marks, options.add)
     except by_hand.MarksError as error:
         parser.error(str(error))

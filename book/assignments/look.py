@@ -26,7 +26,7 @@ IMPORTS = {
 }
 # Names that no answer needs: of the checks, of the grader, of Python's inside.
 NAMES = re.compile(
-    r"checks|a\d\d(_\w+)?|reference|READY_MADE|attnlib|In|Out|get_ipython|exec|eval|compile|globals"
+    r"checks|a\d\d(_\w+)?|reference|attnlib|In|Out|get_ipython|exec|eval|compile|globals"
     r"|locals|vars|setattr|delattr|open|input|breakpoint|_[a-z]\w*|__\w+__"
 )
 ATTRIBUTES = {

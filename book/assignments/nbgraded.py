@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shutil
+import site
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from guards import MARK, with_guards
 
 NOT_RUN = "it could not be run"
 PROGRAM = """
-import json, os, sys
+import json, os, shutil, sys
 from traitlets.config import Config
 from nbgrader.apps import NbGraderAPI
 answers, sys.stdout = sys.stdout, open(os.devnull, "w")
@@ -25,20 +26,23 @@ c = Config()
 c.CourseDirectory.root = course
 c.CourseDirectory.db_url = f"sqlite:///{course}/gradebook.db"
 c.Execute.timeout = timeout
-api, made = NbGraderAPI(config=c), set()
+gradebook = os.path.join(course, "gradebook.db")
+api, made, clean = NbGraderAPI(config=c), set(), b""
 for line in sys.stdin:
     student, name = json.loads(line)
     problem = ""
     try:
-        steps = [(api.autograde, (name, student))]
-        if name not in made:
-            steps.insert(0, (api.generate_assignment, (name,)))
-        for step, arguments in steps:
-            done = step(*arguments)
-            if not done["success"]:
-                problem = str(done.get("log")) + chr(10) + str(done.get("error"))
-                break
+        if clean:  # as it was before any student's code
+            open(gradebook, "wb").write(clean)
+        done = api.generate_assignment(name) if name not in made else {"success": True}
+        if done["success"] and name not in made:
             made.add(name)
+            clean = open(gradebook, "rb").read()
+            shutil.rmtree(os.path.join(course, "source"))
+        if done["success"]:
+            done = api.autograde(name, student)
+        if not done["success"]:
+            problem = str(done.get("log")) + chr(10) + str(done.get("error"))
     except BaseException as error:
         problem = f"{type(error).__name__}: {error}"
     print(json.dumps(problem), file=answers, flush=True)
@@ -47,6 +51,9 @@ for line in sys.stdin:
 
 class Nbgrader:
     """A course of nbgrader's with a process that grades one student of it after another.
+
+    While a notebook runs, the folder holds no solutions, no other notebook, and a home of its own;
+    the gradebook is put back after each.
 
     Parameters
     ----------
@@ -64,21 +71,20 @@ class Nbgrader:
         self.course, self.timeout, self.memory, self.seed = course, timeout, memory, seed
         self.mark = "passed " + secrets.token_hex(16)
         self.guarded: dict[str, nbformat.NotebookNode] = {}
+        self.made: set[str] = set()  # what the process has in its gradebook
         self.process: subprocess.Popen | None = None
 
     def source(self, name: str) -> nbformat.NotebookNode:
         """An assignment with its hidden checks and the guards, as this course has it."""
         if name not in self.guarded:
-            made = with_guards(kit.source(name, self.seed), self.memory)
-            path = self.course / "source" / name / f"{name}.ipynb"
-            path.parent.mkdir(parents=True)
-            path.write_text(nbformat.writes(made), "utf-8")
-            self.guarded[name] = made
+            self.guarded[name] = with_guards(kit.source(name, self.seed), self.memory)
         return self.guarded[name]
 
     def start(self) -> None:
         """Start the process, or start it anew."""
         self.stop()
+        self.made.clear()
+        (self.course / "gradebook.db").unlink(missing_ok=True)
         bin_folder = str(Path(sys.executable).parent)  # alembic must be found
         path = bin_folder + os.pathsep + os.environ.get("PATH", "")
         self.process = subprocess.Popen(
@@ -93,7 +99,10 @@ class Nbgrader:
                 "OMP_NUM_THREADS": "1",
                 "MKL_NUM_THREADS": "1",
                 MARK: self.mark,
-                "IPYTHONDIR": str(self.course / "ipython"),  # of no other notebook, nor yours
+                "PYTHONUSERBASE": site.getuserbase(),  # by default it depends on HOME
+                "IPYTHONDIR": str(self.course / "home" / ".ipython"),
+                "HOME": str(self.course / "home"),
+                "USERPROFILE": str(self.course / "home"),
             },
         )
 
@@ -105,14 +114,17 @@ class Nbgrader:
 
     def grade(self, student: str, name: str, handed: nbformat.NotebookNode) -> tuple[str, Path]:
         """Grade what a student handed in: what went wrong, or nothing; and the graded notebook."""
-        self.source(name)
+        for left in ("home", "submitted", "autograded"):  # what another has left there
+            shutil.rmtree(self.course / left, ignore_errors=True)
+        (self.course / "home").mkdir(parents=True, exist_ok=True)
         graded = self.course / "autograded" / student / name / f"{name}.ipynb"
-        path = self.course / "submitted" / student / name / f"{name}.ipynb"
-        path.parent.mkdir(parents=True)
-        path.write_text(nbformat.writes(handed), "utf-8")
-        shutil.rmtree(self.course / "ipython", ignore_errors=True)  # what another has left there
+        self._path("submitted", student, name).write_text(nbformat.writes(handed), "utf-8")
         if self.process is None or self.process.poll() is not None:
             self.start()
+        if name not in self.made:
+            source = nbformat.writes(self.source(name))
+            self._path("source", "", name).write_text(source, "utf-8")
+            self.made.add(name)
         assert self.process and self.process.stdin and self.process.stdout
         late = threading.Timer(60 + 30 * self.timeout, self.process.kill)
         late.start()
@@ -124,6 +136,12 @@ class Nbgrader:
         finally:
             late.cancel()
         return short(json.loads(answer)) if answer else f"{NOT_RUN}: no answer in time", graded
+
+    def _path(self, step: str, student: str, name: str) -> Path:
+        """Where nbgrader looks for a notebook; its folder is made."""
+        path = self.course / step / student / name / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
 
 def short(problem: str) -> str:

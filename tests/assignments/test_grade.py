@@ -31,6 +31,7 @@ from homework import (  # noqa: E402
     without_names,
 )
 from marks import total  # noqa: E402
+from nbgraded import Nbgrader  # noqa: E402
 
 FULL = 11  # the twelfth point is read by hand
 NOTHING = {"no_notebook", "web_page", "other_notebook"}
@@ -167,6 +168,39 @@ def results(tmp_path_factory):
     hand_in(folder)
     found = grade.grade(folder, out, grade.Limits(timeout=15, memory=6000))
     return {each.student: each for each in found}, out
+
+
+LOOKS_AROUND = """
+from glob import glob
+from os.path import expanduser
+def softmax(scores):
+    around = glob("../../../source/**/*.ipynb", recursive=True) + glob("../../*/*/*.ipynb")
+    assert len(around) == 1 and not glob(expanduser("~/planted")), around
+    exps = np.exp(scores - scores.max(-1, keepdims=True))
+    return exps / exps.sum(-1, keepdims=True)
+"""
+PLANTS = """
+import sqlite3
+from os.path import expanduser
+open(expanduser("~/planted"), "w").close()
+with sqlite3.connect("../../../gradebook.db") as book:
+    book.execute("update source_cell set source = '_check = print', checksum = ''")
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_leaves_nothing_for_the_next_and_finds_no_solutions(tmp_path):
+    course = Nbgrader(tmp_path / "course", timeout=30, memory=6000)
+    try:
+        for who, handed in (("a", added(solved(), PLANTS)), ("b", answer(softmax=LOOKS_AROUND))):
+            problem, graded = course.grade(who, NAME, handed)
+            read = nbformat.read(graded, 4)
+            checks = [c for c in read.cells if repair.name_of(c).startswith("check_")]
+            marks = [out.text for c in checks for out in c.outputs if out.output_type == "stream"]
+            assert not problem and len(marks) == 3, (who, problem)
+            assert all('"passed": true' in mark for mark in marks), (who, marks)
+    finally:
+        course.stop()
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def test_no_honest_answer_is_named(name):
 @pytest.mark.parametrize(
     "code",
     [
-        "READY_MADE.clear()",
+        "a03.BOTH = ()",
         "from attnlib.checks.common import soft",
         "import runpy; runpy.run_path(a02.__file__)",
         "%run {a02.__file__}",
