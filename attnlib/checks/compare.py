@@ -227,10 +227,13 @@ def blamed_on(name: str, given: str = "", at: str = "") -> Iterator[None]:
         raise CheckError(f"{unwritten(error, name)} is not written yet") from None
     except CheckError:
         raise
+    except SystemExit:
+        why = "ends Python (exit, quit or SystemExit) instead of returning"
+        raise CheckError(f"{name}{given} {why}{at}") from None
     except KeyboardInterrupt:  # that is how a cell is stopped that takes too long
         raise KeyboardInterrupt from None
     except BaseException as error:
-        shown = f"{type(error).__name__}: {str(error).strip()}".split("\n")[0][:200]
+        shown = f"{type(error).__name__}: {error}".strip().split("\n")[0][:200]
         raise CheckError(f"{name}{given} stops with {shown}{at}") from error
 
 
