@@ -166,7 +166,7 @@ export function liveForm({ model, files, label = null, verb, about, act }) {
     const bytes = missing(files);
     button.textContent = bytes ? `${verb} (fetches ${megabytes(bytes)})` : verb;
     button.hidden = !bytes && !label;
-    note.textContent = bytes ? "It then runs here, in your browser; nothing that you type leaves it." : about;
+    note.textContent = bytes ? "It then runs here, in your browser; nothing that you do leaves it." : about;
   };
   const submit = async (event) => {
     event.preventDefault();

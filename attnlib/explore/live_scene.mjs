@@ -22,7 +22,7 @@ const STYLE = `
 .attn-scene .truth.is { color: var(--value-ink); } .attn-scene .truth.not { color: var(--context-ink); }
 .attn-scene .thing { display: grid; gap: 0.5rem 0.8rem; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); }
 .attn-scene .thing > :is(p, .line) { grid-column: 1 / -1; }
-.attn-scene .line { display: flex; flex-wrap: wrap; gap: 0.4rem; }
+.attn-scene .line { display: flex; flex-wrap: wrap; gap: 0.4rem 1.2rem; }
 `;
 
 const SIDE = 64;
@@ -43,6 +43,7 @@ function render({ model, el }) {
   let stored = null; // the scene as it was stored, while nothing has been moved
   let caption = null; // { text, steps }
   let word = 0;
+  let view = "look";
   let running = 0;
   let busy = false;
 
@@ -53,6 +54,15 @@ function render({ model, el }) {
   const form = liveForm({ model, files, verb: "Let the model see what I do", about: "Whatever you change, the model looks again.", act: () => see() });
   const menu = sentenceMenu(scenes.map(({ title }) => title), (scene) => set({ scene }), "Begin with");
   const which = choices({ legend: "Attention", name: `${id}-model`, options: names, onpick: (name) => set({ model: name }) });
+  const drawn = choices({
+    legend: "Drawn over it",
+    name: `${id}-drawn`,
+    options: [
+      ["look", "where it looked"],
+      ["picture", "nothing"],
+    ],
+    onpick: (value) => ((view = value), show()),
+  });
   const canvas = h("canvas", { width: SIDE, height: SIDE, role: "img" });
   const cells = Array.from({ length: 64 }, () => h("i"));
   const looks = h("div", { class: "looks", "aria-hidden": "true" }, cells);
@@ -193,6 +203,7 @@ function render({ model, el }) {
 
   function show() {
     which.show(model.get("model"));
+    drawn.show(view);
     const steps = caption ? caption.steps.filter(({ token }) => token !== "</s>") : [];
     word = Math.min(word, Math.max(steps.length - 1, 0));
     words.replaceChildren(
@@ -208,7 +219,7 @@ function render({ model, el }) {
       voice.say(`${caption.text}. ${truth.textContent}`);
     } else words.append(h("span", { class: "hint" }, "You have moved something. Press the button above, and the model looks at it."));
     const step = steps[word];
-    looks.hidden = !step;
+    looks.hidden = !step || view === "picture";
     if (!step) {
       about.textContent = "";
       return;
@@ -219,6 +230,7 @@ function render({ model, el }) {
       cell.classList.toggle("most", step.weights[s] === most);
     });
     about.textContent = `At “${step.token.replace("▁", "")}”: its largest weight is ${fixed(most, 2)}, its gate ${fixed(step.gate, 2)}, its chance ${fixed(step.p, 2)}.`;
+    if (model.get("model").endsWith("hard")) about.append(" It reads the framed cell alone; the shades are the chances with which it chose in training.");
   }
 
   function choose() {
@@ -244,7 +256,7 @@ function render({ model, el }) {
       "div",
       { class: "both" },
       stage,
-      h("div", { class: "attn-scene" }, names.length > 1 && which.node, h("div", {}, h("p", { class: "name" }, "What it writes; choose a word to see where it looked"), words), truth, about, panel),
+      h("div", { class: "attn-scene" }, h("div", { class: "line" }, names.length > 1 && which.node, drawn.node), h("div", {}, h("p", { class: "name" }, "What it writes; choose a word to see where it looked"), words), truth, about, panel),
     ),
     voice.node,
   );

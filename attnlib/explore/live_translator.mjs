@@ -146,7 +146,7 @@ function render({ model, el }) {
     STYLE,
     form.node,
     answers.length > 1 && menu.node,
-    h("fieldset", {}, h("legend", {}, "What each model writes; choose one to see where it looks"), h("div", { class: "rows" }, rows.map(({ node }) => node))),
+    h("fieldset", {}, h("legend", {}, "What each model writes; choose one to see where it looks, if it looks at all"), h("div", { class: "rows" }, rows.map(({ node }) => node))),
     unknown,
     without,
     view.node,
