@@ -1,9 +1,6 @@
-"""Sphinx extension: small things that each page of the book needs.
+"""Sphinx extension: a description of each page, for search engines and shared links.
 
-* A description, for search engines and shared links: the page's `description` in its front matter,
-  else the first paragraph of its text.
-* On the search page, no excerpts of the pages found when the book is opened from its folder: a
-  browser lets no page read another file there, and every result would be an error.
+The page's `description` in its front matter, else the first paragraph of its text.
 """
 
 import html
@@ -45,13 +42,6 @@ def add_description(app, pagename, templatename, context, doctree):
         context["metatags"] = context.get("metatags", "") + tag
 
 
-def leave_out_excerpts(app, pagename, templatename, context, doctree):
-    if pagename == "search":
-        only = "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = location.protocol !== 'file:';"
-        app.add_js_file(None, body=only)
-
-
 def setup(app):
     app.connect("html-page-context", add_description)
-    app.connect("html-page-context", leave_out_excerpts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,6 +29,12 @@ MENDS = [
         "",
     ),
     Mend(
+        "the book has a search of its own (attn_search), and no page else needs Sphinx's index",
+        r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex|sphinx_highlight)\.js'
+        r'[^"]*"></script>',
+        "",
+    ),
+    Mend(
         "a page says once how wide it is, and the theme and Sphinx say it two times more",
         r'\s*<meta name="viewport" content="width=device-width, initial-scale=1" ?/>',
         "",
