@@ -266,12 +266,12 @@ export const legend = (most = 1) =>
 export const scroller = (label, ...children) =>
   h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, children);
 
-/** The numbers behind a picture, folded away until asked for; `say` writes that of a row and column. */
-export function dataTable({ caption, corner, columns, rows, weights, open = false, say = (a) => fixed(a), summary = "Data as a table" }) {
-  return h(
-    "details",
-    { class: "data", open },
-    h("summary", {}, summary),
+/**
+ * The numbers behind a picture, folded away until asked for; `say` writes that of a row and column. A
+ * `lazy` table is made when it is opened.
+ */
+export function dataTable({ caption, corner, columns, rows, weights, open = false, lazy = false, say = (a) => fixed(a), summary = "Data as a table" }) {
+  const table = () =>
     scroller(
       caption,
       h(
@@ -291,8 +291,10 @@ export function dataTable({ caption, corner, columns, rows, weights, open = fals
           ),
         ),
       ),
-    ),
-  );
+    );
+  const node = h("details", { class: "data", open }, h("summary", {}, summary), (open || !lazy) && table());
+  node.addEventListener("toggle", () => node.open && node.children.length === 1 && node.append(table()));
+  return node;
 }
 
 /**
@@ -450,9 +452,9 @@ export function rowText(word, row, names) {
 
 /**
  * A translation and where it looked: both sentences, the heat map, its numbers, its table. `beside`
- * is a node of the figure's own, which stands below the numbers.
+ * is a node of the figure's own, which stands below the numbers; a `lazy` table is made when opened.
  */
-export function alignment({ from, to, onpick, beside = null }) {
+export function alignment({ from, to, onpick, beside = null, lazy = false }) {
   const pair = h("div", { class: "pair" });
   const map = h("div", { class: "map" });
   const table = h("div");
@@ -493,6 +495,7 @@ export function alignment({ from, to, onpick, beside = null }) {
         columns: source,
         rows: target,
         weights,
+        lazy,
         open: table.querySelector("details")?.open ?? false,
       }),
     );

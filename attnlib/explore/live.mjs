@@ -130,6 +130,7 @@ function fromKernel(name, model) {
 // ---------------------------------------------------------------- what the reader sees of it
 
 const WORD_START = "▁";
+const LONGEST = 400; // letters that a reader can type: some eighty subwords, and as many rows of a map
 
 /** Subwords for people: no mark where a word starts, a dot where a piece continues one. */
 export const readable = (token) => {
@@ -146,13 +147,19 @@ export const sentenceOf = (steps) =>
     .replaceAll(WORD_START, " ")
     .trim();
 
+/** What of a source was never seen in training, to be shown; nothing if all is known. */
+export const unknowns = (source) => {
+  const missed = source.filter((piece) => piece.unknown).flatMap(({ text }, i) => [i ? ", " : "", h("span", { class: "unknown" }, text)]);
+  return missed.length ? ["Never seen in training, read as unknown: ", ...missed] : [];
+};
+
 /**
  * A line to type in, and a button that says how much it fetches before it `acts` with the text. With
  * no `label` there is the button alone. What goes wrong is told below, and the line kept.
  */
 export function liveForm({ model, files, label = null, verb, about, act }) {
   const id = unique("live-text");
-  const input = label && h("input", { id, type: "text", autocomplete: "off", spellcheck: "false", maxlength: 1500 });
+  const input = label && h("input", { id, type: "text", autocomplete: "off", spellcheck: "false", maxlength: LONGEST });
   const button = h("button", { type: "submit" });
   const note = h("p", { class: "hint" });
   const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "fetching the model" });

@@ -65,7 +65,10 @@ function render({ model, el }) {
   const voice = announcer();
 
   const step = () => answer.steps[model.get("word")];
-  const clear = () => ([looks, forbidden] = [[], []]);
+  const clear = () => {
+    [looks, forbidden] = [[], []];
+    [wanted.value, taken.textContent] = ["", ""];
+  };
   const isFirst = () => answer === answers[model.get("first")[0]] && model.get("word") === model.get("first")[1];
   const only = (s) => (looks = answer.source.map((_, i) => (i === s ? 1 : 0)));
   const onlyOne = () => (looks.filter((a) => a > 0).length === 1 ? looks.findIndex((a) => a > 0) : null);
@@ -94,13 +97,13 @@ function render({ model, el }) {
             const rest = looks.reduce((sum, a, i) => (i === s ? sum : sum + a), 0);
             const mine = Number(event.target.value);
             looks = looks.map((a, i) => (i === s ? mine : rest > 0 ? (a / rest) * (1 - mine) : (1 - mine) / (looks.length - 1)));
-            forbidden = [];
+            [forbidden, wanted.value, taken.textContent] = [[], "", ""];
             refresh();
           },
         });
         slider.value = now[s];
         return [
-          h("span", { class: forbidden.includes(s) ? "word gone" : "word" }, word),
+          h("span", { class: `word${forbidden.includes(s) ? " gone" : ""}${answer.source[s].unknown ? " unknown" : ""}` }, word),
           slider,
           h("output", {}, percent(now[s])),
           h("button", { type: "button", "aria-pressed": String(onlyOne() === s), "aria-label": `look at ${word} alone`, onclick: () => (clear(), only(s), show()) }, "only"),
@@ -125,11 +128,13 @@ function render({ model, el }) {
     });
     rows.querySelectorAll("output").forEach((output, s) => (output.textContent = percent(now[s])));
     rows.querySelectorAll("[aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", "false"));
+    rows.querySelectorAll(".gone").forEach((word) => word.classList.remove("gone"));
     drawWords();
   }
 
+  let asking = false; // one question at a time: the newest weights wait for the answer
   async function drawWords() {
-    const mine = (running += 1);
+    running += 1;
     const own = step().likely;
     reset.disabled = !looks.length && !forbidden.length;
     if (reset.disabled) {
@@ -147,13 +152,20 @@ function render({ model, el }) {
       words.replaceChildren(h("p", { class: "hint" }, "Press the button above: for this the model must be here."));
       return;
     }
+    if (asking) return;
+    asking = true;
     try {
-      const before = answer.steps.slice(0, model.get("word")).map((each) => each.id);
-      const request = { name, text: answer.said, written: before, weights: looks.length ? weights() : null, forbidden };
-      const found = await ask("next", request);
-      if (mine === running) list(found.words);
+      for (let asked = 0; asked !== running; ) {
+        asked = running;
+        const before = answer.steps.slice(0, model.get("word")).map((each) => each.id);
+        const request = { name, text: answer.said, written: before, weights: looks.length ? weights() : null, forbidden };
+        const found = await ask("next", request);
+        if (!reset.disabled) list(found.words);
+      }
     } catch (error) {
       form.tell(error.message);
+    } finally {
+      asking = false;
     }
   }
 
@@ -162,9 +174,10 @@ function render({ model, el }) {
     const found = [...all].sort((a, b) => chance(b) - chance(a)).slice(0, 6);
     const least = (key) => all.reduce((low, each) => Math.min(low, each[key] ?? 1), 1);
     const most = found.reduce((a, b) => ((b.other ?? 0) > (a.other ?? 0) ? b : a));
-    const say = (p, key) => (p === null ? `< ${percent(least(key))}` : percent(p));
+    const say = (p, key) => (p === null ? `< ${percent(Math.max(least(key), 0.001))}` : percent(p));
     words.replaceChildren(
       h("p", { class: "name" }, "The next word: chance in percent, as the model looks and as you look"),
+      ...(weights().some((a) => a > 0) ? [] : [h("p", { class: "hint" }, "Nothing is left to look at: the context is zero, and only what was written speaks.")]),
       ...found.flatMap(({ token, own, other }) => [
         h("span", { class: token === most.token ? "most" : "" }, readable(token)),
         h("span", { class: "bars" }, [own, other].map((p) => h("i", { style: { width: `${100 * (p ?? 0)}%` } }))),
@@ -205,7 +218,15 @@ function render({ model, el }) {
     drawWanted();
   }
 
+  /** Draw anew, and leave the keyboard's focus where it was. */
   function show() {
+    const held = el.querySelectorAll(".written button, .source :is(input, button)");
+    const at = [...held].indexOf(document.activeElement);
+    redraw();
+    if (at >= 0) el.querySelectorAll(".written button, .source :is(input, button)")[at]?.focus({ preventScroll: true });
+  }
+
+  function redraw() {
     written.replaceChildren(
       ...answer.steps.map(({ token }, t) =>
         h("button", { type: "button", "aria-pressed": String(t === model.get("word")), onclick: () => set({ word: t }) }, readable(token)),
@@ -255,8 +276,8 @@ function render({ model, el }) {
     "Move the attention of one step, and see the next word change",
     STYLE,
     form.node,
-    answers.length > 1 && menu.node,
-    h("div", {}, h("p", { class: "name" }, "The word that is being written"), written),
+    menu.node,
+    h("div", {}, h("p", { class: "name" }, "The word that is being written; the weights always sum to 100"), written),
     h(
       "div",
       { class: "both" },

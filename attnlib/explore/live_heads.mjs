@@ -90,9 +90,9 @@ function render({ model, el }) {
   const voice = announcer();
 
   function show(translation) {
-    after.replaceChildren(
-      ...changes(first, translation).flatMap(({ word, changed }, i) => [i ? " " : "", changed ? h("b", {}, word) : word]),
-    );
+    const marked = (one, other) => changes(one, other).flatMap(({ word, changed }, i) => [i ? " " : "", changed ? h("b", {}, word) : word]);
+    before.replaceChildren(...marked(translation, first));
+    after.replaceChildren(...marked(first, translation));
     if (translation === first) after.append(" (the same)");
     voice.say(`${model.get("off").length} heads off: ${translation}`);
   }
@@ -105,7 +105,7 @@ function render({ model, el }) {
     const mine = (running += 1);
     before.textContent = first;
     if (!off.length) {
-      after.textContent = "…";
+      after.textContent = "Switch a head off, below.";
       return;
     }
     const stored = answers.find((each) => each.text === text);

@@ -13,6 +13,7 @@ const STYLE = `
 .attn-scene .looks { position: absolute; inset: 0; display: grid; grid-template: repeat(8, 1fr) / repeat(8, 1fr); pointer-events: none; }
 .attn-scene .looks i { box-sizing: border-box; background: #000; opacity: calc(0.66 * (1 - var(--share))); border: 2px solid transparent; }
 .attn-scene .looks i.most { border-color: #fff; opacity: 1; background: none; box-shadow: 0 0 0 1px #000; }
+.attn-scene .held .looks { opacity: 0; }
 .attn-scene .handle { position: absolute; width: 34px; height: 34px; margin: -17px 0 0 -17px; padding: 0; border-radius: 50%; border: 2px dashed #fffa; background: none; cursor: grab; touch-action: none; }
 .attn-scene .handle[aria-pressed="true"] { border: 3px solid #fff; box-shadow: 0 0 0 2px #000; }
 .attn-scene .caption { display: flex; flex-wrap: wrap; gap: 0.25rem; min-height: 2.2em; align-items: center; }
@@ -44,6 +45,7 @@ function render({ model, el }) {
   let caption = null; // { text, steps }
   let word = 0;
   let view = "look";
+  let last = null; // the word whose look was drawn
   let running = 0;
   let busy = false;
 
@@ -95,20 +97,30 @@ function render({ model, el }) {
       };
       handle.addEventListener("focus", () => take(n));
       handle.addEventListener("keydown", (event) => {
+        if (event.key === "Delete" || event.key === "Backspace") removeOne();
         const step = { ArrowLeft: [-2, 0], ArrowRight: [2, 0], ArrowUp: [0, -2], ArrowDown: [0, 2] }[event.key];
         if (!step) return;
         event.preventDefault();
         move(thing.x + step[0], thing.y + step[1]);
       });
+      const at = ({ clientX, clientY }) => {
+        const box = stage.getBoundingClientRect();
+        return [((clientX - box.left) / box.width) * SIDE, ((clientY - box.top) / box.height) * SIDE];
+      };
+      let grip = [0, 0]; // from the pointer to the centre: nothing jumps when it is taken
       handle.addEventListener("pointerdown", (event) => {
         handle.setPointerCapture(event.pointerId);
+        const [x, y] = at(event);
+        grip = [thing.x - x, thing.y - y];
         take(n);
+        stage.classList.add("held");
       });
       handle.addEventListener("pointermove", (event) => {
         if (!handle.hasPointerCapture(event.pointerId)) return;
-        const box = stage.getBoundingClientRect();
-        move(((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE);
+        const [x, y] = at(event);
+        move(x + grip[0], y + grip[1]);
       });
+      handle.addEventListener("lostpointercapture", () => stage.classList.remove("held"));
       place();
       stage.append(handle);
     });
@@ -150,8 +162,12 @@ function render({ model, el }) {
     );
   }
 
+  /** A small green square, where there is most room. */
   function addOne() {
-    things.push({ noun: "square", colour: "white", size: "small", texture: "", x: 32, y: 32, radius: RADIUS.small, angle: 0 });
+    const room = ([x, y]) => Math.min(SIDE, ...things.map((thing) => Math.hypot(thing.x - x, thing.y - y)));
+    const spots = [[32, 32], [12, 12], [52, 12], [12, 52], [52, 52]];
+    const [x, y] = spots.reduce((a, b) => (room(b) > room(a) ? b : a));
+    things.push({ noun: "square", colour: "green", size: "small", texture: "", x, y, radius: RADIUS.small, angle: 0 });
     chosen = things.length - 1;
     changed();
     handles();
@@ -168,6 +184,7 @@ function render({ model, el }) {
 
   function changed() {
     stored = null;
+    menu.show(-1); // so that the scene can be chosen again
     paint();
     see();
   }
@@ -191,7 +208,7 @@ function render({ model, el }) {
       for (let seen = 0; seen !== running; ) {
         seen = running;
         const found = await ask("caption", { name: model.get("model"), pixels: planes(draw(things, backdrop)) });
-        if (!stored) caption = found;
+        if (!stored) follow(found);
         show();
       }
     } catch (error) {
@@ -201,16 +218,26 @@ function render({ model, el }) {
     }
   }
 
+  /** A new caption: the word whose look is drawn stays the same one, if it is still there. */
+  function follow(found) {
+    const token = caption?.steps[word]?.token ?? last;
+    const at = found.steps.map((step, t) => [step.token, Math.abs(t - word), t]).filter(([each]) => each === token);
+    if (at.length) word = at.reduce((a, b) => (b[1] < a[1] ? b : a))[2];
+    caption = found;
+  }
+
   function show() {
     which.show(model.get("model"));
     drawn.show(view);
     const steps = caption ? caption.steps.filter(({ token }) => token !== "</s>") : [];
-    word = Math.min(word, Math.max(steps.length - 1, 0));
+    if (steps.length) word = Math.min(word, steps.length - 1);
+    const held = [...words.children].indexOf(document.activeElement);
     words.replaceChildren(
       ...steps.map(({ token }, t) =>
         h("button", { type: "button", "aria-pressed": String(t === word), onclick: () => ((word = t), show()), onpointerenter: (event) => event.pointerType === "mouse" && t !== word && ((word = t), show()) }, token.replace("▁", "")),
       ),
     );
+    if (held >= 0) words.children[Math.min(held, words.children.length - 1)]?.focus({ preventScroll: true });
     truth.hidden = !caption;
     if (caption) {
       const wrong = faults(caption.text, things);
@@ -219,6 +246,7 @@ function render({ model, el }) {
       voice.say(`${caption.text}. ${truth.textContent}`);
     } else words.append(h("span", { class: "hint" }, "You have moved something. Press the button above, and the model looks at it."));
     const step = steps[word];
+    if (step) last = step.token;
     looks.hidden = !step || view === "picture";
     if (!step) {
       about.textContent = "";
@@ -251,7 +279,7 @@ function render({ model, el }) {
     "Arrange a scene, and see what a captioner writes",
     STYLE,
     form.node,
-    scenes.length > 1 && menu.node,
+    menu.node,
     h(
       "div",
       { class: "both" },

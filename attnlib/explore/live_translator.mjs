@@ -1,6 +1,6 @@
 // Type a sentence: several models translate it as they would in Python, and show where they look.
 import { alignment, announcer, fixed, frame, h, sentenceMenu, unique } from "./base.mjs";
-import { ask, liveForm, readable, sentenceOf } from "./live.mjs";
+import { ask, liveForm, readable, sentenceOf, unknowns } from "./live.mjs";
 
 const STYLE = `
 .attn-live { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
@@ -23,8 +23,6 @@ const STYLE = `
 .attn-live .who { color: var(--soft); font-size: 0.85em; font-weight: 600; }
 .attn-live .says { overflow-wrap: anywhere; }
 .attn-live .says.busy::after { content: "▍"; color: var(--soft); }
-.attn-live .unknown { color: #c22; text-decoration: underline wavy; }
-:is(html[data-theme="dark"], [data-jp-theme-light="false"]) .attn-live .unknown { color: #ff8a80; }
 .attn-live .readout .whole { display: none; }
 `;
 
@@ -60,11 +58,12 @@ function render({ model, el }) {
   const unknown = h("p", { class: "hint", hidden: true });
   const without = h("p", { class: "hint" });
   const next = h("div", { class: "likely" });
-  const view = alignment({ from, to, beside: next, onpick: (word) => word !== model.get("word") && set({ word }) });
+  const view = alignment({ from, to, beside: next, lazy: true, onpick: (word) => word !== model.get("word") && set({ word }) });
   const voice = announcer();
 
   async function translate(text) {
     const mine = (running += 1);
+    set({ word: 0 });
     const writing = { text, models: Object.fromEntries(models.map((name) => [name, { source: [], steps: [] }])) };
     const chosen = model.get("model");
     for (const name of [chosen, ...models.filter((each) => each !== chosen)]) {
@@ -75,7 +74,7 @@ function render({ model, el }) {
           menu.show(-1);
           writing.models[name].source = source;
           writing.models[name].steps.push(each);
-          show(writing, name);
+          watch(writing, name);
         };
         const found = await ask("translate", { name, text }, step);
         if (mine !== running) return;
@@ -86,6 +85,19 @@ function render({ model, el }) {
         return;
       }
     }
+  }
+
+  /** A word has been written: its sentence grows at once, the map a few times a second, if it is small. */
+  let drawn = 0;
+  function watch(what, name) {
+    const { source, steps } = what.models[name];
+    const row = rows.find((each) => each.name === name);
+    row.says.textContent = sentenceOf(steps);
+    row.says.classList.add("busy");
+    const small = source.length * steps.length < 400;
+    if (name !== model.get("model") || (shown === what && (!small || performance.now() - drawn < 150))) return;
+    show(what, name);
+    drawn = performance.now();
   }
 
   function show(what, busy = null) {
@@ -103,14 +115,13 @@ function render({ model, el }) {
       says.classList.toggle("busy", name === busy);
     });
     const { source, steps } = shown.models[chosen];
-    const missed = source.filter((piece) => piece.unknown);
-    unknown.hidden = !missed.length;
-    unknown.replaceChildren("Never seen in training, read as unknown: ", ...missed.flatMap(({ text }, i) => [i ? ", " : "", h("span", { class: "unknown" }, text)]));
+    unknown.replaceChildren(...unknowns(source));
+    unknown.hidden = !unknown.childNodes.length;
     const looks = steps.length > 0 && attends(steps);
     view.node.hidden = !steps.length;
     view.node.classList.toggle("blind", !looks);
     without.hidden = looks || !steps.length;
-    without.textContent = `${names[chosen].split(":")[0]}: no attention. One vector stands for the whole sentence, whatever word is written.`;
+    without.textContent = "This network has no attention. One vector stands for the whole sentence, whatever word is written.";
     if (!steps.length) return;
     if (laid !== steps) {
       view.lay({ source: source.map(({ text }) => readable(text)), target: steps.map(({ token }) => readable(token)), weights: steps.map(({ weights }) => weights) });
