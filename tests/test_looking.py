@@ -200,3 +200,45 @@ def test_sizes_of_one_kind_and_of_both_are_told_apart():
     lost = {label: one["nats"][label][0] - one["nats"]["as it is"][0] for label in one["nats"]}
     beyond = lost["a and size"] - lost["a"] - lost["size"]
     assert one["beyond_the_sum"]["nats"][0] == pytest.approx(beyond, abs=5e-4)
+
+
+def test_another_scenes_look_stands_in_for_a_nouns_own():
+    """Against one scene at a time, with what one lender reads at its only noun put in by hand."""
+    model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)
+    every = [test.sample(i) for i in range(40)]
+    nouns = set(test.grammar.nouns) | set(test.grammar.nouns.values())
+    (lender,) = [s for s in every if len(nouns & set(s.captions[0].words)) == 1 == len(s.things)][
+        :1
+    ]
+    samples, network = every[:20], model.model
+    found = shut_looks.stand_ins(model, test.grammar, samples, [lender], ("noun",))["noun"]
+    kinds = sorted({word for s in samples for word in s.captions[0].words} & nouns)
+    ids = [model.tokenizer.encode(word)[0] for word in kinds]
+
+    def write(sample, lent=None):
+        """By noun of the caption what is read there, and the likeliest noun."""
+        rows, last = [], 1
+        with torch.no_grad():
+            memory = network.encode(as_floats(sample.image)[None], torch.tensor([64]))
+            state = network.start(memory)
+            for t, word in enumerate(sample.captions[0].words):
+                embedded = network.embedding(torch.tensor([last]))
+                z, _, state = network.decoder.advance(embedded, state, memory, t)
+                if word in nouns:
+                    z = z if lent is None else lent
+                    state = state._replace(fed=z)
+                    seen = network.decoder.deep_output(embedded, state.hidden, z)
+                    likeliest = kinds[int(network.output(seen)[0, ids].argmax())]
+                    rows.append((z, word, likeliest))
+                last = model.tokenizer.encode(word)[0]
+        return rows
+
+    ((z, theirs, _),) = write(lender)
+    for how, lent in (("as it is", None), ("nothing", 0 * z), ("mean", z), ("another", z)):
+        rows = [write(sample, lent) for sample in samples]
+        right = np.mean([np.mean([own == said for _, own, said in its]) for its in rows])
+        assert found["right"][how][0] == pytest.approx(right, abs=1e-4)
+    stem = {plural: noun for noun, plural in test.grammar.nouns.items()}
+    same = [[stem.get(said, said) == theirs for *_, said in its] for its in rows]
+    assert found["believed"][0] == pytest.approx(np.mean([np.mean(x) for x in same]), abs=1e-4)
+    assert found["words"] == sum(map(len, rows))

@@ -180,9 +180,9 @@ def closed(model, grammar, samples) -> dict:
     }
 
 
-def read_at(model, grammar, samples) -> dict[str, torch.Tensor]:
-    """What is read at every *a* and at every size of the captions, by class."""
-    decoder, found = model.model.decoder, {"a": [], "size": []}
+def read_at(model, grammar, samples, wanted=("a", "size")) -> dict[str, torch.Tensor]:
+    """What is read at every word of these classes in the captions, by class."""
+    decoder, found = model.model.decoder, {name: [] for name in wanted}
     with torch.no_grad():
         for sample in samples:
             words = sample.captions[0].words
@@ -289,4 +289,58 @@ def sizes(model, grammar, samples, lenders) -> dict:
                     "nats": rounded(beyond_the_sum(*(rows[0] for rows in of_sum))),
                     "log-odds": rounded(beyond_the_sum(*(rows[2] for rows in of_sum))),
                 }
+    return found
+
+
+def stand_ins(model, grammar, samples, lenders, wanted=("colour", "noun")) -> dict:
+    """How many words of a class are right when something else is read while they are written.
+
+    ``nothing``, the ``mean`` of what is read at such words in other scenes, or what is read at one
+    of them in ``another`` scene. ``believed`` is how many then become that scene's word (*star* and
+    *stars* are one noun here), ``same`` how often the two scenes' words are the same anyway.
+    Shares of the words of a picture, by picture.
+    """
+    given = [sample.captions[0] for sample in samples]
+    texts, names = [each.text for each in given], [classes(grammar, each.words) for each in given]
+    read, rng = read_at(model, grammar, lenders, wanted), np.random.default_rng(0)
+    theirs: dict[str, list[str]] = {name: [] for name in wanted}
+    for sample in lenders:
+        words = sample.captions[0].words
+        for word, name in zip(words, classes(grammar, words), strict=True):
+            if name in theirs:
+                theirs[name].append(word)
+    one = {plural: noun for noun, plural in grammar.nouns.items()}
+    found: dict = {"scenes": len(samples), "lenders": len(lenders)}
+    for name in wanted:
+        said = [(b, t) for b, its in enumerate(names) for t, x in enumerate(its) if x == name]
+        words = sorted({given[b].words[t] for b, t in said})
+        ids = [model.tokenizer.encode(word)[0] for word in words]
+        drawn = {place: int(rng.integers(len(theirs[name]))) for place in said}
+        shut = [[x == name for x in its] for its in names]
+
+        def over(marks, said=said):
+            """The mean over the pictures of the shares of their words."""
+            by_picture: dict[int, list] = {}
+            for (b, _), mark in zip(said, marks, strict=True):
+                by_picture.setdefault(b, []).append(mark)
+            return rounded(metrics.mean_interval([np.mean(x) for x in by_picture.values()]))
+
+        right = {}
+        for how in ("as it is", "nothing", "mean", "another"):
+            others = [torch.zeros(len(its), read[name].shape[1]) for its in names]
+            for b, t in said if how in ("mean", "another") else ():
+                others[b][t] = read[name].mean(0) if how == "mean" else read[name][drawn[b, t]]
+            logs, _ = run(model, samples, texts, None if how == "as it is" else shut, others)
+            likeliest = [words[int(logs[b][t][ids].argmax())] for b, t in said]
+            own = [given[b].words[t] for b, t in said]
+            right[how] = over([x == y for x, y in zip(likeliest, own, strict=True)])
+        lent = [theirs[name][drawn[place]] for place in said]
+        found[name] = {
+            "words": len(said),
+            "right": right,
+            "believed": over(
+                [one.get(x, x) == one.get(y, y) for x, y in zip(likeliest, lent, strict=True)]
+            ),
+            "same": over([one.get(x, x) == one.get(y, y) for x, y in zip(own, lent, strict=True)]),
+        }
     return found

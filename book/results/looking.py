@@ -28,6 +28,9 @@ Run from the root of the repository::
   and it can be that of another, too (``start``), or the mean of other scenes' (``mean start``),
   with these looks open or shut. The example is the first lone thing whose size is said, with that
   size's chance beside the other;
+* ``stand_ins``: of the colours and nouns of given captions how many are right when nothing is read
+  while they are written, or what is read at such words on average or in another scene, and how many
+  become the other scene's word;
 * ``pairs``: how probable the noun of a lone thing is after its own colour and after another, for
   pairs of colour and noun that training had and for the six that it never had;
 * ``mosaics``: the pointing game of ``mosaics-soft`` on captions of the data, and of eight networks
@@ -48,7 +51,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _record import record
-from _shut_looks import classes, closed, rounded, run, sizes
+from _shut_looks import classes, closed, rounded, run, sizes, stand_ins
 
 from attnlib import metrics, pretrained, storage
 from attnlib.data import mosaics, scenes
@@ -317,19 +320,28 @@ def of_sizes(model, test) -> dict:
     return sizes(model, test.grammar, samples[:SIZED], samples[SIZED:])
 
 
+def of_stand_ins(model, test) -> dict:
+    """`stand_ins` of the same scenes, with the same lenders."""
+    samples = [test.sample(i) for i in range(SIZED + LENDERS)]
+    return stand_ins(model, test.grammar, samples[:SIZED], samples[SIZED:])
+
+
+PARTS = {"sizes": of_sizes, "stand_ins": of_stand_ins}  # what can be measured alone
+
+
 def main() -> None:
     """Measure, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--scenes", type=int, default=SCENES)
     parser.add_argument("--shut", type=int, default=SHUT, help="scenes in which looks are shut")
     parser.add_argument("--lone", type=int, default=LONE, help="scenes in which to look for them")
-    parser.add_argument("--only-sizes", action="store_true", help="keep the rest of the file")
+    parser.add_argument("--only", choices=PARTS, help="measure this part, keep the rest")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, test = pretrained.load(MODEL), scenes.Scenes("test", captions=5)
-    if options.only_sizes:
+    if options.only:
         content = json.loads(RESULTS.read_text("utf-8"))
-        record(RESULTS, COMMAND, content | {"sizes": of_sizes(model, test)})
+        record(RESULTS, COMMAND, content | {options.only: PARTS[options.only](model, test)})
         return
     samples = [test.sample(i) for i in range(options.scenes)]
     items = captioned(model, samples, test.grammar)
@@ -351,6 +363,7 @@ def main() -> None:
         "article": article(test.grammar, records, gates),
         "closed": closed(model, test.grammar, [test.sample(i) for i in range(options.shut)]),
         "sizes": of_sizes(model, test),
+        "stand_ins": of_stand_ins(model, test),
         "pairs": pairs(model, options.lone),
         "mosaics": of_mosaics(options.scenes),
         "one_noun": one_noun(test, 1000),
