@@ -120,7 +120,7 @@ def _batch(rng, B, S, D) -> dict:
 
 
 def evenness_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """Three steps over the chapter's cells, both targets, padding, a target of ten thousand, batches."""
+    """Three steps over the chapter's cells, both targets, padding, a target of 10,000, batches."""
     rng = np.random.default_rng(seed)
     steps = np.array([[[2.0, 0, 0, 0], [2, 0, 0, 0], [2, 0, 0, 2]]])
     yield {"scores": steps, "lengths": np.array([3]), "kappa": 1.0}
