@@ -37,7 +37,7 @@ SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
-.PHONY: help setup book cards serve test test-fast lint unit check-notebooks check-site test-elsewhere \
+.PHONY: help setup book cards offline serve test test-fast lint unit check-notebooks check-site test-elsewhere \
 	release instructor grade notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
 
 help: ## list the commands
@@ -72,6 +72,9 @@ book: $(READY) ## build the site, with warnings as errors
 serve: book ## build the site and serve it on localhost
 	@echo "Serving on http://localhost:$(PORT) (Ctrl-C stops it)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+offline: book ## pack the site as a zip that works from a folder
+	$(BIN)/python book/_tools/offline.py
 
 cards: $(READY) ## draw what shared links and the map of the chapters show
 	$(BIN)/python book/_tools/cards.py
