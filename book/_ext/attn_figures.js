@@ -6,11 +6,11 @@
 // that imports from a blob, as anywidget does, because pages opened from a folder (file://) may not
 // load type="module" scripts.
 (() => {
-  const SOURCES = "__SOURCES__"; // each file of attnlib/explore that draws, by its name
+  const SOURCES = globalThis.attnFigures ?? {}; // left by the scripts before this one, by file name
   globalThis.attnFigureFiles = document.currentScript.src; // beside it lie the live models
 
   const look = document.createElement("style");
-  look.textContent = SOURCES["base.css"];
+  look.textContent = "__LOOK__";
   document.head.append(look);
 
   class StoredModel {

@@ -1,41 +1,63 @@
 """Sphinx extension: run the interactive figures on pages without a kernel.
 
-Puts one classic script, made of `attn_figures.js` and of every file in `attnlib/explore/` that
-draws, on the pages that hold an `<attn-fig>` element.
+A page that holds `<attn-fig>` elements gets classic scripts: the files of `attnlib/explore/` that
+draw its own figures, each of which leaves its source, and `attn_figures.js`, which runs them.
 """
 
 import json
+import re
 from pathlib import Path
 
-from attnlib.explore.figure import sources
+from attnlib.explore.figure import IMPORTS, LOOK, sources
 
-HERE = Path(__file__).parent
-SCRIPT = "attn_figures.js"
-
-
-def script() -> str:
-    """Return the host with the source of every figure module, and of what they share, in it."""
-    host = (HERE / SCRIPT).read_text("utf-8")
-    if host.count('"__SOURCES__"') != 1:
-        raise ValueError(f"{SCRIPT} must hold the mark __SOURCES__ once")
-    return host.replace('"__SOURCES__"', json.dumps(sources()).replace("</", "<\\/"))
+HOST = (Path(__file__).parent / "attn_figures.js").read_text("utf-8")
+NAME = "attn_figures.js"
 
 
-def write_script(app, config):
-    """Write the script where Sphinx finds it and Jupyter Book no longer looks for scripts."""
+def script_of(name: str) -> str:
+    """The name of the script that leaves a source."""
+    return f"attn_figures.{Path(name).stem}.js"
+
+
+def scripts() -> dict[str, str]:
+    """Every script by name, in an order that works: sources, and then the host, with the look."""
+    if HOST.count('"__LOOK__"') != 1:
+        raise ValueError(f"{NAME} must hold the mark __LOOK__ once")
+    made = {}
+    for name, source in sources().items():
+        if name != LOOK:
+            text = json.dumps(source, ensure_ascii=False)
+            made[script_of(name)] = f'(globalThis.attnFigures ??= {{}})["{name}"] = {text};\n'
+    return made | {NAME: HOST.replace('"__LOOK__"', json.dumps(sources()[LOOK]))}
+
+
+def needed(modules: set[str]) -> list[str]:
+    """The scripts that figures of these modules need, what they import included."""
+    names: set[str] = set()
+    found = {f"{module}.mjs" for module in modules}
+    while found:
+        names |= found
+        found = {each for name in found for each in IMPORTS.findall(sources()[name])} - names
+    return [*map(script_of, sorted(names)), NAME]
+
+
+def write_scripts(app, config):
+    """Write the scripts where Sphinx finds them and Jupyter Book no longer looks for scripts."""
     folder = Path(app.doctreedir).parent / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SCRIPT).write_text(script(), "utf-8")
+    for name, text in scripts().items():
+        (folder / name).write_text(text, "utf-8")
     config.html_static_path.append(str(folder))
 
 
-def add_script(app, pagename, templatename, context, doctree):
-    """Ask for the script on the pages that have a figure."""
-    if "<attn-fig" in context.get("body", ""):
-        app.add_js_file(SCRIPT, loading_method="defer")
+def add_scripts(app, pagename, templatename, context, doctree):
+    """Ask for the scripts of the figures that a page has."""
+    if modules := set(re.findall(r'<attn-fig data-module="(\w+)"', context.get("body", ""))):
+        for name in needed(modules):
+            app.add_js_file(name, loading_method="defer")
 
 
 def setup(app):
-    app.connect("config-inited", write_script)
-    app.connect("html-page-context", add_script)
+    app.connect("config-inited", write_scripts)
+    app.connect("html-page-context", add_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,7 +22,7 @@ LEFT_OUT = [
     'meta[property^="og:"]',
     'meta[name^="twitter:"]',
 ]
-SCRIPTS = "MathJax", "mathjax", "attn_figures"  # the theme's own look for parts that a deck lacks
+SCRIPTS = ("attn_figures",)  # not the theme's own look for parts that a deck lacks
 NOT_SHOWN = {"Exercises", "References"}
 TALL = 0.7  # height by width, from which a picture has its caption beside it
 # How figures to play with are set on a slide: width in pixels, and columns for the tallest.

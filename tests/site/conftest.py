@@ -6,7 +6,7 @@ and fail the test at its end, so that a test of a figure need not look at them. 
 lists what axe finds against accessibility.
 
 Build the site first (`make book`, or `make check-site` for both). `draw(figure, ...)` draws figures
-on a page of their own by the script that the book's pages carry, and needs no built site.
+on a page of their own by the scripts that the book's pages carry, and needs no built site.
 """
 
 import functools
@@ -53,7 +53,7 @@ def open_page(browser, site, served):
     """Open a page: `open_page(path, size=(width, height), scheme="light", over="http")`.
 
     `over="file"` opens it from its folder, as from a stick. Returns Playwright's page once it has
-    loaded, its formulas are set and its figures drawn.
+    loaded and its figures are drawn.
     """
     complaints, contexts = [], []
 
@@ -135,10 +135,6 @@ SETTLED = """async () => {
         if (Date.now() > end) throw new Error(`waited a minute for ${what}`);
         return sleep(20);
     };
-    if (document.querySelector('script[src*="mathjax"]')) {
-        while (!window.MathJax?.startup?.promise) await wait("MathJax");
-        await window.MathJax.startup.promise;
-    }
     const figures = [...document.querySelectorAll('attn-fig')];
     while (figures.some((figure) => !figure.dataset.ready)) await wait("a figure");
     await document.fonts.ready;
@@ -155,12 +151,12 @@ FIGURES = """<!doctype html><html lang="en"{theme}><head>
 
 @pytest.fixture(scope="session")
 def script() -> str:
-    """The script of the book's pages."""
+    """The scripts of the book's pages, as one, with every figure's file."""
     place = ROOT / "book" / "_ext" / "attn_figures.py"
     spec = importlib.util.spec_from_file_location("attn_figures", place)
     extension = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(extension)
-    return extension.script()
+    return "".join(extension.scripts().values())
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,20 +46,86 @@ def test_every_page_is_mended(extension, site):
         assert sum(counts) == 0, path
 
 
-def test_mathjax_of_another_version_fails_the_build(extension, tmp_path, monkeypatch):
-    mathjax = extension("attn_mathjax")
-    monkeypatch.setattr(mathjax, "WANTED", [*mathjax.WANTED, "moved.js"])
+def test_mathjax_of_another_version_fails_the_build(extension, monkeypatch):
+    formulas = extension("attn_formulas")
+    monkeypatch.setattr(formulas, "FIRST", "moved.js")
     with pytest.raises(ExtensionError, match=r"has no moved\.js"):
-        mathjax.copy_mathjax(fake_app(tmp_path), None)
+        formulas.package_folder()
 
 
-def test_the_figure_script_holds_every_file_once(extension, site):
-    script = extension("attn_figures").script()
-    assert "__SOURCES__" not in script
+def test_formulas_are_set_with_colours_and_mathml(extension):
+    formulas = extension("attn_formulas")
+    engine = formulas.mathjax(json.dumps({"query": [r"\class{attn-query}{#1}", 1]}))
+    inline = formulas.typeset(r'<span class="math">\(\query{q}_t &lt; 1\)</span>', engine)
+    assert inline.startswith('<span class="math"><mjx-container') and r"\(" not in inline
+    assert 'class="mjx-i attn-query"' in inline and "<mo>&lt;</mo>" in inline
+    assert 'tabindex="0"' not in inline
+    display = formulas.typeset('<div class="math">\\[a\n\\]</div>', engine)
+    assert 'display="true"' in display and 'tabindex="0"' in display
+    with pytest.raises(Exception, match="Missing close brace"):
+        formulas.typeset(r'<span class="math">\(\frac{1\)</span>', engine)
+
+
+def test_every_character_of_a_formula_has_its_rule_and_font(extension, site):
+    """And no page is left with a formula to be set, or with MathJax to do it."""
+    formulas = extension("attn_formulas")
+    folder = HTML / formulas.FOLDER
+    style = (folder / formulas.STYLE).read_text("utf-8")
+    prelude = " ".join(each for each, _ in extension("attn_styles").statements(style))
+    known = {each.replace(".", " ") for each in formulas.GLYPH.findall(prelude)}
+    for name in re.findall(r"MathJax_[\w-]+\.woff2", style):
+        assert 500 < (folder / name).stat().st_size < 20_000, name
+    for path in (HTML / "book").glob("*.html"):
+        page = path.read_text("utf-8")
+        assert not set(formulas.GLYPH.findall(page)) - known, path
+        assert not re.search(r'<script[^>]*mathjax|class="math[^>]*>\s*\\[(\[]', page), path
+        assert (formulas.STYLE in page) == ("<mjx-container" in page), path
+
+
+def test_a_tall_sum_and_a_brace_are_drawn(open_page):
+    page = open_page("book/02_by_hand.html")
+    page.locator("mjx-c.mjx-c2211.TEX-S2").first.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "[...document.fonts].some((f) => /S2/.test(f.family) && f.status === 'loaded')"
+    )
+    fonts = page.evaluate("[...document.fonts].map((each) => `${each.family} ${each.status}`)")
+    assert "MJXTEX loaded" in fonts and "MJXZERO loaded" in fonts
+    assert not [each for each in fonts if "error" in each]
+    width = "(c) => c.getBoundingClientRect().width"
+    assert page.locator("mjx-c.mjx-c2211.TEX-S2").first.evaluate(width) > 15
+
+
+def test_rules_are_split_as_a_browser_does(extension):
+    split = extension("attn_styles").statements
+    style = '@charset "x"; a::before{content:"}"} /* { */ @media (x){b{c:d} .e{f:g}} .h{}'
+    assert [each.removeprefix("/* { */ ") for each, _ in split(style)] == [
+        '@charset "x";',
+        "a::before",
+        "@media (x)",
+        ".h",
+    ]
+
+
+def test_each_page_has_the_scripts_of_its_own_figures(extension, site):
+    figures = extension("attn_figures")
+    live = 0
+    for path in (HTML / "book").rglob("*.html"):
+        page = path.read_text("utf-8")
+        there = re.findall(r"_static/(attn_figures[\w.]*\.js)", page)
+        modules = set(re.findall(r'<attn-fig data-module="(\w+)"', page))
+        assert there == (figures.needed(modules) if modules else []), path
+        assert ("attn_figures.live.js" in there) == any("live" in name for name in modules)
+        live += "attn_figures.live.js" in there
+    assert live >= 3
+
+
+def test_the_scripts_hold_every_file_once(extension):
+    made = extension("attn_figures").scripts()
+    assert list(made)[-1] == "attn_figures.js" and "__LOOK__" not in made["attn_figures.js"]
     drawn = sources()  # live.mjs with the engine in its place, the others as they are stored
     for path in (ROOT / "attnlib" / "explore").glob("*.[mc]*s"):
-        written = json.dumps({path.name: drawn[path.name]})[1:-1].replace("</", "<\\/")
-        assert script.count(written) == 1, path.name
+        written = json.dumps(drawn[path.name], ensure_ascii=path.suffix == ".css")
+        assert sum(script.count(written) for script in made.values()) == 1, path.name
 
 
 def test_two_papers_with_one_label_are_refused(extension):
