@@ -76,6 +76,45 @@ MENDS = [
         required=False,
     ),
     Mend(
+        "an entry of a bibliography is no list item of the kind that this role asks for",
+        r' role="doc-biblioentry"',
+        "",
+    ),
+    Mend(
+        "every exercise and every solution has the same id",
+        r'<section id="(?:exercise|solution)-content">',
+        "<section>",
+        required=False,
+    ),
+    Mend(
+        "a head without words is no head",
+        r"<th\b[^>]*>(?:<p></p>)?</th>",
+        "<td></td>",
+        required=False,
+    ),
+    Mend(
+        "without a script the page has the light theme's colours, not none",
+        r'(<html[^>]* data-theme=)"auto"',
+        r'\1"light"',
+    ),
+    Mend(
+        "... and with one the right colours from the first",
+        r'localStorage\.getItem\("theme"\) \|\| "auto"',
+        'localStorage.getItem("theme") || '
+        '(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
+    ),
+    Mend(
+        "the logo's room is kept until it is there",
+        r'<img (src="[^"]*" class="logo__image)',
+        r'<img width="120" height="80" \1',
+    ),
+    Mend(
+        "the logo in the menu of a rocket is wanted when the menu is opened",
+        r'<img (?=alt="Colab logo")',
+        '<img width="16" height="16" loading="lazy" ',
+        required=False,
+    ),
+    Mend(
         "a tab's label may not say that it controls something",
         r' aria-controls="[^"]*"(?=[^>]*>[^<]*</label>)',
         "",
@@ -93,6 +132,17 @@ def mend(page: str) -> tuple[str, list[int]]:
     return page, counts
 
 
+LATER = "doctools|clipboard.min|copybutton|sphinx-book-theme|togglebutton|design-tabs"
+SCRIPT = re.compile(rf'<script src="([^"]*/(?:{LATER.replace(".", "[.]")})[.]js[^"]*)"></script>')
+
+
+def hurried(page: str) -> str:
+    """The page with its text shown before the scripts that look after its buttons are there."""
+    if 'class="sd-tab-set' not in page:
+        page = re.sub(r'\s*<script src="[^"]*/design-tabs\.js[^>]*></script>', "", page)
+    return SCRIPT.sub(r'<script defer src="\1"></script>', page)
+
+
 def mend_pages(app, exception):
     if exception or app.builder.format != "html":
         return
@@ -103,6 +153,7 @@ def mend_pages(app, exception):
         if MENDED in page or "<body" not in page:
             continue  # left from an earlier build, or no page of the theme
         page, counts = mend(page)
+        page = hurried(page)
         totals = [total + count for total, count in zip(totals, counts, strict=True)]
         path.write_text(page.rstrip("\n") + f"\n{MENDED}\n", "utf-8")
         fresh += 1

@@ -1,5 +1,6 @@
 """The book's Sphinx extensions, where a built page cannot show that they would fail."""
 
+import gzip
 import importlib
 import json
 import re
@@ -8,10 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from site_map import HTML, MODULES, PHONE, ROOT
+from site_map import CHAPTERS, HTML, MODULES, PHONE, ROOT
 from sphinx.errors import ExtensionError
 
 from attnlib.explore.figure import sources
+
+LIGHT = 370_000  # bytes of a page and of all fonts, of which it asks for most
 
 
 @pytest.fixture
@@ -29,6 +32,14 @@ def test_a_mend_with_nothing_to_mend_fails_the_build(extension, tmp_path):
     (tmp_path / "page.html").write_text("<html><body>another theme</body></html>")
     with pytest.raises(ExtensionError, match="nothing to mend in 1 pages"):
         theme.mend_pages(fake_app(tmp_path), None)
+
+
+def test_scripts_that_can_wait_do(extension):
+    theme = extension("attn_theme")
+    page = (
+        '<script src="../_static/doctools.js?v=1"></script><script src="a/design-tabs.js"></script>'
+    )
+    assert theme.hurried(page) == '<script defer src="../_static/doctools.js?v=1"></script>'
 
 
 def test_pages_mended_before_are_left_alone(extension, tmp_path):
@@ -104,6 +115,38 @@ def test_rules_are_split_as_a_browser_does(extension):
         "@media (x)",
         ".h",
     ]
+
+
+def test_rules_of_classes_that_no_page_has_are_left_out(extension):
+    trimmed = extension("attn_trim").trimmed
+    style = ".a,.b>i{x:y}.b{x:y}@media print{.b{x:y}}:not(.b) .a{x:y}p{x:y}@font-face{x:y}"
+    assert trimmed(style, {"a"}).split("\n") == [
+        ".a{x:y}",
+        ":not(.b) .a{x:y}",
+        "p{x:y}",
+        "@font-face{x:y}",
+    ]
+
+
+def test_a_chapter_is_light(extension, site):
+    """Its styles, scripts and fonts as a server would send them, no pictures."""
+    folder = HTML / "_static"
+    fonts = sum(path.stat().st_size for path in (HTML / "vendor").rglob("*.woff2"))
+    icons = [HTML / extension("attn_trim").ICONS / name for name in extension("attn_trim").FONTS]
+    assert sum(path.stat().st_size for path in icons) < 10_000
+    assert not list(folder.rglob("fontawesome.js"))
+    sizes = {}
+    for chapter in CHAPTERS:
+        path = HTML / f"{chapter}.html"
+        page = path.read_text("utf-8")
+        names = set(re.findall(r'(?:src|href)="([^"?]+\.(?:js|css))[?"]', page))
+        names = {
+            name for name in names if not re.search("searchindex|searchtools|language_data", name)
+        }
+        files = [path, *((path.parent / name).resolve() for name in names)]
+        sent = sum(len(gzip.compress(file.read_bytes(), 6)) for file in files)
+        sizes[chapter] = sent + fonts + sum(icon.stat().st_size for icon in icons)
+    assert max(sizes.values()) <= LIGHT, sizes
 
 
 def test_each_page_has_the_scripts_of_its_own_figures(extension, site):
