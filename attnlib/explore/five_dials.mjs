@@ -347,16 +347,17 @@ function render({ model, el }) {
     dial,
     choices({ legend: dial, name: `${id}-${dial}`, options, knob: true, onpick: (value) => set({ [dial]: value }) }),
   ]);
+  let picked = null; // of several papers at one setting the menu goes on showing the one picked
   const preset = h(
     "select",
     {
       id: `${id}-paper`,
       onchange: () => {
-        const paper = papers[Number(preset.value)];
-        if (paper) set(Object.fromEntries(Object.entries(paper.settings).map(([dial, values]) => [dial, values[0]])));
+        picked = papers[Number(preset.value)];
+        set(Object.fromEntries(Object.entries(picked.settings).map(([dial, values]) => [dial, values[0]])));
       },
     },
-    h("option", { value: "" }, "No paper: yours"),
+    h("option", { value: "", disabled: true }, "No paper: yours"), // said of a setting, not picked
     papers.map(({ name }, i) => h("option", { value: i }, name)),
   );
   const paper = h("div", { class: "paper" });
@@ -428,7 +429,7 @@ function render({ model, el }) {
         ...equations(setting).map(([dial, text]) => h("li", {}, h("span", { class: "name" }, dial), formula(text))),
       );
       const here = papersAt(papers, setting);
-      preset.value = here.length ? papers.indexOf(here[0]) : "";
+      preset.value = here.length ? papers.indexOf(here.includes(picked) ? picked : here[0]) : "";
       paper.classList.toggle("yours", here.length === 0);
       paper.replaceChildren(
         ...(here.length

@@ -77,7 +77,7 @@ const STYLE = `
 .attn-positions .scale { display: inline-grid; grid-template-columns: 9rem auto; gap: 0.1rem 0.6rem; color: var(--soft); font-size: 0.8em; }
 .attn-positions .scale .shades {
   height: 10px; align-self: center; border-radius: 3px; border: 1px solid var(--cell-edge);
-  background: linear-gradient(90deg, ${[LOW, MIDDLE, HIGH].map((c) => `rgb(${c.join(" ")})`).join(", ")});
+  background: linear-gradient(90deg, ${[LOW, MIDDLE, HIGH].map((c) => `rgb(${c.join(" ")})`).join(", ")}) border-box;
 }
 .attn-positions .clocks { display: grid; gap: 0.6rem 0.4rem; grid-template-columns: repeat(auto-fill, minmax(4.3rem, 1fr)); }
 .attn-positions .clocks.many { grid-template-columns: repeat(auto-fill, minmax(3.2rem, 1fr)); }

@@ -335,9 +335,24 @@ def test_dials_offer_every_setting_and_paper(draw):
     for paper in PAPERS:
         menu.select_option(label=paper["name"])
         assert paper["name"] in page.locator(".paper strong").all_text_contents()
+        assert menu.locator("option:checked").text_content() == paper["name"]
         for dial, settings in paper["settings"].items():
             checked = page.locator(f'input[name$="-{dial}"]:checked')
             assert checked.get_attribute("value") == settings[0]
+    assert menu.locator("option[value='']").is_disabled()  # no paper has no setting to turn to
+
+
+def test_weights_keep_their_colours_where_a_system_forces_its_own(draw):
+    page = draw(AlignmentFigure(pairs()), FiveDials())
+    page.emulate_media(forced_colors="active")
+    colours = page.locator(".heatmap .cell").evaluate_all(
+        "all => all.map((each) => getComputedStyle(each).backgroundColor)"
+    )
+    assert len(set(colours)) > 10
+    ground = "(each) => getComputedStyle(each).backgroundColor"
+    assert page.locator(".pill input:checked + span").first.evaluate(ground) != page.locator(
+        ".pill input:not(:checked) + span"
+    ).first.evaluate(ground)
 
 
 def test_diagram_moves_its_arrows(draw):

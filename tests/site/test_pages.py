@@ -75,6 +75,32 @@ def test_page_opens_from_a_folder(open_page, path):
         assert page.locator("main mjx-container").count() >= 1
 
 
+def test_print_cuts_no_line_of_code_and_no_picture(open_page):
+    page = open_page("book/05_global_local.html")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})
+    cut = page.locator(".bd-article pre:visible").evaluate_all(
+        "all => all.filter((each) => each.scrollWidth > each.clientWidth + 1).length"
+    )
+    assert cut == 0
+    assert page.locator(".bd-article .copybtn:visible, .toggle-button:visible").count() == 0
+    titles = page.locator("h1:visible").all_text_contents()
+    assert len(titles) == 1 and titles[0].startswith("5. ")
+    inside = "each => getComputedStyle(each).breakInside"
+    for kind in ("figure", "attn-fig"):
+        assert page.locator(f".bd-article {kind}").first.evaluate(inside) == "avoid"
+
+
+def test_a_page_without_scripts_has_its_colours(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((site / "book/02_by_hand.html").as_uri())
+    opaque = "each => getComputedStyle(each).backgroundColor"
+    assert page.locator(".bd-header-article").evaluate(opaque) == "rgb(255, 255, 255)"
+    assert page.locator("main mjx-container").count() > 100
+    context.close()
+
+
 def soup(path: str) -> BeautifulSoup:
     return BeautifulSoup((HTML / path).read_text("utf-8"), "html.parser")
 
