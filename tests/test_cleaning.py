@@ -47,7 +47,7 @@ class Typed:
         self.loaded = pretrained.Pretrained(name, None, tokenizer, card)
 
     def __call__(self, text, side=0):
-        return self.loaded._ids(text, "it", side)
+        return self.loaded.ids(text, "it", side)
 
 
 @pytest.fixture(scope="module", params=TRANSLATORS)
