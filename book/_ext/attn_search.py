@@ -51,7 +51,7 @@ class Frame(NamedTuple):
 def readable(tex: str) -> str:
     r"""A formula as far as it can be read in a line.
 
-    >>> readable(r"\\(\\frac{q^\\top k_s}{\\sqrt D}\\)")
+    >>> readable(r"\(\frac{q^\top k_s}{\sqrt D}\)")
     'q^ k_s D'
     """
     return " ".join(re.sub(r"\\[a-zA-Z]+|\\.|[{}$&]", " ", tex).split())
