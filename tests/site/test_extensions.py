@@ -65,16 +65,23 @@ def test_mathjax_of_another_version_fails_the_build(extension, monkeypatch):
 
 
 def test_formulas_are_set_with_colours_and_mathml(extension):
+    """In a thread of its own: the tests' browser has an event loop in this one."""
     formulas = extension("attn_formulas")
-    engine = formulas.mathjax(json.dumps({"query": [r"\class{attn-query}{#1}", 1]}))
-    inline = formulas.typeset(r'<span class="math">\(\query{q}_t &lt; 1\)</span>', engine)
+
+    def set_some():
+        engine = formulas.mathjax(json.dumps({"query": [r"\class{attn-query}{#1}", 1]}))
+        inline = r'<span class="math">\(\query{q}_t &lt; 1\)</span>'
+        display = '<div class="math">\\[a\n\\]</div>'
+        with pytest.raises(Exception, match="Missing close brace"):
+            formulas.typeset(r'<span class="math">\(\frac{1\)</span>', engine)
+        return formulas.typeset(inline, engine), formulas.typeset(display, engine)
+
+    with ThreadPoolExecutor(1) as thread:
+        inline, display = thread.submit(set_some).result()
     assert inline.startswith('<span class="math"><mjx-container') and r"\(" not in inline
     assert 'class="mjx-i attn-query"' in inline and "<mo>&lt;</mo>" in inline
     assert 'tabindex="0"' not in inline
-    display = formulas.typeset('<div class="math">\\[a\n\\]</div>', engine)
     assert 'display="true"' in display and 'tabindex="0"' in display
-    with pytest.raises(Exception, match="Missing close brace"):
-        formulas.typeset(r'<span class="math">\(\frac{1\)</span>', engine)
 
 
 def test_every_character_of_a_formula_has_its_rule_and_font(extension, site):
