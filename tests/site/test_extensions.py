@@ -4,6 +4,7 @@ import gzip
 import importlib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
