@@ -1,5 +1,5 @@
 // Alignment of a chosen sentence: which source words each target word looked at.
-import { alignment, announcer, asText, frame, sentenceMenu } from "./base.mjs";
+import { alignment, announcer, asText, frame, sentenceMenu, setter } from "./base.mjs";
 
 const STYLE = `
 .attn-alignment { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
@@ -8,10 +8,7 @@ const STYLE = `
 function render({ model, el }) {
   const sentences = model.get("sentences");
   const [from, to] = model.get("languages");
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const menu = sentenceMenu(sentences.map(({ source }) => asText(source)), (sentence) => set({ word: 0, sentence }));
   const view = alignment({ from, to, onpick: (word) => word !== model.get("word") && set({ word }) });
   const voice = announcer();

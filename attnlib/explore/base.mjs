@@ -122,6 +122,12 @@ export const h = (tag, properties, ...children) =>
 export const svg = (tag, properties, ...children) =>
   build(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);
 
+/** A function that changes several of a model's values, and tells the kernel, if there is one. */
+export const setter = (model) => (changes) => {
+  for (const [name, value] of Object.entries(changes)) model.set(name, value);
+  model.save_changes();
+};
+
 /** A prefix for ids and names that no other figure on the page has. */
 export function unique(name) {
   globalThis.attnFigures = (globalThis.attnFigures ?? 0) + 1;

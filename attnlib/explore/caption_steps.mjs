@@ -1,5 +1,5 @@
 // Captions word by word: where a captioner looked for each word, and whether that was right.
-import { announcer, brief, choices, dataTable, fixed, frame, h, legend, svg, unique, viridis } from "./base.mjs";
+import { announcer, brief, choices, dataTable, fixed, frame, h, legend, setter, svg, unique, viridis } from "./base.mjs";
 
 /** For every pixel of an image whether it is on: `lengths` pixels off, then on, then off and so on. */
 export const pixels = (lengths) => lengths.flatMap((length, i) => Array.from({ length }, () => i % 2 === 1));
@@ -107,10 +107,7 @@ const STYLE = `
 function render({ model, el }) {
   const scenes = model.get("scenes");
   const id = unique("captions");
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
 
   // ---- choosing a picture, and what is drawn over it
   const gallery = choices({

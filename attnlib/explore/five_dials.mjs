@@ -1,5 +1,5 @@
 // The five dials: turn score, window, selection, timing, feeding; formula, diagram, paper and weights follow.
-import { add, announcer, argmax, average, choices, dataTable, dot, entropy, fixed, formula, frame, h, heatmap, legend, matvec, pick, softmax, svg, uniform, unique } from "./base.mjs";
+import { add, announcer, argmax, average, choices, dataTable, dot, entropy, fixed, formula, frame, h, heatmap, legend, matvec, pick, setter, softmax, svg, uniform, unique } from "./base.mjs";
 
 // ---------------------------------------------------------------- the decoder, three numbers wide
 
@@ -339,10 +339,7 @@ function render({ model, el }) {
   const example = model.get("example");
   const papers = model.get("papers");
   const { source, target, gold, numbers } = example;
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const dials = Object.entries(DIALS).map(([dial, options]) => [
     dial,
     choices({ legend: dial, name: `${id}-${dial}`, options, knob: true, onpick: (value) => set({ [dial]: value }) }),

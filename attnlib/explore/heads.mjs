@@ -1,7 +1,24 @@
 // Heads of a transformer: what every head of every layer looks at, in a sentence and its output.
 import {
-  announcer, asText, choices, dataTable, entropy, fixed, frame, h, heatmap, inkOn, legend, readout, rowMeans, rowText, sentenceMenu,
-  svg, unique, viridis,
+  announcer,
+  asText,
+  choices,
+  dataTable,
+  entropy,
+  fixed,
+  frame,
+  h,
+  heatmap,
+  inkOn,
+  legend,
+  readout,
+  rowMeans,
+  rowText,
+  sentenceMenu,
+  setter,
+  svg,
+  unique,
+  viridis,
 } from "./base.mjs";
 
 const BEGINNING = "<s>"; // what the decoder is given first
@@ -110,10 +127,7 @@ function render({ model, el }) {
   const [from, to] = model.get("languages");
   const [L, H] = [sentences[0].encoder.length, sentences[0].encoder[0].length];
   const heads = [...Array(H).keys(), null]; // and their mean
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const now = () => Object.fromEntries(["kind", "layer", "head"].map((name) => [name, model.get(name)]));
   // blocks and heads count from 1 for the reader, from 0 in the model's state
   const named = (layer, head) => `block ${layer + 1}, ${head === null ? `mean of ${H} heads` : `head ${head + 1}`}`;

@@ -1,5 +1,5 @@
 // Move the attention: the weights of one step in the reader's hands, and the next word's chances.
-import { announcer, frame, h, sentenceMenu, unique } from "./base.mjs";
+import { announcer, frame, h, sentenceMenu, setter, unique } from "./base.mjs";
 import { ask, liveForm, missing, readable } from "./live.mjs";
 
 const STYLE = `
@@ -42,10 +42,7 @@ function render({ model, el }) {
   let forbidden = [];
   let alone = null; // the likeliest words with all weight on one source word at a time
   let running = 0;
-  const set = (changed) => {
-    for (const [key, value] of Object.entries(changed)) model.set(key, value);
-    model.save_changes();
-  };
+  const set = setter(model);
 
   const form = liveForm({
     model,

@@ -5,9 +5,9 @@ from typing import Any
 
 import traitlets as tr
 
-from attnlib.explore.figure import FigureError, index
+from attnlib.explore.figure import index
+from attnlib.explore.live.figure import LiveFigure, several
 from attnlib.explore.live.stored import alone, answers
-from attnlib.explore.live_translator import LiveFigure
 from attnlib.explore.rows import plural
 
 MODEL = "en-fr-bahdanau"
@@ -54,8 +54,7 @@ class LiveAttention(LiveFigure):
     word = tr.Int(0).tag(sync=True)
 
     def __init__(self, sentences: Sequence[str], sentence=0, word=0):
-        if isinstance(sentences, str) or not sentences:
-            raise FigureError("sentences must be a list of at least one str")
+        sentences = several(sentences)
         found = answers(MODEL, sentences)
         self.set_trait(
             "answers",

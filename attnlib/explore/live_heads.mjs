@@ -1,5 +1,5 @@
 // Switch heads off: a transformer translates without them, in the page.
-import { announcer, frame, h, sentenceMenu } from "./base.mjs";
+import { announcer, frame, h, sentenceMenu, setter } from "./base.mjs";
 import { ask, liveForm, missing, sentenceOf } from "./live.mjs";
 
 const STYLE = `
@@ -50,10 +50,7 @@ function render({ model, el }) {
   let text = "";
   let first = "";
   let running = 0;
-  const set = (changed) => {
-    for (const [key, value] of Object.entries(changed)) model.set(key, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const isOff = (key) => model.get("off").includes(key);
   const turn = (keys, off) => {
     const kept = model.get("off").filter((key) => !keys.includes(key));

@@ -8,8 +8,8 @@ import traitlets as tr
 from attnlib.explore.figure import FigureError, index
 from attnlib.explore.heads import KINDS
 from attnlib.explore.live.bundle import in_the_page
+from attnlib.explore.live.figure import LiveFigure, several
 from attnlib.explore.live.stored import answers, without_one
-from attnlib.explore.live_translator import LiveFigure
 from attnlib.explore.rows import plural
 
 MODEL = "en-fr-transformer"
@@ -54,8 +54,7 @@ class LiveHeads(LiveFigure):
     off: tr.List[Any] = tr.List().tag(sync=True)
 
     def __init__(self, sentences: Sequence[str], sentence=0, off=()):
-        if isinstance(sentences, str) or not sentences:
-            raise FigureError("sentences must be a list of at least one str")
+        sentences = several(sentences)
         settings = in_the_page(MODEL).card["model"]
         every = [
             f"{kind} {block} {head}"

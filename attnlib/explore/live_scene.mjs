@@ -1,5 +1,5 @@
 // Arrange a scene: a captioner in the page says what it sees, and shows where it looks.
-import { announcer, fixed, frame, h, choices, sentenceMenu, unique } from "./base.mjs";
+import { announcer, choices, fixed, frame, h, sentenceMenu, setter, unique } from "./base.mjs";
 import { ask, liveForm, missing } from "./live.mjs";
 import { COLOURS, NOUNS, TEXTURES, draw, faults, planes } from "./scenes.mjs";
 
@@ -49,10 +49,7 @@ function render({ model, el }) {
   let running = 0;
   let busy = false;
 
-  const set = (changes) => {
-    for (const [key, value] of Object.entries(changes)) model.set(key, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const form = liveForm({ model, files, verb: "Let the model see what I do", about: "Whatever you change, the model looks again.", act: () => see() });
   const menu = sentenceMenu(scenes.map(({ title }) => title), (scene) => set({ scene }), "Begin with");
   const which = choices({ legend: "Attention", name: `${id}-model`, options: names, onpick: (name) => set({ model: name }) });

@@ -11,8 +11,8 @@ import traitlets as tr
 from attnlib.data.grammar import Thing
 from attnlib.data.scenes import MOST, Scenes, backdrop, draw
 from attnlib.explore.figure import FigureError, index, one_of, rounded
+from attnlib.explore.live.figure import LiveFigure
 from attnlib.explore.live.stored import captions
-from attnlib.explore.live_translator import LiveFigure
 from attnlib.explore.rows import plural
 
 STEPS = 128  # to a unit of a colour: what chance draws is stored in whole numbers

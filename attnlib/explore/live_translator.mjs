@@ -1,5 +1,5 @@
 // Type a sentence: several models translate it as they would in Python, and show where they look.
-import { alignment, announcer, fixed, frame, h, sentenceMenu, unique } from "./base.mjs";
+import { alignment, announcer, fixed, frame, h, sentenceMenu, setter, unique } from "./base.mjs";
 import { ask, liveForm, readable, sentenceOf, unknowns } from "./live.mjs";
 
 const STYLE = `
@@ -36,10 +36,7 @@ function render({ model, el }) {
   const models = model.get("names").map(([name]) => name);
   let shown = null; // { text, models: { name: { source, steps, text } } }
   let running = 0;
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
 
   const form = liveForm({
     model,

@@ -1,41 +1,14 @@
 """Type a sentence: the shipped models translate it in the page, word by word."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import traitlets as tr
 
-from attnlib.explore.figure import Figure, FigureError, index, one_of
-from attnlib.explore.live.bundle import bundle
+from attnlib.explore.figure import FigureError, index, one_of
+from attnlib.explore.live.figure import LiveFigure, several
 from attnlib.explore.live.stored import answers
 from attnlib.explore.rows import plural
-
-
-class LiveFigure(Figure):
-    """A figure whose models run in the page.
-
-    What it shows first was computed before, and is stored. The reader's press of a button fetches
-    the models: a page of the book has them beside it, a notebook's kernel sends them.
-    """
-
-    files = tr.Dict(read_only=True).tag(sync=True)
-
-    def __init__(self, names: Sequence[str], **kwargs):
-        found = {name: bundle(name) for name in names}
-        self.set_trait(
-            "files",
-            {name: {"bytes": len(b.weights), "parts": b.parts} for name, b in found.items()},
-        )
-        super().__init__(**kwargs)
-        self.on_msg(self._send_model)
-
-    def _send_model(self, _, message, __):
-        name = message.get("model")
-        if name in self.files:
-            found = bundle(name)
-            about = found.about | {"tokenizer": json.loads(found.subwords)}
-            self.send({"model": name, "about": about}, [found.weights])
 
 
 class LiveTranslator(LiveFigure):
@@ -92,12 +65,11 @@ class LiveTranslator(LiveFigure):
         model=None,
         word=0,
     ):
-        if isinstance(sentences, str) or not sentences:
-            raise FigureError("sentences must be a list of at least one str")
+        sentences = several(sentences)
         if not models:
             raise FigureError("models must name at least one model")
         self.set_trait("names", [list(pair) for pair in models.items()])
-        each = {name: answers(name, list(sentences)) for name in models}
+        each = {name: answers(name, sentences) for name in models}
         self.set_trait(
             "answers",
             [

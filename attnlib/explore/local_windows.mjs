@@ -1,5 +1,5 @@
 // Local windows: everywhere, local-m or local-p at one decoder step; move p_t, turn D.
-import { announcer, choices, dataTable, fixed, formula, frame, h, slider, softmax, svg, unique } from "./base.mjs";
+import { announcer, choices, dataTable, fixed, formula, frame, h, setter, slider, softmax, svg, unique } from "./base.mjs";
 
 /**
  * One step: where the window stands, which keys it allows, what multiplies their weights, the
@@ -286,10 +286,7 @@ function render({ model, el }) {
   const S = source.length;
   const names = ["window", "centre", "reach"];
   const start = Object.fromEntries(names.map((name) => [name, model.get(name)]));
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const now = () => ({ scores, gold, ...Object.fromEntries(names.map((name) => [name, model.get(name)])) });
 
   // ---- the controls

@@ -1,5 +1,5 @@
 // A memory that fades: what is left of each word in a state that keeps a share of itself.
-import { announcer, fixed, frame, h, slider } from "./base.mjs";
+import { announcer, fixed, frame, h, setter, slider } from "./base.mjs";
 
 /** What is left of each word that was read: the last in full, each before it by one factor less. */
 export const traces = (read, kept) => Array.from({ length: read }, (_, s) => kept ** (read - 1 - s));
@@ -23,10 +23,7 @@ const STYLE = `
 
 function render({ model, el }) {
   const words = model.get("words");
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const whole = (n) => fixed(n, 0);
   const keep = slider({ label: "share kept, z", min: 0.1, max: 1, step: 0.05, say: (z) => fixed(z, 2), oninput: (kept) => set({ kept }) });
   const upTo = slider({ label: "words read", min: 1, max: words.length, step: 1, say: whole, oninput: (read) => set({ read }) });

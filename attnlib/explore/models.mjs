@@ -1,5 +1,5 @@
 // One sentence through several models: their translations side by side, and where each looked.
-import { alignment, announcer, fixed, frame, h, rowMeans, sentenceMenu, unique } from "./base.mjs";
+import { alignment, announcer, fixed, frame, h, rowMeans, sentenceMenu, setter, unique } from "./base.mjs";
 
 /** Whether any weight is above zero: a model with a fixed context has none. */
 export const attends = (weights) => weights.some((row) => row.some((a) => a > 0));
@@ -29,10 +29,7 @@ function render({ model, el }) {
   const id = unique("models");
   const sentences = model.get("sentences");
   const [from, to] = model.get("languages");
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const menu = sentenceMenu(sentences.map(({ text }) => text), (sentence) => set({ word: 0, sentence }));
   const sentence = h("p", { class: "sentence" });
   const rows = sentences[0].models.map(({ name }) => {

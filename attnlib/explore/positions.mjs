@@ -1,5 +1,5 @@
 // Positions: sinusoidal vectors or rotary turns, their hands, and what a dot product of two knows.
-import { announcer, choices, dataTable, dot, fixed, formula, frame, h, slider, svg, uniform, unique } from "./base.mjs";
+import { announcer, choices, dataTable, dot, fixed, formula, frame, h, setter, slider, svg, uniform, unique } from "./base.mjs";
 
 /** The angle (D/2,) by which one step turns each hand. */
 export const frequencies = (width, base) => Array.from({ length: width / 2 }, (_, i) => base ** ((-2 * i) / width));
@@ -207,10 +207,7 @@ function render({ model, el }) {
   const longest = model.get("longest");
   const names = ["kind", "width", "base", "query", "key"];
   const start = Object.fromEntries(names.map((name) => [name, model.get(name)]));
-  const set = (changes) => {
-    for (const [name, value] of Object.entries(changes)) model.set(name, value);
-    model.save_changes();
-  };
+  const set = setter(model);
   const now = () => ({ longest, ...Object.fromEntries(names.map((name) => [name, model.get(name)])) });
 
   // ---- the controls

@@ -140,6 +140,7 @@ def test_a_missing_page_works_from_a_folder(open_page):
     page = open_page("404.html", over="file")
     page.get_by_role("link").nth(1).click()
     page.wait_for_url(f"**/{PAGES[0]}")
+    assert page.locator("h1").count() == 1
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,10 @@ def test_search_by_hand(open_page):
     page.keyboard.press("Enter")
     page.wait_for_url("**/search.html?q=softmax*")
     page.locator("#search-results li a").first.wait_for()
+    assert "softmax" in page.locator("#search-results").inner_text().lower()
     page = open_page("search.html?q=zyzzyva")
     page.get_by_text("did not match any documents").wait_for()
+    assert page.locator("#search-results li").count() == 0
 
 
 def test_colour_scheme_can_be_changed_and_is_kept(open_page):

@@ -119,6 +119,7 @@ def test_a_result_in_a_folded_solution_opens_it(open_page):
     page.wait_for_url("**#book/*-solution-*")
     mark = page.locator("div.solution mark.highlighted").first
     mark.wait_for(state="visible")
+    assert page.locator("details[open] div.solution, div.solution:visible").count() >= 1
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_every_slide_fits_a_projector(open_page, deck):
         assert page.evaluate(FAULTS, SMALLEST) == [], width
 
 
-@pytest.mark.parametrize("deck", DECKS[1::4])  # a browser takes long to print the longest
+@pytest.mark.parametrize("deck", DECKS[1:6:4])  # to print the longest takes a browser a minute
 def test_every_slide_is_one_printed_page(open_page, deck):
     page = open_page(deck, size=(1280, 720))
     printed = page.pdf(prefer_css_page_size=True)

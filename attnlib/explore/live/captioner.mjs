@@ -4,6 +4,7 @@
 // convolutional network makes one annotation of each cell of a grid; an LSTM looks at them after
 // each step ("timing after"), softly or at the one cell of most weight.
 import { average, concat, layer, linear, plus, row, sigmoid, softmax, tanh } from "./numbers.mjs";
+import { additive, additiveScores } from "./recurrent.mjs";
 
 /** A convolution and a rectifier: from (C, side, side) to (R, smaller, smaller). */
 function convolve({ W, b }, x, side, stride) {
@@ -44,12 +45,7 @@ export class Captioner {
       W: tensors[`decoder.cell.weight_${which}`],
       b: tensors[`decoder.cell.bias_${which}`],
     }));
-    const score = "decoder.attention.score";
-    this.score = {
-      W: layer(tensors, `${score}.W`),
-      U: layer(tensors, `${score}.U`),
-      v: layer(tensors, `${score}.v`).W.data,
-    };
+    this.score = additive(tensors);
   }
 
   encode(pixels) {
@@ -69,11 +65,7 @@ export class Captioner {
   step(id, { h, c, fed }, memory) {
     const word = row(this.E, id);
     const { H, C } = this.lstm(concat(word, fed), h, c);
-    const query = linear(this.score.W, H);
-    const scores = Float32Array.from({ length: memory.length }, (_, s) =>
-      query.reduce((sum, q, i) => sum + this.score.v[i] * Math.tanh(q + memory.keys[s * query.length + i]), 0),
-    );
-    let weights = softmax(scores);
+    let weights = softmax(additiveScores(this.score, H, memory));
     if (this.edit) weights = this.edit({ part: "cross" }, weights);
     const most = weights.indexOf(weights.reduce((a, b) => Math.max(a, b)));
     const used = this.hard ? weights.map((_, s) => (s === most ? 1 : 0)) : weights;

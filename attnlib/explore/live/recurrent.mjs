@@ -15,6 +15,20 @@ function gru({ input, hidden }, x, h) {
   });
 }
 
+/** The additive score's matrices (Bahdanau et al. 2015, A.1.2); nothing if a model has none. */
+export function additive(tensors) {
+  const [W, U, v] = ["W", "U", "v"].map((name) => layer(tensors, `decoder.attention.score.${name}`));
+  return W && { W, U, v: v.W.data };
+}
+
+/** v · tanh(W q + U k_s) of each source position; `keys` holds the U k_s, one behind another. */
+export function additiveScores({ W, v }, state, { keys, length }) {
+  const query = linear(W, state);
+  return Float32Array.from({ length }, (_, s) =>
+    query.reduce((sum, q, i) => sum + v[i] * Math.tanh(q + keys[s * query.length + i]), 0),
+  );
+}
+
 const unit = (tensors, name, end = "") => ({
   input: { W: tensors[`${name}.weight_ih${end}`], b: tensors[`${name}.bias_ih${end}`] },
   hidden: { W: tensors[`${name}.weight_hh${end}`], b: tensors[`${name}.bias_hh${end}`] },
@@ -30,12 +44,7 @@ export class Recurrent {
     this.first = layer(tensors, "decoder.first");
     this.cell = unit(tensors, "decoder.cell");
     this.readout = layer(tensors, "decoder.W_c");
-    const score = "decoder.attention.score";
-    this.score = layer(tensors, `${score}.W`) && {
-      W: layer(tensors, `${score}.W`),
-      U: layer(tensors, `${score}.U`),
-      v: layer(tensors, `${score}.v`).W.data,
-    };
+    this.score = additive(tensors);
   }
 
   /** Annotations: for each word the state of a reader that comes from the left, and of one from the right. */
@@ -57,20 +66,11 @@ export class Recurrent {
     return tanh(linear(this.first, summary));
   }
 
-  /** The additive score (Bahdanau et al. 2015, A.1.2), v · tanh(W q + U k_s), of each source word. */
-  scores(state, { keys, length }) {
-    const { W, v } = this.score;
-    const query = linear(W, state);
-    return Float32Array.from({ length }, (_, s) =>
-      query.reduce((sum, q, i) => sum + v[i] * Math.tanh(q + keys[s * query.length + i]), 0),
-    );
-  }
-
   step(id, state, memory) {
     const word = row(this.E, id);
     let [context, weights] = [memory.summary, new Float32Array(memory.length)]; // a fixed vector
     if (this.score) {
-      weights = softmax(this.scores(state, memory));
+      weights = softmax(additiveScores(this.score, state, memory));
       if (this.edit) weights = this.edit({ part: "cross" }, weights);
       context = average(weights, memory.annotations, memory.summary.length);
     }

@@ -11,7 +11,7 @@ from attnlib import pretrained
 from attnlib.captioning import Captioner
 from attnlib.data.batches import pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, UNK
-from attnlib.decoding import greedy
+from attnlib.decoding import Hypothesis, greedy
 from attnlib.explore.figure import rounded
 from attnlib.explore.live.bundle import in_the_page
 from attnlib.metrics import entropy
@@ -23,12 +23,11 @@ LIKELY = 5  # words that are told of each step
 
 def answers(name: str, sentences: Sequence[str]) -> list[dict]:
     """What the page's model says of sentences, each decoded by itself, greedily."""
-    found = in_the_page(name)
-    told, (slope, more) = [], pretrained.LONGEST
+    found, told = in_the_page(name), []
     for text in sentences:
         ids = [*found.ids(text), EOS]
         source, lengths = pad([ids])
-        best = greedy(found.model, source, lengths, slope * len(ids) + more)[0]
+        best = _greedily(found, ids)
         with torch.no_grad():
             logits, weights = found.model(source, lengths, torch.tensor([[BOS, *best.ids]]))
         tokens = found.tokenizer.tokens
@@ -55,10 +54,9 @@ def without_one(name: str, text: str, heads: Sequence[str]) -> dict[str, str]:
 
     A head's part of the context goes through its own columns of W_O: they are set to zero.
     """
-    found, (slope, more) = in_the_page(name), pretrained.LONGEST
+    found = in_the_page(name)
     assert isinstance(found.model, Transformer)
     ids = [*found.ids(text), EOS]
-    source, lengths = pad([ids])
     said = {}
     for key in heads:
         kind, block, head = key.split()
@@ -71,7 +69,7 @@ def without_one(name: str, text: str, heads: Sequence[str]) -> dict[str, str]:
         with torch.no_grad():
             kept = weight[:, columns].clone()
             weight[:, columns] = 0
-            best = greedy(found.model, source, lengths, slope * len(ids) + more)[0]
+            best = _greedily(found, ids)
             weight[:, columns] = kept
         said[key] = found.tokenizer.decode(best.ids)
     return said
@@ -122,6 +120,12 @@ def captions(name: str, pictures: Sequence[np.ndarray]) -> list[dict]:
             steps.append(step | {"gate": rounded(float(model.decoder.beta(state.hidden)))})
         told.append({"text": found.tokenizer.decode(ids), "steps": steps})
     return told
+
+
+def _greedily(found: pretrained.Pretrained, ids: list[int]) -> Hypothesis:
+    """The translation of one sentence, as long as a page's may be."""
+    slope, more = pretrained.LONGEST
+    return greedy(found.model, *pad([ids]), slope * len(ids) + more)[0]
 
 
 def _step(log: Tensor, id_: int, weights: Tensor, tokens) -> dict:
