@@ -14,6 +14,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
+from playwright.sync_api import expect
 from site_map import CHAPTERS, FILES, HTML, PAGES, ROOT
 from sphinx.errors import ExtensionError
 
@@ -140,7 +141,7 @@ def test_a_missing_page_works_from_a_folder(open_page):
     page = open_page("404.html", over="file")
     page.get_by_role("link").nth(1).click()
     page.wait_for_url(f"**/{PAGES[0]}")
-    assert page.locator("h1").count() == 1
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 @pytest.mark.parametrize(
