@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
+from fontTools.varLib import instancer
 
 TOKEN = re.compile(
     r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\\.|url\([^"')]*\)|[{};]""", re.S
@@ -42,9 +44,22 @@ def characters(style: str) -> set[int]:
     return found
 
 
-def write_font(path: Path, target: Path, wanted: set[int]) -> None:
-    """Write a font with the wanted characters alone; as it is if it has none of them."""
-    with TTFont(path) as font:
+Range = float | tuple[float, float]
+
+
+def write_font(path: Path, target: Path, wanted: set[int], **axes: Range) -> None:
+    """Write a font with the wanted characters alone; as it is if it has none of them.
+
+    A variable font's axes are cut to what is named: `wght=(400, 700)` or `wght=400`.
+    """
+    data = BytesIO(path.read_bytes())
+    if axes:
+        font = instancer.instantiateVariableFont(TTFont(data), axes)
+        font.flavor = None
+        data = BytesIO()
+        font.save(data)
+        data.seek(0)
+    with TTFont(data) as font:
         if wanted & set(font.getBestCmap()):
             cutter = subset.Subsetter()
             cutter.populate(unicodes=wanted)

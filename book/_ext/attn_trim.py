@@ -1,10 +1,12 @@
-"""Sphinx extension: leave out what no page uses of the theme's styles and of its icon fonts.
+"""Sphinx extension: leave out what no page uses of the styles, the icons and the text's font.
 
 The theme brings rules for all of Bootstrap and two fonts of 2,000 icons; the book's pages have a
 tenth of the one and twenty of the other. A rule is left out if it speaks of a class or an id that
-no page has and no script names. A font keeps the characters that the rules left still write.
+no page has and no script names. A font of icons keeps the characters that the rules left still
+write, the font of the text those of the pages, and of its weights the ones that book.css asks for.
 """
 
+import html
 import re
 from pathlib import Path
 
@@ -16,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 ICONS = "_static/vendor/fontawesome/webfonts"
 FONTS = "fa-solid-900.woff2", "fa-brands-400.woff2"
+TEXT = {"literata.woff2": (400, 700), "literata-italic.woff2": 400}  # of _static/fonts
 REDRAWN = "_static/scripts/fontawesome.js"  # draws every icon again: no page loads it
 ATTRIBUTE = re.compile(r'\b(?:class|id)="([^"]*)"')
 WORD = re.compile(r"[A-Za-z_][\w-]*")
@@ -62,16 +65,19 @@ def trimmed(style: str, known: set[str]) -> str:
     return "\n".join(kept)
 
 
-def known_names(folder: Path) -> set[str]:
-    """The classes and ids of all pages, and every word of the scripts."""
+def known_names(folder: Path) -> tuple[set[str], set[int]]:
+    """The classes and ids of all pages with every word of the scripts; the pages' characters."""
     names: set[str] = set()
+    letters: set[str] = set()
     for path in folder.rglob("*.html"):
-        for value in ATTRIBUTE.findall(path.read_text("utf-8")):
+        page = path.read_text("utf-8")
+        letters.update(html.unescape(page))
+        for value in ATTRIBUTE.findall(page):
             names.update(value.split())
     for path in (folder / "_static").rglob("*.js"):
         if path.parent.name != "live":
             names.update(WORD.findall(path.read_text("utf-8")))
-    return names
+    return names, set(map(ord, letters))
 
 
 def trim(app, exception):
@@ -79,7 +85,7 @@ def trim(app, exception):
         return
     folder = Path(app.outdir)
     (folder / REDRAWN).unlink(missing_ok=True)
-    known = known_names(folder)
+    known, text = known_names(folder)
     before = after = 0
     written: set[int] = set()
     for path in sorted((folder / "_static").rglob("*.css")):
@@ -93,6 +99,9 @@ def trim(app, exception):
         if not path.exists():
             raise ExtensionError(f"the theme has no {name}: has it other icons now?")
         write_font(path, path, written)
+    for name, weights in TEXT.items():
+        path = folder / "_static" / "fonts" / name
+        write_font(path, path, text, wght=weights)
     logger.info("styles trimmed from %d to %d characters", before, after)
 
 

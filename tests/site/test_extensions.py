@@ -9,13 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 from site_map import CHAPTERS, HTML, MODULES, PHONE, ROOT
 from sphinx.errors import ExtensionError
 
 from attnlib.explore.figure import sources
 
-LIGHT = 370_000  # bytes of a page and of all fonts, of which it asks for most
+LIGHT = 350_000  # bytes of a page and of all fonts, of which it asks for most
+PICTURE = re.compile(r"data:image/[\w+]+;base64,[\w+/=]+")
 
 
 @pytest.fixture
@@ -142,6 +144,7 @@ def test_a_chapter_is_light(extension, site):
     fonts = sum(path.stat().st_size for path in (HTML / "vendor").rglob("*.woff2"))
     icons = [HTML / extension("attn_trim").ICONS / name for name in extension("attn_trim").FONTS]
     assert sum(path.stat().st_size for path in icons) < 10_000
+    letters = [folder / "fonts" / name for name in extension("attn_trim").TEXT]
     assert not list(folder.rglob("fontawesome.js"))
     sizes = {}
     for chapter in CHAPTERS:
@@ -151,9 +154,10 @@ def test_a_chapter_is_light(extension, site):
         names = {
             name for name in names if not re.search("searchindex|searchtools|language_data", name)
         }
-        files = [path, *((path.parent / name).resolve() for name in names)]
-        sent = sum(len(gzip.compress(file.read_bytes(), 6)) for file in files)
-        sizes[chapter] = sent + fonts + sum(icon.stat().st_size for icon in icons)
+        sent = len(gzip.compress(PICTURE.sub("", page).encode(), 6))
+        files = [(path.parent / name).resolve() for name in names]
+        sent += sum(len(gzip.compress(file.read_bytes(), 6)) for file in files)
+        sizes[chapter] = sent + fonts + sum(font.stat().st_size for font in icons + letters)
     assert max(sizes.values()) <= LIGHT, sizes
 
 
@@ -289,3 +293,28 @@ def test_a_plot_is_shown_once_with_its_caption(open_page, scheme):
         assert figure.locator("figcaption").is_visible()
         shown = [img.get_attribute("class") for img in figure.locator("img:visible").all()]
         assert shown == [f"plot-{scheme}"]
+
+
+def test_text_has_a_face_of_its_own_with_every_letter_it_needs(extension, open_page):
+    page = open_page("book/03_bahdanau.html", over="file")
+    faces = page.evaluate(
+        "[...document.fonts].filter((f) => f.family === 'Literata' && f.status === 'loaded')"
+        ".map((f) => f.style)"
+    )
+    assert sorted(faces) == ["italic", "normal"]
+    for name in extension("attn_trim").TEXT:
+        path = HTML / "_static" / "fonts" / name
+        assert path.stat().st_size < 30_000
+        with TTFont(ROOT / "book/_static/fonts" / name) as whole, TTFont(path) as cut:
+            has, could = cut.getBestCmap(), whole.getBestCmap()
+            assert could.keys() & set(map(ord, page.inner_text("article"))) <= has.keys()
+
+
+def test_the_page_of_the_look_shows_every_size_and_colour(site):
+    """And no other: a variable that is gone may not be promised."""
+    style = (ROOT / "book/_static/book.css").read_text("utf-8")
+    root = re.search(r"^:root \{(.*?)^\}", style, re.S | re.M)[1]
+    set_there = set(re.findall(r"^  (--attn-[\w-]+):", root, re.M))
+    page = (HTML / "book/appendix/look.html").read_text("utf-8")
+    shown = set(re.findall(r"<code[^>]*>(--attn-[\w-]+)</code>", page))
+    assert shown == set_there - {"--attn-serif", "--attn-sans", "--attn-scale", "--attn-h4"}
