@@ -8,6 +8,8 @@ import json
 import re
 from pathlib import Path
 
+from attn_files import add_static
+
 from attnlib.explore.figure import IMPORTS, LOOK, sources
 
 HOST = (Path(__file__).parent / "attn_figures.js").read_text("utf-8")
@@ -42,12 +44,7 @@ def needed(modules: set[str]) -> list[str]:
 
 
 def write_scripts(app, config):
-    """Write the scripts where Sphinx finds them and Jupyter Book no longer looks for scripts."""
-    folder = Path(app.doctreedir).parent / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in scripts().items():
-        (folder / name).write_text(text, "utf-8")
-    config.html_static_path.append(str(folder))
+    add_static(app, config, "figures", scripts())
 
 
 def add_scripts(app, pagename, templatename, context, doctree):

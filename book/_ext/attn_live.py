@@ -6,7 +6,8 @@ scripts can say how much of it has come.
 
 import base64
 import json
-from pathlib import Path
+
+from attn_files import add_static
 
 from attnlib.explore.live.bundle import MODELS, PART, bundle
 
@@ -29,13 +30,8 @@ def scripts(name: str) -> dict[str, str]:
 
 
 def write_scripts(app, config):
-    """Write the scripts where Sphinx finds them and Jupyter Book no longer looks for scripts."""
-    folder = Path(app.doctreedir).parent / "live"
-    (folder / "live").mkdir(parents=True, exist_ok=True)
-    for model in MODELS:
-        for name, text in scripts(model).items():
-            (folder / "live" / name).write_text(text, "utf-8")
-    config.html_static_path.append(str(folder))
+    texts = {f"live/{name}": text for model in MODELS for name, text in scripts(model).items()}
+    add_static(app, config, "live", texts)
 
 
 def setup(app):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from attn_files import add_static
 from sphinx.errors import ExtensionError
 
 HERE = Path(__file__).parent
@@ -197,12 +198,8 @@ def write_index(app, exception):
 
 
 def write_scripts(app, config):
-    """Write the scripts where Sphinx finds them and Jupyter Book no longer looks for scripts."""
-    folder = Path(app.doctreedir).parent / "search"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in SCRIPTS:
-        (folder / name).write_text((HERE / name).read_text("utf-8"), "utf-8")
-    config.html_static_path.append(str(folder))
+    texts = {name: (HERE / name).read_text("utf-8") for name in SCRIPTS}
+    add_static(app, config, "search", texts)
 
 
 def add_scripts(app, pagename, templatename, context, doctree):

@@ -2,7 +2,12 @@
 
 from docutils import nodes
 
-WORDS = ("query", "key", "value", "context")
+MEANINGS = {
+    "query": "what asks, and is compared with every key",
+    "key": "what a query is compared with; how well they fit is a score",
+    "value": "what a position gives, in proportion to its weight",
+    "context": "what is taken home, the average of the values by their weights",
+}
 
 
 def coloured(kind: str):
@@ -13,6 +18,6 @@ def coloured(kind: str):
 
 
 def setup(app):
-    for kind in WORDS:
+    for kind in MEANINGS:
         app.add_role(f"attn-{kind}", coloured(kind))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -47,6 +47,8 @@ FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BRANCH = "colab"
 LARGEST_FILE = 200_000  # bytes of a result file that a notebook may carry with it
 OUTPUT_KINDS = ("image/png", "image/jpeg", "image/svg+xml", "text/html", "text/plain")
+# Outputs are copied, but myst-nb wants an order.
+PRIORITIES = [("colab", kind, number) for number, kind in enumerate(OUTPUT_KINDS)]
 
 
 # --- addresses: all from the one in _config.yml ---
@@ -287,9 +289,9 @@ def convert(root: Path = ROOT, out: Path = OUT) -> list[Path]:
             user_yaml=root / "_config.yml", sourcedir=root, cli_config=options
         )
         config["extensions"] = [*config["extensions"], "colab"]
-        config["nb_mime_priority_overrides"] = [  # outputs are copied, but myst-nb wants an order
+        config["nb_mime_priority_overrides"] = [
             *config.get("nb_mime_priority_overrides", []),
-            *(("colab", kind, number) for number, kind in enumerate(OUTPUT_KINDS)),
+            *PRIORITIES,
         ]
         with tempfile.TemporaryDirectory() as scratch, docutils_namespace():
             app = Sphinx(

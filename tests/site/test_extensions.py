@@ -318,3 +318,19 @@ def test_the_page_of_the_look_shows_every_size_and_colour(site):
     page = (HTML / "book/appendix/look.html").read_text("utf-8")
     shown = set(re.findall(r"<code[^>]*>(--attn-[\w-]+)</code>", page))
     assert shown == set_there - {"--attn-serif", "--attn-sans", "--attn-scale", "--attn-h4"}
+
+
+@pytest.mark.parametrize("name", [*CHAPTERS, "book/appendix/autoencoder"])
+def test_the_notebook_to_download_installs_what_it_needs(site, name):
+    page = (HTML / f"{name}.html").read_text("utf-8")
+    address = f"_sources/{name}.ipynb"
+    assert f'href="{"../" * name.count("/")}{address}"' in page
+    notebook = json.loads((HTML / address).read_text("utf-8"))
+    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert "%pip install" in "".join(first["source"])
+    text = "".join(
+        line for c in notebook["cells"] if c["cell_type"] == "markdown" for line in c["source"]
+    )
+    assert "{cite" not in text and "```{" not in text
+    entries = re.findall(r'name="ref-\w+"></a>(.{30})(.*)', text)
+    assert not [start for start, rest in entries if start in rest]
