@@ -127,7 +127,7 @@ check-notebooks: $(READY) ## run every notebook and compare with its stored outp
 	  -n $(WORKERS) --dist loadfile book --ignore=book/assignments --durations=10
 
 check-site: book ## open every page in a browser
-	$(PYTEST) tests/site $(SHARED) --durations=10
+	$(FIXED) $(PYTEST) tests/site $(SHARED) --durations=10
 
 test-elsewhere: $(READY) ## tests and notebooks as other processors would run them: hours
 	$(BIN)/python tests/elsewhere.py $(if $(PROCESSOR),--processor $(PROCESSOR))

@@ -147,6 +147,27 @@ export const sentenceOf = (steps) =>
     .replaceAll(WORD_START, " ")
     .trim();
 
+/** The words of `text` that are not, in this order, in `first` too: a longest common subsequence. */
+function changes(first, text) {
+  const [a, b] = [first, text].map((each) => each.split(" "));
+  const length = Array.from({ length: a.length + 1 }, () => Array.from({ length: b.length + 1 }, () => 0));
+  for (let i = a.length - 1; i >= 0; i -= 1) {
+    for (let j = b.length - 1; j >= 0; j -= 1) {
+      length[i][j] = a[i] === b[j] ? length[i + 1][j + 1] + 1 : Math.max(length[i + 1][j], length[i][j + 1]);
+    }
+  }
+  let i = 0;
+  return b.map((word, j) => {
+    while (i < a.length && length[i + 1][j] === length[i][j] && a[i] !== word) i += 1;
+    const kept = a[i] === word && length[i][j] === length[i + 1][j + 1] + 1;
+    if (kept) i += 1;
+    return { word, changed: !kept };
+  });
+}
+
+/** The words of `text`, those in bold that are not in `first` too. */
+export const marked = (first, text) => changes(first, text).flatMap(({ word, changed }, i) => [i ? " " : "", changed ? h("b", {}, word) : word]);
+
 /** What of a source was never seen in training, to be shown; nothing if all is known. */
 export const unknowns = (source) => {
   const missed = source.filter((piece) => piece.unknown).flatMap(({ text }, i) => [i ? ", " : "", h("span", { class: "unknown" }, text)]);

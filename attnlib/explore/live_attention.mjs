@@ -1,6 +1,6 @@
 // Move the attention: the weights of one step in the reader's hands, and the next word's chances.
 import { announcer, frame, h, sentenceMenu, setter, unique } from "./base.mjs";
-import { ask, liveForm, missing, readable } from "./live.mjs";
+import { ask, liveForm, marked, missing, readable, sentenceOf } from "./live.mjs";
 
 const STYLE = `
 .attn-move { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
@@ -20,7 +20,9 @@ const STYLE = `
 @container (max-width: 37rem) {
   .attn-move .both, .attn-move .both > div { display: contents; }
   .attn-move .words { position: sticky; top: 0; z-index: 2; order: 1; border: 1px solid var(--line); }
-  .attn-move .take { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
+  .attn-move .going { overflow-wrap: anywhere; min-height: 4.4em; }
+.attn-move .going b { color: var(--context-ink); text-decoration: underline; text-underline-offset: 3px; }
+.attn-move .take, .attn-move .going { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
   .attn-move .both > div > .name { order: 3; } .attn-move .source { order: 4; }
 }
 .attn-move .words > :is(p, .hint) { grid-column: 1 / -1; }
@@ -59,6 +61,7 @@ function render({ model, el }) {
   const reset = h("button", { type: "button", onclick: () => (clear(), show()) }, "As the model looks");
   const wanted = h("select", { id: `${id}-wanted`, onchange: () => take() });
   const taken = h("p", { class: "hint" });
+  const going = h("p", { class: "going" });
   const voice = announcer();
 
   const step = () => answer.steps[model.get("word")];
@@ -129,11 +132,42 @@ function render({ model, el }) {
     drawWords();
   }
 
+  /** What the reader holds, as the model is asked for it. */
+  const request = () => ({
+    name,
+    text: answer.said,
+    written: answer.steps.slice(0, model.get("word")).map((each) => each.id),
+    weights: looks.length ? weights() : null,
+    forbidden,
+  });
+
+  // The rest of the sentence takes longer than its next word: it is asked for once the hand rests.
+  let resting = 0;
+  function drawGoing() {
+    clearTimeout(resting);
+    const own = sentenceOf(answer.steps);
+    const say = (...parts) => going.replaceChildren(h("span", { class: "name" }, "How the sentence goes on: "), ...parts);
+    if (reset.disabled) say(own);
+    else if (missing(files)) say(h("span", { class: "hint" }, "for this the model must be here."));
+    else {
+      const mine = running;
+      resting = setTimeout(async () => {
+        try {
+          const { text } = await ask("onward", request());
+          if (mine === running) say(...marked(own, text));
+        } catch (error) {
+          form.tell(error.message);
+        }
+      }, 150);
+    }
+  }
+
   let asking = false; // one question at a time: the newest weights wait for the answer
   async function drawWords() {
     running += 1;
     const own = step().likely;
     reset.disabled = !looks.length && !forbidden.length;
+    drawGoing();
     if (reset.disabled) {
       list(own.map(([token, p]) => ({ token, own: p, other: p })));
       return;
@@ -154,9 +188,7 @@ function render({ model, el }) {
     try {
       for (let asked = 0; asked !== running; ) {
         asked = running;
-        const before = answer.steps.slice(0, model.get("word")).map((each) => each.id);
-        const request = { name, text: answer.said, written: before, weights: looks.length ? weights() : null, forbidden };
-        const found = await ask("next", request);
+        const found = await ask("next", request());
         if (!reset.disabled) list(found.words);
       }
     } catch (error) {
@@ -208,8 +240,7 @@ function render({ model, el }) {
     else if (missing(files)) alone = null;
     else {
       alone = null;
-      const before = answer.steps.slice(0, model.get("word")).map((each) => each.id);
-      const found = await ask("alone", { name, text: answer.said, written: before });
+      const found = await ask("alone", request());
       if (mine === answer) alone = found;
     }
     drawWanted();
@@ -279,7 +310,7 @@ function render({ model, el }) {
       "div",
       { class: "both" },
       h("div", {}, h("p", { class: "name" }, "Weight on each source word, in percent"), rows),
-      h("div", { class: "attn-move" }, words, h("div", { class: "take" }, h("label", { for: `${id}-wanted` }, "What would it take to write"), wanted, reset), taken),
+      h("div", { class: "attn-move" }, words, going, h("div", { class: "take" }, h("label", { for: `${id}-wanted` }, "What would it take to write"), wanted, reset), taken),
     ),
     voice.node,
   );
@@ -288,6 +319,7 @@ function render({ model, el }) {
   choose();
   return () => {
     running += 1;
+    clearTimeout(resting);
     model.off("change:sentence", choose);
     model.off("change:word", turn);
   };

@@ -1,6 +1,6 @@
 // Switch heads off: a transformer translates without them, in the page.
 import { announcer, frame, h, sentenceMenu, setter } from "./base.mjs";
-import { ask, liveForm, missing, sentenceOf } from "./live.mjs";
+import { ask, liveForm, marked, missing, sentenceOf } from "./live.mjs";
 
 const STYLE = `
 .attn-heads-off { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
@@ -10,7 +10,9 @@ const STYLE = `
 .attn-heads-off .grid .block { padding: 0.2rem 0.5rem; font-size: 0.8em; }
 .attn-heads-off .head { position: relative; display: block; height: 30px; margin: 0; cursor: pointer; }
 .attn-heads-off .head input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: pointer; }
-.attn-heads-off .head i { display: block; height: 100%; border-radius: 6px; border: 1px solid var(--line); background: var(--query); }
+.attn-heads-off .head i { display: block; height: 100%; border-radius: 6px; border: 1px solid var(--line); background: color-mix(in srgb, var(--query) var(--cost, 55%), var(--card)); }
+.attn-heads-off .legend { grid-template-columns: 9rem auto; }
+.attn-heads-off .legend .ramp { background: linear-gradient(90deg, var(--card), var(--query)); }
 .attn-heads-off .head input:not(:checked) + i { background: repeating-linear-gradient(135deg, var(--sunk) 0 5px, var(--line) 5px 7px); }
 .attn-heads-off .head input:focus-visible + i { outline: 2.5px solid var(--focus); outline-offset: 2px; }
 .attn-heads-off .head:hover i { border-color: var(--ink); }
@@ -25,31 +27,17 @@ const STYLE = `
 
 const NAMES = { encoder: "Encoder: English on itself", decoder: "Decoder: French on itself so far", cross: "Cross-attention: French on English" };
 
-/** The words of `text` that are not, in this order, in `first` too: a longest common subsequence. */
-export function changes(first, text) {
-  const [a, b] = [first, text].map((each) => each.split(" "));
-  const length = Array.from({ length: a.length + 1 }, () => Array.from({ length: b.length + 1 }, () => 0));
-  for (let i = a.length - 1; i >= 0; i -= 1) {
-    for (let j = b.length - 1; j >= 0; j -= 1) {
-      length[i][j] = a[i] === b[j] ? length[i + 1][j + 1] + 1 : Math.max(length[i + 1][j], length[i][j + 1]);
-    }
-  }
-  let i = 0;
-  return b.map((word, j) => {
-    while (i < a.length && length[i + 1][j] === length[i][j] && a[i] !== word) i += 1;
-    const kept = a[i] === word && length[i][j] === length[i + 1][j + 1] + 1;
-    if (kept) i += 1;
-    return { word, changed: !kept };
-  });
-}
-
 function render({ model, el }) {
   const [name, files, answers] = [model.get("name"), model.get("files"), model.get("answers")];
   const [layers, heads] = [model.get("layers"), model.get("heads")];
   const kinds = Object.keys(NAMES);
   let text = "";
   let first = "";
+  let ids = null; // the words of `first`, where the model that wrote it was here
+  let least = 0; // its bits with all heads on
+  let costs = new Map(); // how many bits it loses without a head, as far as it is known
   let running = 0;
+  const bits = (logprob) => -logprob / Math.LN2;
   const set = setter(model);
   const isOff = (key) => model.get("off").includes(key);
   const turn = (keys, off) => {
@@ -66,7 +54,7 @@ function render({ model, el }) {
     act: (typed) => translate(typed),
   });
   const menu = sentenceMenu(answers.map((each) => each.text), (sentence) => set({ sentence }), "Or one of these");
-  const boxes = new Map();
+  const [boxes, labels] = [new Map(), new Map()];
   const grids = kinds.map((kind) => {
     const all = (block) => Array.from({ length: heads }, (_, head) => `${kind} ${block} ${head}`);
     const rows = Array.from({ length: layers }, (_, block) => [
@@ -74,7 +62,9 @@ function render({ model, el }) {
       all(block).map((key, head) => {
         const box = h("input", { type: "checkbox", "aria-label": `${kind}, block ${block + 1}, head ${head + 1}`, onchange: () => turn([key], !box.checked) });
         boxes.set(key, box);
-        return h("label", { class: "head", title: `block ${block + 1}, head ${head + 1}` }, box, h("i"));
+        const label = h("label", { class: "head" }, box, h("i"));
+        labels.set(key, label);
+        return label;
       }),
     ]);
     const numbers = Array.from({ length: heads }, (_, head) => h("span", { "aria-hidden": "true" }, String(head + 1)));
@@ -82,12 +72,44 @@ function render({ model, el }) {
   });
   const count = h("span", { class: "hint" });
   const reset = h("button", { type: "button", onclick: () => set({ off: [] }) }, "All heads on");
-  const [before, after] = [h("dd"), h("dd")];
-  const said = h("dl", {}, h("dt", {}, "all heads"), before, h("dt", {}, "without"), after);
+  const [before, after, cost] = [h("dd"), h("dd"), h("dd")];
+  const said = h("dl", {}, h("dt", {}, "all heads"), before, h("dt", {}, "without"), after, h("dt", {}, "costs"), cost);
+  const dearest = h("span");
+  const legend = h("div", { class: "legend" }, h("span", { class: "ramp" }), h("span", {}, "what the loss of one head costs"), h("span", { class: "ticks" }, h("span", {}, "0"), dearest));
   const voice = announcer();
 
+  /** Shade each head by what its loss costs. */
+  function shade() {
+    const most = Math.max(...costs.values(), 0);
+    legend.style.visibility = costs.size ? "visible" : "hidden";
+    dearest.textContent = `${most.toFixed(1)} bits`;
+    for (const [key, label] of labels) {
+      const known = costs.get(key);
+      const [, block, head] = key.split(" ").map(Number);
+      label.title = `block ${block + 1}, head ${head + 1}${known === undefined ? "" : `: ${known.toFixed(2)} bits`}`;
+      label.style.setProperty("--cost", known === undefined ? "" : `${(100 * Math.max(0, known)) / (most || 1)}%`);
+    }
+  }
+
+  /** What so many bits less mean: one bit is half as likely. */
+  function tellCost(lost) {
+    const times = 2 ** Math.abs(lost);
+    const size = times < 10 ? times.toFixed(1) : times < 1e6 ? Math.round(times).toLocaleString("en") : times.toExponential(0).replace("e+", " × 10^");
+    cost.textContent = `${lost.toFixed(2)} bits: the translation above has become ${size} times ${lost < 0 ? "more" : "less"} likely`;
+  }
+
+  /** Try each head by itself, while nothing else is asked. */
+  async function tryEach() {
+    const mine = text;
+    for (const key of boxes.keys()) {
+      const logprob = await ask("score", { name, text, ids, off: [key] });
+      if (mine !== text) return;
+      costs.set(key, bits(logprob) - least);
+      shade();
+    }
+  }
+
   function show(translation) {
-    const marked = (one, other) => changes(one, other).flatMap(({ word, changed }, i) => [i ? " " : "", changed ? h("b", {}, word) : word]);
     before.replaceChildren(...marked(translation, first));
     after.replaceChildren(...marked(first, translation));
     if (translation === first) after.append(" (the same)");
@@ -101,23 +123,37 @@ function render({ model, el }) {
     reset.disabled = !off.length;
     const mine = (running += 1);
     before.textContent = first;
+    cost.textContent = "";
     if (!off.length) {
       after.textContent = "Switch a head off, below.";
       return;
     }
     const stored = answers.find((each) => each.text === text);
     if (stored && off.length === 1) {
-      show(stored.without[off[0]]);
+      const [says, lost] = stored.without[off[0]];
+      show(says);
+      tellCost(lost);
     } else if (missing(files)) {
       after.textContent = "Press the button above: for more than one head the model must be here.";
     } else {
       try {
         const found = await ask("translate", { name, text, off });
-        if (mine === running) show(sentenceOf(found.steps));
+        if (mine !== running) return;
+        show(sentenceOf(found.steps));
+        await learn();
+        const logprob = await ask("score", { name, text, ids, off });
+        if (mine === running) tellCost(bits(logprob) - least);
       } catch (error) {
         form.tell(error.message);
       }
     }
+  }
+
+  /** What all heads write of the sentence, and how likely it is to them. */
+  async function learn() {
+    if (ids) return;
+    const found = await ask("translate", { name, text });
+    [ids, least] = [found.steps.map(({ id }) => id).slice(0, -1), bits(found.logprob)];
   }
 
   async function translate(typed) {
@@ -125,19 +161,28 @@ function render({ model, el }) {
     try {
       const found = await ask("translate", { name, text: typed });
       if (mine !== running) return;
-      [text, first] = [typed, sentenceOf(found.steps)];
-      menu.show(answers.findIndex((each) => each.text === text));
+      const stored = answers.findIndex((each) => each.text === typed);
+      begin(typed, sentenceOf(found.steps), stored);
+      [ids, least] = [found.steps.map(({ id }) => id).slice(0, -1), bits(found.logprob)];
       await redraw();
+      if (stored < 0) await tryEach();
     } catch (error) {
       form.tell(error.message);
     }
   }
 
+  /** A sentence and its translation; what each head is worth to it, if that was stored. */
+  function begin(typed, says, stored) {
+    [text, first, ids] = [typed, says, null];
+    costs = new Map(stored < 0 ? [] : Object.entries(answers[stored].without).map(([key, [, lost]]) => [key, lost]));
+    menu.show(stored);
+    shade();
+  }
+
   function choose() {
     form.tell(null);
     const index = model.get("sentence");
-    menu.show(index);
-    [text, first] = [answers[index].text, answers[index].says];
+    begin(answers[index].text, answers[index].says, index);
     form.write(text);
     redraw();
   }
@@ -150,7 +195,7 @@ function render({ model, el }) {
     form.node,
     answers.length > 1 && menu.node,
     said,
-    h("div", { class: "line" }, reset, count),
+    h("div", { class: "line" }, reset, count, legend),
     h("div", { class: "kinds" }, grids),
     voice.node,
   );

@@ -15,12 +15,19 @@ from attnlib.explore.rows import plural
 MODEL = "en-fr-transformer"
 
 
+def spoken(key: str) -> str:
+    """A head's name as the figure shows it: from "cross 3 2" it makes "cross, block 4, head 3"."""
+    kind, block, head = key.split()
+    return f"{kind}, block {int(block) + 1}, head {int(head) + 1}"
+
+
 class LiveHeads(LiveFigure):
     """A sentence, translated by a transformer of which the reader switches heads off.
 
-    A head that is off reads nothing: its part of the concatenated context is zero. What becomes of
-    the sentences that are stored when one single head is off was computed before; for more at a
-    time, or a sentence of the reader's own, the model is fetched.
+    A head that is off reads nothing: its part of the concatenated context is zero. Each head is as
+    dark as its loss is costly: by how many bits the translation that all heads write becomes less
+    likely. What becomes of the stored sentences when one single head is off was computed before;
+    for more at a time, or a sentence of the reader's own, the model is fetched.
 
     Parameters
     ----------
@@ -98,14 +105,18 @@ class LiveHeads(LiveFigure):
         answer = self.answers[self.sentence]
         if not self.off:
             return answer["says"]
-        return answer["without"][self.off[0]] if len(self.off) == 1 else None
+        return answer["without"][self.off[0]][0] if len(self.off) == 1 else None
 
     def table(self):
         answer = self.answers[self.sentence]
-        changed = {head: text for head, text in answer["without"].items() if text != answer["says"]}
-        rows = [["none", answer["says"]], *([head, text] for head, text in changed.items())]
+        changed = [
+            [spoken(head), f"{cost:.2f}", text]
+            for head, (text, cost) in answer["without"].items()
+            if text != answer["says"]
+        ]
+        rows = [["none", "0.00", answer["says"]], *changed]
         caption = f"“{answer['text']}”, and the heads whose loss changes its translation"
-        return caption, ["off (kind, block, head, from 0)", "translation"], rows
+        return caption, ["off", "bits lost", "translation"], rows
 
     def __repr__(self):
         sentences = plural(len(self.answers), "sentence")

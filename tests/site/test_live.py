@@ -6,6 +6,7 @@ Pages are opened from a folder, where the least works; no request leaves it.
 import base64
 import importlib.util
 import json
+import math
 import os
 import random
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from figure_page import faults
+from playwright.sync_api import expect
 from site_map import PHONE, ROOT
 
 from attnlib.data import cleaning, scenes
@@ -304,8 +306,14 @@ def test_heads_are_switched_off_as_in_python(ask):
     assert all_heads.text_content() == own
     box = page.get_by_label("cross, block 4, head 3")
     box.click(force=True)
-    alone = without_one("en-fr-transformer", RUNNING, ["cross 3 2"])["cross 3 2"]
+    stored = without_one("en-fr-transformer", RUNNING, ["cross 3 2", "decoder 0 0"])
+    alone, lost = stored["cross 3 2"]
     assert without.text_content() == alone != own
+    assert page.locator("dd").nth(2).text_content().startswith(f"{lost:.2f} bits: ")
+    assert costs(page)["cross, block 4, head 3"] == pytest.approx(lost, abs=0.006)
+    assert costs(page)["decoder, block 1, head 1"] == pytest.approx(
+        stored["decoder 0 0"][1], abs=0.006
+    )
     assert without.locator("b").all_text_contents() == ["un", "ballon", "un", "vieux"]
     page.get_by_label("block 1 of the encoder: all heads").click()
     assert "the model must be here" in without.text_content()
@@ -321,8 +329,46 @@ def test_heads_are_switched_off_as_in_python(ask):
     page.wait_for_function(
         "text => document.querySelectorAll('dd')[1].textContent.startsWith(text)", arg=wanted
     )
+    whole = in_the_page("en-fr-transformer")
+    both = bits(whole, own, found.model) - bits(whole, own, whole.model)
+    page.wait_for_function("document.querySelectorAll('dd')[2].textContent.includes('bits')")
+    assert float(page.locator("dd").nth(2).text_content().split()[0]) == pytest.approx(
+        both, abs=0.02
+    )
     page.get_by_role("button", name="All heads on").click()
     assert page.locator(".head input:not(:checked)").count() == 0
+    page.get_by_role("textbox").fill("A dog.")
+    page.get_by_role("textbox").press("Enter")
+    expect(all_heads).to_have_text(answers("en-fr-transformer", ["A dog."])[0]["text"])
+    page.wait_for_function(
+        "[...document.querySelectorAll('.head')].every((each) => / bits$/.test(each.title))"
+    )
+    wanted = without_one("en-fr-transformer", "A dog.", ["encoder 2 1", "cross 0 0"])
+    assert costs(page)["encoder, block 3, head 2"] == pytest.approx(
+        wanted["encoder 2 1"][1], abs=0.01
+    )
+    assert costs(page)["cross, block 1, head 1"] == pytest.approx(wanted["cross 0 0"][1], abs=0.01)
+
+
+def costs(page) -> dict[str, float]:
+    """What the figure says that the loss of each head costs, in bits, where it says so."""
+    told = page.locator(".head").evaluate_all(
+        "(all) => all.map((each) => [each.querySelector('input').ariaLabel, each.title])"
+    )
+    return {
+        name: float(title.split(": ")[1].removesuffix(" bits"))
+        for name, title in told
+        if ":" in title
+    }
+
+
+def bits(found, translation: str, model) -> float:
+    """How unlikely a model holds a translation of the running sentence, word after word."""
+    ids, given = [*found.ids(RUNNING), EOS], [*found.tokenizer.encode(translation), EOS]
+    with torch.no_grad():
+        logits, _ = model(*pad([ids]), torch.tensor([[BOS, *given[:-1]]]))
+    chances = logits[0].softmax(-1)
+    return -sum(math.log2(chances[t, token]) for t, token in enumerate(given))
 
 
 def chances(page) -> dict[str, tuple[float, float]]:
@@ -332,7 +378,7 @@ def chances(page) -> dict[str, tuple[float, float]]:
     return {word: (float(own), float(other)) for word, (own, other) in pairs}
 
 
-def test_weights_in_the_readers_hands(ask):
+def test_weights_in_the_readers_hands(ask, monkeypatch):
     text = "A woman in a red shirt is sitting on a white horse."
     page = ask(LiveAttention([text], word=12))
     assert chances(page)["blanc"] == pytest.approx((98.2, 98.2), abs=0.1)
@@ -367,14 +413,45 @@ def test_weights_in_the_readers_hands(ask):
         for token, p in zip(best, wanted.topk(3).values.tolist()):
             assert chances(page)[token.strip("▁")][1] == pytest.approx(100 * p, abs=0.06)
 
+    def sentence_from(weights):
+        """The whole sentence if its thirteenth subword is chosen with these weights (S,)."""
+        attend = model.decoder.attend
+
+        def looked(hidden, memory, position):
+            used = weights(attend(hidden, memory, position)[1][0])[None]
+            return used @ memory.annotations[0], used
+
+        tokens = [BOS, *(each["id"] for each in answer["steps"][:12])]
+        with torch.no_grad():
+            memory = model.encode(*pad([ids]))
+            state = model.start(memory)
+            for token in tokens[:-1]:
+                _, _, state = model.step(torch.tensor([token]), state, memory)
+            with monkeypatch.context() as patch:
+                patch.setattr(model.decoder, "attend", looked)
+                logits, _, state = model.step(torch.tensor(tokens[-1:]), state, memory)
+            while (token := int(logits.argmax())) != EOS:
+                tokens.append(token)
+                logits, _, state = model.step(torch.tensor([token]), state, memory)
+        return found.tokenizer.decode(tokens[1:])
+
+    def goes_on_as(text):
+        page.wait_for_function(
+            "text => document.querySelector('.going').textContent.endsWith(': ' + text)", arg=text
+        )
+
     only_red = torch.eye(len(ids))[4]
     assert stored == pytest.approx(100 * float(next_word(lambda _: only_red).max()), abs=0.06)
+    goes_on_as(sentence_from(lambda _: only_red))
+    assert page.locator(".going b").first.text_content() == "rouge."
     page.get_by_role("button", name="As the model looks").click()
+    goes_on_as(answer["text"])
     page.get_by_label("forbid white").click()
     hidden = torch.ones(len(ids))
     hidden[10] = 0
     page.wait_for_function("!document.querySelector('.words .most').textContent.includes('blanc')")
     agrees(lambda own: own * hidden / (own * hidden).sum())
+    goes_on_as(sentence_from(lambda own: own * hidden / (own * hidden).sum()))
     slider = page.get_by_label("weight on red")
     slider.focus()
     page.keyboard.press("End")  # all weight on red

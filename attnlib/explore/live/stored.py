@@ -49,29 +49,38 @@ def answers(name: str, sentences: Sequence[str]) -> list[dict]:
     return told
 
 
-def without_one(name: str, text: str, heads: Sequence[str]) -> dict[str, str]:
+@torch.no_grad()
+def without_one(name: str, text: str, heads: Sequence[str]) -> dict[str, tuple[str, float]]:
     """What a transformer translates when one of its heads is off, by "kind block head".
 
-    A head's part of the context goes through its own columns of W_O: they are set to zero.
+    A head's part of the context goes through its own columns of W_O: they are set to zero. Beside
+    the translation stands the cost: how many bits less likely the one with all heads has become.
     """
     found = in_the_page(name)
-    assert isinstance(found.model, Transformer)
+    model = found.model
+    assert isinstance(model, Transformer)
     ids = [*found.ids(text), EOS]
-    said = {}
+    whole = _greedily(found, ids).ids
+
+    def bits() -> float:
+        logits, _ = model(*pad([ids]), torch.tensor([[BOS, *whole]]))
+        given = torch.tensor([*whole, EOS])
+        return -float(logits[0].log_softmax(-1).gather(1, given[:, None]).sum()) / math.log(2)
+
+    least, said = bits(), {}
     for key in heads:
         kind, block, head = key.split()
-        stack = found.model.encoder if kind == "encoder" else found.model.decoder.stack
+        stack = model.encoder if kind == "encoder" else model.decoder.stack
         of = stack.blocks[int(block)]
         attention = of.cross_attention if kind == "cross" else of.self_attention
         assert attention is not None
         weight, width = attention.W_O.weight, attention.width // attention.heads
         columns = slice(int(head) * width, (int(head) + 1) * width)
-        with torch.no_grad():
-            kept = weight[:, columns].clone()
-            weight[:, columns] = 0
-            best = _greedily(found, ids)
-            weight[:, columns] = kept
-        said[key] = found.tokenizer.decode(best.ids)
+        kept = weight[:, columns].clone()
+        weight[:, columns] = 0
+        best, cost = _greedily(found, ids), bits() - least
+        weight[:, columns] = kept
+        said[key] = found.tokenizer.decode(best.ids), rounded(cost)
     return said
 
 

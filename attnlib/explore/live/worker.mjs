@@ -94,6 +94,13 @@ function forced(model, memory, ids) {
   });
 }
 
+/** The log-probability of given words and the end, with some heads of a transformer off. */
+function score({ name, text, ids, off = [] }) {
+  const found = opened(name, without(off));
+  const memory = found.model.encode([...read(text, found).map(({ id }) => id), EOS]);
+  return forced(found.model, memory, ids).reduce((sum, { logits, id }) => sum + logSoftmax(logits)[id], 0);
+}
+
 /** A decoder about to write its next word: its model, and what it has read and written so far. */
 function underway(name, text, written, edit) {
   const found = opened(name, edit);
@@ -104,19 +111,21 @@ function underway(name, text, written, edit) {
   return { ...found, memory, state, before };
 }
 
+/** The weights (S,) that a reader has set, or a model's own with none on the positions `forbidden`. */
+function setBy({ weights = null, forbidden = [] }, own) {
+  if (weights) return Float32Array.from(weights);
+  const left = own.map((a, s) => (forbidden.includes(s) ? 0 : a));
+  const total = left.reduce((a, b) => a + b, 0);
+  return total > 0 ? left.map((a) => a / total) : left;
+}
+
 /**
  * The next word after some that are `written`, once as the model would and once with weights (S,) of
  * the reader's on the source, or with none on the positions that are `forbidden`.
  */
-function next({ name, text, written = [], weights = null, forbidden = [] }) {
+function next({ name, text, written = [], ...look }) {
   let now = false; // only the last step is changed
-  const changed = (_, own) => {
-    if (!now) return own;
-    if (weights) return Float32Array.from(weights);
-    const left = own.map((a, s) => (forbidden.includes(s) ? 0 : a));
-    const total = left.reduce((a, b) => a + b, 0);
-    return total > 0 ? left.map((a) => a / total) : left;
-  };
+  const changed = (_, own) => (now ? setBy(look, own) : own);
   const { model, memory, state, before, tokenizer } = underway(name, text, written, changed);
   const own = model.step(before, state, memory);
   now = true;
@@ -127,6 +136,26 @@ function next({ name, text, written = [], weights = null, forbidden = [] }) {
     used: [...other.weights],
     words: best.map((id) => ({ token: tokenizer.token(id), own: p[id], other: q[id] })),
   };
+}
+
+/** The whole sentence if one step looks as the reader says, and all after it as the model does. */
+function onward({ name, text, written = [], ...look }) {
+  let now = false;
+  const changed = (_, own) => (now ? setBy(look, own) : own);
+  const { about, model, memory, state, before, tokenizer } = underway(name, text, written, changed);
+  const left = about.longest[0] * memory.length + about.longest[1] - written.length;
+  let first = true;
+  const from = {
+    start: () => state,
+    step: (id, at, source) => {
+      now = first;
+      const step = model.step(first ? before : id, at, source);
+      [now, first] = [false, false];
+      return step;
+    },
+  };
+  const { ids } = greedy(from, memory, left);
+  return { text: tokenizer.decode([...written, ...ids]), changed: written.length };
 }
 
 /** What each source word by itself would have the model write next: all weight on it alone. */
@@ -150,7 +179,7 @@ function caption({ name, pixels, beam = 1 }) {
   return { name, text: tokenizer.decode(best.ids), steps: steps.map((step) => told(step, tokenizer)), score: best.score };
 }
 
-const TASKS = { load, translate, next, alone, caption };
+const TASKS = { load, translate, score, next, onward, alone, caption };
 
 /** Answer a request; `post` sends what there is to say. */
 export function answer({ id, task, ...request }, post) {
