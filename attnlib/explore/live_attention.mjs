@@ -20,15 +20,15 @@ const STYLE = `
 @container (max-width: 37rem) {
   .attn-move .both, .attn-move .both > div { display: contents; }
   .attn-move .words { position: sticky; top: 0; z-index: 2; order: 1; border: 1px solid var(--line); }
-  .attn-move .going { overflow-wrap: anywhere; min-height: 4.4em; }
-.attn-move .going b { color: var(--context-ink); text-decoration: underline; text-underline-offset: 3px; }
-.attn-move .take, .attn-move .going { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
+  .attn-move :is(.take, .going) { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
   .attn-move .both > div > .name { order: 3; } .attn-move .source { order: 4; }
 }
 .attn-move .words > :is(p, .hint) { grid-column: 1 / -1; }
 .attn-move .words .bars { display: grid; gap: 2px; }
 .attn-move .words .bars i { display: block; height: 0.5rem; border-radius: 3px; background: var(--line); }
 .attn-move .words .bars i + i { background: var(--value); }
+.attn-move .going { overflow-wrap: anywhere; min-height: 4.4em; }
+.attn-move .going b { color: var(--context-ink); text-decoration: underline; text-underline-offset: 3px; }
 .attn-move .words .most { font-weight: 700; }
 .attn-move .take { display: flex; flex-wrap: wrap; gap: 0.4rem 0.7rem; align-items: center; }
 .attn-move .take label { margin: 0; color: var(--soft); font-size: 0.85em; font-weight: 600; }
