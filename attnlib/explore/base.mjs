@@ -130,8 +130,8 @@ export const setter = (model) => (changes) => {
 
 /** A prefix for ids and names that no other figure on the page has. */
 export function unique(name) {
-  globalThis.attnFigures = (globalThis.attnFigures ?? 0) + 1;
-  return `attn-${name}-${globalThis.attnFigures}`;
+  globalThis.attnIds = (globalThis.attnIds ?? 0) + 1;
+  return `attn-${name}-${globalThis.attnIds}`;
 }
 
 const SYMBOL = { q: "query", k: "key", v: "value", c: "context" };

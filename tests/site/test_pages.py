@@ -30,6 +30,25 @@ THREE_OF_A_KIND = """() => {
 }"""
 
 
+# What one part of a page says of another by its id: a label, a description, a pattern to be filled
+# with. Sphinx's own duplicates (an anchor beside its heading) are of the text, not of these.
+LOST = """() => {
+    const named = ["for", "aria-describedby", "aria-labelledby", "aria-controls", "aria-owns"];
+    const lost = [];
+    for (const each of document.querySelectorAll("main *")) {
+        for (const { name, value } of each.attributes) {
+            const painted = [...value.matchAll(/url\\(#([^)]*)\\)/g)].map((found) => found[1]);
+            const ids = named.includes(name) ? value.split(/\\s+/).filter(Boolean) : painted;
+            for (const id of ids) {
+                const found = document.querySelectorAll(`[id="${CSS.escape(id)}"]`).length;
+                if (found !== 1) lost.push(`${name}="${value}" leads to ${found} elements`);
+            }
+        }
+        if (/\\s/.test(each.id)) lost.push(`the id "${each.id}" has a space`);
+    }
+    return lost;
+}"""
+
 # axe takes most of the time of all tests: it looks once at each size and each scheme. The API's
 # pages are all made alike, from docstrings: of those after the first a browser opens every sixth,
 # narrow and dark, and `test_text_is_whole` and `test_internal_links_lead_somewhere` read them all.
@@ -61,6 +80,7 @@ def test_page_is_sound(open_page, from_all_sides, serious, path):
         "[...document.images].filter((i) => i.complete && !i.naturalWidth).map((i) => i.src)"
     )
     faults += [f"no picture: {source}" for source in broken]
+    faults += page.evaluate(LOST)
     if page.locator("mjx-merror").count():
         faults.append("a formula that MathJax cannot set")
     assert faults == []
