@@ -228,6 +228,12 @@ const STYLE = `
 .attn-dials dt { margin: 0; font-weight: 400; color: var(--soft); font-size: 0.9em; }
 .attn-dials dd { margin: 0; text-align: right; font-weight: 600; }
 .attn-dials dd.big { font-size: 1.15em; }
+@container (max-width: 37rem) {
+  .attn-dials :is(.top, .bottom) { display: contents; }
+  .attn-dials .map { position: sticky; top: var(--attn-top, 0px); z-index: 2; order: 1; padding-bottom: 0.4rem; background: var(--card); border-bottom: 1px solid var(--line); }
+  .attn-dials .heatmap { grid-template-columns: max-content repeat(var(--columns), 32px); }
+  .attn-dials .top > .dials { order: 2; } .attn-dials .numbers { order: 3; } .attn-dials .data { order: 4; }
+}
 `;
 
 // ---------------------------------------------------------------- the diagram

@@ -19,7 +19,7 @@ const STYLE = `
 .attn-move .words { display: grid; gap: 0.35rem 0.7rem; grid-template-columns: max-content minmax(3rem, 1fr) max-content; align-items: center; padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); }
 @container (max-width: 37rem) {
   .attn-move .both, .attn-move .both > div { display: contents; }
-  .attn-move .words { position: sticky; top: 0; z-index: 2; order: 1; border: 1px solid var(--line); }
+  .attn-move .words { position: sticky; top: var(--attn-top, 0px); z-index: 2; order: 1; border: 1px solid var(--line); }
   .attn-move :is(.take, .going) { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
   .attn-move .both > div > .name { order: 3; } .attn-move .source { order: 4; }
 }

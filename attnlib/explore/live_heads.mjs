@@ -17,7 +17,7 @@ const STYLE = `
 .attn-heads-off .head input:focus-visible + i { outline: 2.5px solid var(--focus); outline-offset: 2px; }
 .attn-heads-off .head:hover i { border-color: var(--ink); }
 .attn-heads-off dl { display: grid; gap: 0.25rem 0.9rem; grid-template-columns: max-content minmax(0, 1fr); margin: 0; padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); min-height: 6.4em; align-content: start; }
-@container (max-width: 37rem) { .attn-heads-off dl { position: sticky; top: 0; z-index: 2; border: 1px solid var(--line); } }
+@container (max-width: 37rem) { .attn-heads-off dl { position: sticky; top: var(--attn-top, 0px); z-index: 2; border: 1px solid var(--line); } }
 .attn-heads-off dt { margin: 0; color: var(--soft); font-size: 0.85em; font-weight: 600; }
 .attn-heads-off dd { margin: 0; overflow-wrap: anywhere; }
 .attn-heads-off dd b { color: var(--context-ink); text-decoration: underline; text-underline-offset: 3px; }

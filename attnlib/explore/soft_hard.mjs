@@ -57,6 +57,11 @@ const STYLE = `
 .attn-softhard .columns { display: grid; gap: 1rem 1.8rem; grid-template-columns: minmax(0, 1fr); align-items: start; }
 .attn-softhard .columns > div { display: grid; gap: 0.7rem; grid-template-columns: minmax(0, 1fr); }
 @container (min-width: 37rem) { .attn-softhard .columns { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
+@container (max-width: 37rem) {
+  .attn-softhard .columns { display: flex; flex-direction: column; align-items: stretch; }
+  .attn-softhard .columns > div:has(> .picture), .attn-softhard .columns > div:has(> .picture) + div { display: contents; }
+  .attn-softhard .columns > div > .picture { position: sticky; top: var(--attn-top, 0px); z-index: 2; border: 1px solid var(--line); }
+}
 .attn-softhard .field { display: grid; gap: 0.25rem; justify-items: start; grid-template-columns: minmax(0, 1fr); }
 .attn-softhard .field label { margin: 0; }
 .attn-softhard .note { padding: 0.6rem 0.9rem; border-radius: 10px; background: var(--sunk); border-left: 4px solid var(--context); min-height: 5.1rem; }
