@@ -232,7 +232,7 @@ const STYLE = `
   .attn-dials :is(.top, .bottom) { display: contents; }
   .attn-dials .map { position: sticky; top: var(--attn-top, 0px); z-index: 2; order: 1; padding-bottom: 0.4rem; background: var(--card); border-bottom: 1px solid var(--line); }
   .attn-dials .heatmap { grid-template-columns: max-content repeat(var(--columns), 32px); }
-  .attn-dials .top > .dials { order: 2; } .attn-dials .numbers { order: 3; } .attn-dials .data { order: 4; }
+  .attn-dials .top > .dials { order: 2; } .attn-dials .numbers { order: 3; } .attn-dials > :has(> .data) { order: 4; }
 }
 `;
 

@@ -72,7 +72,7 @@ const STYLE = `
 @container (max-width: 37rem) {
   .attn-heads .above { display: contents; } .attn-heads .above > :nth-child(2) { order: 2; }
   .attn-heads .below { order: 1; } .attn-heads .below > :has(.heatmap) { order: -1; }
-  .attn-heads > :is(.hint, .data) { order: 3; }
+  .attn-heads > :is(.hint, :has(> .data)) { order: 3; }
 }
 .attn-heads .map { display: grid; gap: 0.7rem; justify-items: start; min-width: 0; max-width: 100%; }
 `;
