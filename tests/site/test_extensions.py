@@ -1,7 +1,10 @@
 """The book's Sphinx extensions, where a built page cannot show that they would fail."""
 
+import base64
 import gzip
+import hashlib
 import importlib
+import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -257,19 +260,37 @@ def test_of_a_heat_map_only_the_paper_is_turned(extension, tmp_path):
     assert plots.twin_of(tmp_path / "scene.png") is None
 
 
+SHOWN = re.compile(r'<img [^>]*src="[^"]*/_images/([^"/]+)"[^>]*>')
+
+
 def test_every_plot_of_a_page_has_its_twin(extension, site):
     plots = extension("attn_plots")
     shown = 0
     for path in (HTML / "book").rglob("*.html"):
-        page = path.read_text("utf-8")
-        for tag in plots.IMAGE.finditer(page):
+        for tag in SHOWN.finditer(path.read_text("utf-8")):
             assert "loading=" in tag[0], path
-            picture = HTML / "_images" / tag["src"].rsplit("/", 1)[1]
-            assert picture.exists(), tag["src"]
+            picture = HTML / "_images" / tag[1]
+            assert picture.exists() and picture.suffix == plots.PICTURE, tag[1]
             if 'class="plot-light"' in tag[0]:
-                assert picture.with_name(picture.stem + plots.TWIN).exists()
+                assert picture.with_name(picture.stem + plots.TWIN + plots.PICTURE).exists()
                 shown += 1
     assert shown >= 10
+    assert not list((HTML / "_images").glob("*.png"))
+
+
+def test_a_page_shows_the_pixels_that_its_notebook_stores(site):
+    notebook = json.loads((ROOT / "book/05_global_local.ipynb").read_text("utf-8"))
+    stored = [
+        base64.b64decode(output["data"]["image/png"])
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert stored
+    for data in stored:
+        name = f"{hashlib.sha256(data).hexdigest()}.webp"
+        with Image.open(io.BytesIO(data)) as kept, Image.open(HTML / "_images" / name) as shown:
+            np.testing.assert_array_equal(kept.convert("RGB"), shown.convert("RGB"))
 
 
 def test_pictures_keep_their_shape_on_a_phone(open_page):
