@@ -17,11 +17,11 @@ that the tests use, from the figures stored in the notebooks; a card remembers t
 import html
 import io
 import re
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
 
+import headless
 import nbformat
 from PIL import Image, ImageChops, ImageStat, PngImagePlugin
 
@@ -167,15 +167,8 @@ def about(name: str) -> str:
 
 def draw(names: list[str]) -> None:
     """Draw the cards of these pages, and the icons."""
-    from chromium import FLAGS
-    from playwright.sync_api import sync_playwright
-
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if program is None:
-        sys.exit("make cards: no Chromium here (Debian and Ubuntu: apt-get install chromium)")
     CARDS.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with headless.chromium() as browser:
         tab = browser.new_page()
 
         def shot(content: str, size: tuple[int, int]) -> bytes:
@@ -201,9 +194,10 @@ def draw(names: list[str]) -> None:
                 f"svg {{ display: block; width: {size - 2 * edge}px }}</style>{icon}"
             )
             (STATIC / file).write_bytes(tab.screenshot(omit_background=True))
-        browser.close()
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-    draw(sys.argv[1:] or list(FIGURES))
+    try:
+        draw(sys.argv[1:] or list(FIGURES))
+    except FileNotFoundError as error:
+        sys.exit(f"make cards: {error}")

@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 import chromium
+import headless
 import pytest
 from site_map import DESKTOP, HTML, LOOKS, PAGES, PHONE, ROOT
 
@@ -86,7 +87,7 @@ def open_page(browser, site, served):
         page.on("console", said)
         page.on("response", answered)
         page.goto(f"{home}/{path}", wait_until="load")
-        page.evaluate(SETTLED)
+        page.evaluate(headless.SETTLED)
         return page
 
     yield open_one
@@ -124,20 +125,6 @@ STILL = """async () => {
         await Promise.allSettled(document.getAnimations().map((each) => each.finished));
     };
     await Promise.race([settle(), sleep(2000)]);
-}"""
-
-
-# Formulas are set, figures drawn (or have failed, which the console tells), fonts there.
-SETTLED = """async () => {
-    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-    const end = Date.now() + 60_000;
-    const wait = (what) => {
-        if (Date.now() > end) throw new Error(`waited a minute for ${what}`);
-        return sleep(20);
-    };
-    const figures = [...document.querySelectorAll('attn-fig')];
-    while (figures.some((figure) => !figure.dataset.ready)) await wait("a figure");
-    await document.fonts.ready;
 }"""
 
 
