@@ -32,6 +32,7 @@ const STYLE = `
 .attn-move .words .most { font-weight: 700; }
 .attn-move .take { display: flex; flex-wrap: wrap; gap: 0.4rem 0.7rem; align-items: center; }
 .attn-move .take label { margin: 0; color: var(--soft); font-size: 0.85em; font-weight: 600; }
+@media print { .attn-move :is(.source button, .take) { display: none; } }
 `;
 
 const percent = (p) => (100 * p).toFixed(1);
