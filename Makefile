@@ -37,7 +37,7 @@ SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
-.PHONY: help setup book cards offline serve test test-fast lint unit check-notebooks check-site test-elsewhere \
+.PHONY: help setup book cards offline pdf serve test test-fast lint unit check-notebooks check-site test-elsewhere \
 	release instructor grade notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
 
 help: ## list the commands
@@ -75,6 +75,9 @@ serve: book ## build the site and serve it on localhost
 
 offline: book ## pack the site as a zip that works from a folder
 	$(BIN)/python book/_tools/offline.py
+
+pdf: book ## print the whole book as one PDF: make pdf, or make pdf SOLUTIONS=no
+	$(BIN)/python book/_tools/pdf.py --solutions "$(or $(SOLUTIONS),yes)"
 
 cards: $(READY) ## draw what shared links and the map of the chapters show
 	$(BIN)/python book/_tools/cards.py

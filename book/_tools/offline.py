@@ -15,10 +15,15 @@ FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 PACKED = {".gz", ".jpg", ".png", ".woff2", ".zip"}  # nothing is gained by packing it again
 
 
-def pack(site: Path = SITE, target: Path = ZIP) -> list[str]:
-    """Write the zip; return the names in it."""
+def check_built(site: Path) -> None:
+    """Raise FileNotFoundError if a site is not built."""
     if not (site / "index.html").exists():
         raise FileNotFoundError(f"there is no site in {site}: run make book first")
+
+
+def pack(site: Path = SITE, target: Path = ZIP) -> list[str]:
+    """Write the zip; return the names in it."""
+    check_built(site)
     paths = [path for path in sorted(site.rglob("*")) if path.is_file()]
     names = []
     with zipfile.ZipFile(target, "w") as file:

@@ -54,7 +54,7 @@ def test_nobody_misses_the_buttons(site, article):
     start, use = article.select("p.attn-buttons")
     assert [link.get_text() for link in start.select("a")] == ["Start reading", "Open in Colab"]
     words = [link.get_text() for link in use.select("a")]
-    assert words == ["Run it", "Teach with it", "Cite it", "Licence", "Versions", "Offline"]
+    assert words == ["Run it", "Teach with it", "Cite it", "Licence", "Versions", "Offline", "PDF"]
     assert "·" not in start.get_text() + use.get_text()
     assert use.find_previous("h2").get_text().startswith("Use this book")
 
