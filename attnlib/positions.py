@@ -112,8 +112,8 @@ class Rotary(Positions):
 
     Each pair of a head's numbers is rotated by the angle :math:`t \theta_i`, where
     :math:`\theta_i = 10000^{-2i/d}` and d is the head's width. The dot product of two rotated
-    vectors depends on the difference of their angles alone: a score depends on the distance of
-    query and key, not on where they are. Words and values are left unchanged.
+    vectors depends on the difference of their angles alone: a score depends on how far the key is
+    from the query, and on which side, not on where they are. Words and values are left unchanged.
 
     Parameters
     ----------

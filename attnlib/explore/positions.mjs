@@ -160,8 +160,8 @@ function picture() {
         unit > 5 && svg("g", { class: "dots" }, curve.map((v, t) => svg("circle", { cx: x(t), cy: y(v), r: 2 }))),
         svg("circle", { class: "point", cx: x(key), cy: y(value), r: 5 }),
         text("value", clear(x(key) + 30, 26), y(0) + (value < 0 ? -14 : 16), fixed(value)),
-        every(-query, T - 1 - query).map((distance) => text("tick", x(query + distance), floor + 12, fixed(distance, 0))),
-        text("left", LEFT, floor + 28, "distance, key − query"),
+        every(-query, T - 1 - query).map((each) => text("tick", x(query + each), floor + 12, fixed(each, 0))),
+        text("left", LEFT, floor + 28, "difference, key − query"),
       ]
         .flat(2)
         .filter(Boolean),
@@ -281,14 +281,14 @@ function render({ model, el }) {
     h(
       "dl",
       {},
-      h("dt", {}, "distance, key − query"),
+      h("dt", {}, "difference, key − query"),
       distance,
       h("dt", {}, "dot product"),
       product,
       h("dt", {}, "most it could be, D/2"),
       most,
     ),
-    h("div", { class: "whole" }, h("p", { class: "name" }, "Both moved, the distance kept"), others, apart),
+    h("div", { class: "whole" }, h("p", { class: "name" }, "Both moved, the difference kept"), others, apart),
   );
   const table = h("div");
   const voice = announcer();
@@ -323,17 +323,18 @@ function render({ model, el }) {
     clocks.replaceChildren(...turns.map((turn, i) => clock(q.slice(2 * i, 2 * i + 2), k.slice(2 * i, 2 * i + 2), (2 * Math.PI) / turn, parts[i])));
     clocks.setAttribute("aria-label", `${D / 2} clocks; the cosines between their two hands are ${parts.map((each) => fixed(each, 2)).join(", ")}`);
     hands.replaceChildren(
-      "One clock for each pair of numbers, with a hand of position ",
+      `One clock for each pair of numbers, with a hand ${rotary ? "of the query, turned to position" : "of position"} `,
       h("strong", { class: "is-query" }, query),
-      " and one of ",
+      rotary ? ", and one of the key, turned to " : " and one of ",
       h("strong", { class: "is-key" }, key),
-      ". Its period: in how many positions it goes round. Bold: the cosine between the two hands",
+      `. Its period: in how many positions ${rotary ? "a hand" : "it"} goes round. Bold: the cosine between the two hands`,
     );
     lines.replaceChildren(
       ...(rotary
         ? [`e = (R_{${query}} \\q{q}) · (R_{${key}} \\k{k}) = Σ_i \\u{cos}((${key} − ${query}) θ_i + φ_i)`, `θ_i = ${base.toLocaleString("en", { maximumFractionDigits: 2 })}^{−2i/${D}}`]
         : [`\\q{P_{${query}}} · \\k{P_{${key}}} = Σ_i \\u{cos}((${key} − ${query}) θ_i)`, `θ_i = ${base.toLocaleString("en", { maximumFractionDigits: 2 })}^{−2i/${D}}`]
       ).map((each) => h("div", {}, formula(each))),
+      ...(rotary ? [h("div", { class: "hint" }, formula("φ_i"), " is the angle from query to key in pair ", formula("i"), " before any turn.")] : []),
     );
     distance.textContent = fixed(key - query, 0);
     product.textContent = fixed(value);
@@ -341,7 +342,7 @@ function render({ model, el }) {
     const pairs = shifted(setting).map(([a, b]) => [a, b, score(setting, a, b)]);
     others.replaceChildren(...pairs.flatMap(([a, b, each]) => [h("dt", {}, `${a} and ${b}`), h("dd", {}, fixed(each))]));
     const off = Math.max(...pairs.map(([, , each]) => Math.abs(each - value)));
-    apart.textContent = off < 1e-9 ? "The same but for rounding: it depends on the distance alone." : `They differ by up to ${fixed(off)}.`;
+    apart.textContent = off < 1e-9 ? `The same but for rounding: it depends on the ${rotary ? "difference alone, sign included" : "distance alone"}.` : `They differ by up to ${fixed(off)}.`;
     table.replaceChildren(
       dataTable({
         caption: `The hands at ${query} and ${key}: their tips, and their products, whose sum is the dot product`,
@@ -352,7 +353,7 @@ function render({ model, el }) {
         open: table.querySelector("details")?.open ?? false,
       }),
     );
-    voice.say(`${kind}, D ${D}, base ${spoken}. Positions ${query} and ${key}: dot product ${fixed(value)}, as at any two ${Math.abs(key - query)} apart.`);
+    voice.say(`${kind}, D ${D}, base ${spoken}. Positions ${query} and ${key}: dot product ${fixed(value)}, as wherever ${rotary ? `key − query is ${fixed(key - query, 0)}` : `two are ${Math.abs(key - query)} apart`}.`);
   }
   const watch = new ResizeObserver(([{ contentRect }]) => {
     const wanted = Math.floor(contentRect.width);

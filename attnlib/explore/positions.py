@@ -17,13 +17,14 @@ FAR = 1000  # positions: farther than any that is drawn
 
 
 class PositionsFigure(Figure):
-    r"""Two positions as clocks with D/2 hands, and the dot product of the two over their distance.
+    r"""Two positions as clocks with D/2 hands, and their dot product over their difference.
 
     ``sinusoidal`` (Vaswani et al. 2017, section 3.5): a position's vector is a sine and a cosine of
     each frequency :math:`\theta_i = base^{-2i/D}`, the tip of a hand. ``rotary`` (Su et al. 2021,
     eq. 34): a query and a key, here two vectors made up once and for all, are turned by their
     positions, each pair of numbers by :math:`t \theta_i`. Either way the dot product is a sum over
-    the hands of the cosine of the angle between them, so that it depends on the distance alone.
+    the hands of the cosine of the angle between them. So it depends on the difference of the two
+    positions alone: sign included for ``rotary``, by the distance alone for ``sinusoidal``.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ class PositionsFigure(Figure):
 
     @property
     def shifted(self) -> list[tuple[int, int, float]]:
-        """Pairs that lie as far from each other, and their dot products.
+        """Pairs with the same difference of positions, and their dot products.
 
         The two moved to the first position that is drawn, to the last, and far beyond it.
         """
