@@ -133,14 +133,17 @@ def mend(page: str) -> tuple[str, list[int]]:
 
 
 LATER = "doctools|clipboard.min|copybutton|sphinx-book-theme|togglebutton|design-tabs"
-SCRIPT = re.compile(rf'<script src="([^"]*/(?:{LATER.replace(".", "[.]")})[.]js[^"]*)"></script>')
+SCRIPT = re.compile(
+    r'<script((?: data-[\w-]+="[^"]*")*) src="'
+    rf'([^"]*/(?:{LATER.replace(".", "[.]")})[.]js[^"]*)"></script>'
+)
 
 
 def hurried(page: str) -> str:
     """The page with its text shown before the scripts that look after its buttons are there."""
     if 'class="sd-tab-set' not in page:
         page = re.sub(r'\s*<script src="[^"]*/design-tabs\.js[^>]*></script>', "", page)
-    return SCRIPT.sub(r'<script defer src="\1"></script>', page)
+    return SCRIPT.sub(r'<script\1 defer src="\2"></script>', page)
 
 
 def mend_pages(app, exception):

@@ -20,6 +20,7 @@ from sphinx.errors import ExtensionError
 from attnlib.explore.figure import sources
 
 LIGHT = 350_000  # bytes of a page and of all fonts, of which it asks for most
+STYLES = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
 PICTURE = re.compile(r"data:image/[\w+]+;base64,[\w+/=]+")
 
 
@@ -103,7 +104,10 @@ def test_every_character_of_a_formula_has_its_rule_and_font(extension, site):
         page = path.read_text("utf-8")
         assert not set(formulas.GLYPH.findall(page)) - known, path
         assert not re.search(r'<script[^>]*mathjax|class="math[^>]*>\s*\\[(\[]', page), path
-        assert (formulas.STYLE in page) == ("<mjx-container" in page), path
+        styles = [(path.parent / name).resolve() for name in STYLES.findall(page)]
+        assert len(styles) == 1, path  # attn_bundle
+        there = f"/* vendor/mathjax/{formulas.STYLE} */" in styles[0].read_text("utf-8")
+        assert there == ("<mjx-container" in page), path
 
 
 def test_a_tall_sum_and_a_brace_are_drawn(open_page):
@@ -355,3 +359,32 @@ def test_the_notebook_to_download_installs_what_it_needs(site, name):
     assert "{cite" not in text and "```{" not in text
     entries = re.findall(r'name="ref-\w+"></a>(.{30})(.*)', text)
     assert not [start for start, rest in entries if start in rest]
+
+
+def test_addresses_in_a_style_sheet_move_with_it(extension):
+    moved = extension("attn_bundle").moved
+    style = "a{b:url(../vendor/x.woff2?v=1)}c{d:url('data:image/png;base64,aa')}e{f:url(\"g.svg\")}"
+    assert moved(style, "_static/styles") == (
+        "a{b:url(\"vendor/x.woff2?v=1\")}c{d:url('data:image/png;base64,aa')}"
+        'e{f:url("styles/g.svg")}'
+    )
+
+
+def test_every_address_in_a_style_sheet_leads_to_a_file(extension, site):
+    addresses = extension("attn_bundle").ADDRESS
+    bundles = list((HTML / "_static").glob("bundle-*.css"))
+    assert 1 <= len(bundles) <= 4
+    for path in bundles:
+        found = {each[1] for each in addresses.findall(path.read_text("utf-8"))}
+        lost = {name for name in found if not (path.parent / name).exists()}
+        assert found and not lost
+
+
+def test_what_a_style_sheet_imports_stands_in_its_place(extension, tmp_path):
+    (tmp_path / "_static/styles").mkdir(parents=True)
+    (tmp_path / "_static/base.css").write_text("a{b:url(x.svg)}", "utf-8")
+    style = '@charset "UTF-8";@import "../base.css";c{d:url(../y.svg)}'
+    (tmp_path / "_static/styles/theme.css").write_text(style, "utf-8")
+    made = extension("attn_bundle").bundled(["_static/styles/theme.css"], tmp_path)
+    made = re.sub(r"/\*.*?\*/\s*", "", made)
+    assert made == 'a{b:url("x.svg")}c{d:url("y.svg")}'
