@@ -393,7 +393,10 @@ export const asText = (tokens) =>
 /** A menu of sentences; `show(-1)` shows none of them. */
 export function sentenceMenu(texts, onpick, label = "Sentence") {
   const id = unique("sentence");
-  const short = (text) => (text.length > 72 ? `${text.slice(0, 70)} …` : text);
+  // Sentences that begin alike are told apart by their lengths.
+  const alike = texts.some((text, i) => texts.some((other, j) => i < j && text.slice(0, 30) === other.slice(0, 30)));
+  const count = (text) => (alike ? `${text.split(" ").length} words: ` : "");
+  const short = (text) => count(text) + (text.length > 72 ? `${text.slice(0, 70)} …` : text);
   const select = h(
     "select",
     { id, onchange: () => onpick(Number(select.value)) },

@@ -19,14 +19,18 @@ const STYLE = `
 .attn-move .words { display: grid; gap: 0.35rem 0.7rem; grid-template-columns: max-content minmax(3rem, 1fr) max-content; align-items: center; padding: 0.8rem 1rem; border-radius: 10px; background: var(--sunk); }
 @container (max-width: 37rem) {
   .attn-move .both, .attn-move .both > div { display: contents; }
-  .attn-move .words { position: sticky; top: var(--attn-top, 0px); z-index: 2; order: 1; border: 1px solid var(--line); }
-  .attn-move :is(.take, .going) { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
+  .attn-move .answers { position: sticky; top: var(--attn-top, 0px); z-index: 2; order: 1; border: 1px solid var(--line); border-radius: 10px; background: var(--sunk); }
+  .attn-move .answers .words { padding: 0.6rem 0.8rem 0.3rem; } .attn-move .answers .going { padding: 0 0.8rem 0.6rem; min-height: 0; }
+  .attn-move .words .name { display: none; }
+  .attn-move .take { order: 2; } .attn-move .both .hint:not(.words *) { order: 2; }
   .attn-move .both > div > .name { order: 3; } .attn-move .source { order: 4; }
 }
 .attn-move .words > :is(p, .hint) { grid-column: 1 / -1; }
 .attn-move .words .bars { display: grid; gap: 2px; }
 .attn-move .words .bars i { display: block; height: 0.5rem; border-radius: 3px; background: var(--line); }
 .attn-move .words .bars i + i { background: var(--value); }
+.attn-move .answers { display: grid; gap: 0.9rem; grid-template-columns: minmax(0, 1fr); }
+@container (max-width: 37rem) { .attn-move .answers { gap: 0.2rem; } }
 .attn-move .going { overflow-wrap: anywhere; min-height: 4.4em; }
 .attn-move .going b { color: var(--context-ink); text-decoration: underline; text-underline-offset: 3px; }
 .attn-move .words .most { font-weight: 700; }
@@ -55,7 +59,7 @@ function render({ model, el }) {
     about: "Move a weight, or forbid a word: the model answers at once.",
     act: (text) => translate(text),
   });
-  const menu = sentenceMenu(answers.map(({ said }) => said), (sentence) => set({ word: 0, sentence }), "Or one of these");
+  const menu = sentenceMenu(answers.map(({ said }) => said), begin, "Or one of these");
   const written = h("div", { class: "written" });
   const rows = h("div", { class: "source" });
   const words = h("div", { class: "words" });
@@ -64,6 +68,17 @@ function render({ model, el }) {
   const taken = h("p", { class: "hint" });
   const going = h("p", { class: "going" });
   const voice = announcer();
+
+  /** Begin with a stored sentence, also with the one that was begun with before. */
+  function begin(sentence) {
+    const [first, opening] = model.get("first");
+    const word = sentence === first ? opening : 0;
+    if (sentence !== model.get("sentence")) set({ word, sentence });
+    else {
+      set({ word });
+      choose();
+    }
+  }
 
   const step = () => answer.steps[model.get("word")];
   const clear = () => {
@@ -311,7 +326,7 @@ function render({ model, el }) {
       "div",
       { class: "both" },
       h("div", {}, h("p", { class: "name" }, "Weight on each source word, in percent"), rows),
-      h("div", { class: "attn-move" }, words, going, h("div", { class: "take" }, h("label", { for: `${id}-wanted` }, "What would it take to write"), wanted, reset), taken),
+      h("div", { class: "attn-move" }, h("div", { class: "answers" }, words, going), h("div", { class: "take" }, h("label", { for: `${id}-wanted` }, "What would it take to write"), wanted, reset), taken),
     ),
     voice.node,
   );

@@ -53,7 +53,7 @@ function render({ model, el }) {
     about: "Every switch is answered by the model itself.",
     act: (typed) => translate(typed),
   });
-  const menu = sentenceMenu(answers.map((each) => each.text), (sentence) => set({ sentence }), "Or one of these");
+  const menu = sentenceMenu(answers.map((each) => each.text), (sentence) => (sentence === model.get("sentence") ? choose() : set({ sentence })), "Or one of these");
   const [boxes, labels] = [new Map(), new Map()];
   const grids = kinds.map((kind) => {
     const all = (block) => Array.from({ length: heads }, (_, head) => `${kind} ${block} ${head}`);
@@ -95,7 +95,8 @@ function render({ model, el }) {
   function tellCost(lost) {
     const times = 2 ** Math.abs(lost);
     const size = times < 10 ? times.toFixed(1) : times < 1e6 ? Math.round(times).toLocaleString("en") : times.toExponential(0).replace("e+", " × 10^");
-    cost.textContent = `${lost.toFixed(2)} bits: the translation above has become ${size} times ${lost < 0 ? "more" : "less"} likely`;
+    const what = Math.abs(lost) < 0.07 ? "about as likely as before" : `${size} times ${lost < 0 ? "more" : "less"} likely`;
+    cost.textContent = `${lost.toFixed(2)} bits: what all heads write has become ${what}`;
   }
 
   /** Try each head by itself, while nothing else is asked. */

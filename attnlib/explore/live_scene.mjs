@@ -51,7 +51,7 @@ function render({ model, el }) {
 
   const set = setter(model);
   const form = liveForm({ model, files, verb: "Let the model see what I do", about: "Whatever you change, the model looks again.", act: () => see() });
-  const menu = sentenceMenu(scenes.map(({ title }) => title), (scene) => set({ scene }), "Begin with");
+  const menu = sentenceMenu(scenes.map(({ title }) => title), (scene) => (scene === model.get("scene") ? choose() : set({ scene })), "Begin with");
   const which = choices({ legend: "Attention", name: `${id}-model`, options: names, onpick: (name) => set({ model: name }) });
   const drawn = choices({
     legend: "Drawn over it",

@@ -46,7 +46,7 @@ function render({ model, el }) {
     about: "These models have read captions of photographs, and nothing else.",
     act: (text) => translate(text),
   });
-  const menu = sentenceMenu(answers.map(({ text }) => text), (sentence) => set({ word: 0, sentence }), "Or one of these");
+  const menu = sentenceMenu(answers.map(({ text }) => text), again, "Or one of these");
   const rows = models.map((name) => {
     const radio = h("input", { type: "radio", name: `${id}-model`, value: name, onchange: () => set({ word: 0, model: name }) });
     const says = h("span", { class: "says" });
@@ -136,6 +136,15 @@ function render({ model, el }) {
       ]),
     );
     if (!busy) voice.say(`${names[chosen]}: ${sentenceOf(steps)}`);
+  }
+
+  /** A stored sentence from its first word, also the one that was chosen before. */
+  function again(sentence) {
+    if (sentence !== model.get("sentence")) set({ word: 0, sentence });
+    else {
+      set({ word: 0 });
+      choose();
+    }
   }
 
   function choose() {

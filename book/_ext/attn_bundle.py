@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from attn_trim import TEXT
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
@@ -21,10 +22,10 @@ LINK = re.compile(r'\s*<link\b(?=[^>]*\brel="stylesheet")[^>]*\bhref="([^"?:]+)[
 ADDRESS = re.compile(r"""url\((["']?)(?!data:|https?:|#)([^"')?#]+)([^"')]*)\1\)""")
 IMPORT = re.compile(r"""@import\s+(?:url\()?["']([^"')]+)["']\)?\s*;""")
 OPTIONS = re.compile(r'<script src="[^"]*/documentation_options\.js[^"]*"></script>')
-FONT = "_static/fonts/literata.woff2"
 EARLY = (
-    '<script>if (location.protocol !== "file:") document.head.insertAdjacentHTML("beforeend", '
-    '\'<link rel="preload" as="font" type="font/woff2" crossorigin href="{}">\')</script>'
+    '<script>if (location.protocol !== "file:") for (const font of {fonts})'
+    ' document.head.insertAdjacentHTML("beforeend", `<link rel="preload" as="font"'
+    ' type="font/woff2" crossorigin href="{folder}/${{font}}">`)</script>'
 )
 
 
@@ -76,7 +77,7 @@ def bundle(app, exception):
             (root / "_static" / names[key]).write_text(style, "utf-8")
         up = posixpath.relpath(".", folder)
         first = (
-            f"\n    {EARLY.format(posixpath.join(up, FONT))}\n"
+            f"\n    {EARLY.format(fonts=list(TEXT), folder=f'{up}/_static/fonts')}\n"
             f'    <link rel="stylesheet" href="{posixpath.join(up, "_static", names[key])}">'
         )
         text = OPTIONS.sub(lambda _: f"<script>{options}</script>", text)
