@@ -24,10 +24,10 @@ def spoken(key: str) -> str:
 class LiveHeads(LiveFigure):
     """A sentence, translated by a transformer of which the reader switches heads off.
 
-    A head that is off reads nothing: its part of the concatenated context is zero. The stronger
-    a head's colour, the more its loss costs: by how many bits the translation that all heads write becomes less
-    likely. What becomes of the stored sentences when one single head is off was computed before;
-    for more at a time, or a sentence of the reader's own, the model is fetched.
+    A head that is off reads nothing: its part of the concatenated context is zero. The stronger a
+    head's colour, the more its loss costs: by how many bits the translation that all heads write
+    becomes less likely. What becomes of the stored sentences when one single head is off was
+    computed before; for more at a time, or a sentence of the reader's own, the model is fetched.
 
     Parameters
     ----------
