@@ -219,7 +219,7 @@ function render({ model, el }) {
     const found = [...all].sort((a, b) => chance(b) - chance(a)).slice(0, 6);
     const least = (key) => all.reduce((low, each) => Math.min(low, each[key] ?? 1), 1);
     const most = found.reduce((a, b) => ((b.other ?? 0) > (a.other ?? 0) ? b : a));
-    const say = (p, key) => (p === null ? `< ${percent(Math.max(least(key), 0.001))}` : percent(p));
+    const say = (p, key) => (p === null ? `at most ${percent(Math.max(least(key), 0.001))}` : percent(p));
     words.replaceChildren(
       h("p", { class: "name" }, "The next word: chance in percent, as the model looks and as you look"),
       ...(weights().some((a) => a > 0) ? [] : [h("p", { class: "hint" }, "Nothing is left to look at: the context is zero, and only what was written speaks.")]),
@@ -247,7 +247,7 @@ function render({ model, el }) {
     only(s);
     show();
     const first = alone[s][0][0] === token;
-    taken.textContent = `All weight on ${readable(answer.source[s].text)} gives ${readable(token)} its best chance of a single look, ${percent(chances[s])} %: ${first ? "it would be written." : `still, ${readable(alone[s][0][0])} would be written.`}`;
+    taken.textContent = `All weight on ${readable(answer.source[s].text)} gives ${readable(token)} its best chance of a single look, ${percent(chances[s])} %: ${first ? "the most probable of all, so it would be written." : `still, ${readable(alone[s][0][0])} would be written.`}`;
   }
 
   async function learnAlone() {

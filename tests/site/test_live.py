@@ -374,7 +374,7 @@ def bits(found, translation: str, model) -> float:
 def chances(page) -> dict[str, tuple[float, float]]:
     """The next words, each with its chance as the model looks and as the reader does."""
     texts = page.locator(".words > span:not(.bars)").all_text_contents()
-    pairs = zip(texts[::2], (text.replace("< ", "").split(" → ") for text in texts[1::2]))
+    pairs = zip(texts[::2], (text.replace("at most ", "").split(" → ") for text in texts[1::2]))
     return {word: (float(own), float(other)) for word, (own, other) in pairs}
 
 
