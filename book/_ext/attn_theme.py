@@ -1,7 +1,8 @@
 """Sphinx extension: mend what the theme gets wrong, and fail when there is nothing to mend.
 
-Each mend is a substitution in the finished pages. One that no longer matches means that the theme
-has changed: the build then fails, so that the mend is looked at again rather than silently lost.
+Each mend is a substitution in the finished pages, or in the theme's script. One that no longer
+matches means that the theme has changed: the build then fails, so that the mend is looked at again
+rather than silently lost.
 """
 
 import re
@@ -123,6 +124,35 @@ MENDS = [
 ]
 
 
+# The theme asks every box that may scroll whether it does, and tells it so, one after the other: each
+# question lays the page out again, half a second on a phone. An observer asks them all in one go,
+# when the page has just been laid out; `o` lives on, for the theme asks again when it has changed.
+FAR = "1000000px"  # from what is seen: all of them
+WIDE = r"e\.scrollWidth>e\.clientWidth\|\|e\.scrollHeight>e\.clientHeight"
+MENDED_SCRIPT = Mend(
+    "boxes that scroll are asked one by one whether they do, and the page laid out for each",
+    r"const e=\(\)=>\{document\.querySelectorAll\((\[[^]]*\]\.join\([^)]*\))\)"
+    rf"\.forEach\(e=>\{{e\.tabIndex=({WIDE})\?0:-1\}}\)\}}",
+    r"const o=new IntersectionObserver(l=>l.filter(e=>e.isIntersecting)"
+    r".map(({target:e})=>[e,\2?0:-1])"
+    r".forEach(([e,t])=>{o.unobserve(e),e.tabIndex!==t&&(e.tabIndex=t)}),"
+    rf'{{rootMargin:"{FAR}"}}),'
+    r"e=()=>{o.disconnect(),document.querySelectorAll(\1).forEach(e=>o.observe(e))}",
+)
+
+
+def mend_script(app, exception):
+    """Mend the script of the theme, which is copied anew at each build."""
+    if exception or app.builder.format != "html":
+        return
+    path = Path(app.outdir) / "_static" / "scripts" / "pydata-sphinx-theme.js"
+    script = path.read_text("utf-8")
+    script, count = re.subn(MENDED_SCRIPT.pattern, MENDED_SCRIPT.replacement, script)
+    if count != 1:
+        raise ExtensionError(f"nothing to mend in {path.name} ({MENDED_SCRIPT.why})")
+    path.write_text(script, "utf-8")
+
+
 def mend(page: str) -> tuple[str, list[int]]:
     """Return the mended page, and how often each mend was needed."""
     counts = []
@@ -170,4 +200,5 @@ def mend_pages(app, exception):
 
 def setup(app):
     app.connect("build-finished", mend_pages)
+    app.connect("build-finished", mend_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
