@@ -124,7 +124,7 @@ MENDS = [
 ]
 
 
-# The theme asks every box that may scroll whether it does, and tells it so, one after the other: each
+# The theme asks every box that may scroll whether it does, and tells it so, one by one: each
 # question lays the page out again, half a second on a phone. An observer asks them all in one go,
 # when the page has just been laid out; `o` lives on, for the theme asks again when it has changed.
 FAR = "1000000px"  # from what is seen: all of them
