@@ -29,7 +29,7 @@ from attnlib.explore.figure import engine, sources
 from attnlib.explore.live.bundle import MODELS, bundle, in_the_page
 from attnlib.explore.live.stored import answers, captions, without_one
 
-COUNT = int(os.environ.get("LIVE_SENTENCES", "2"))  # 200 by hand
+COUNT = int(os.environ.get("LIVE_SENTENCES", "2"))  # 200 by hand, and then all texts as subwords
 TRANSLATORS = [name for name in MODELS if name.startswith("en-fr")]
 CAPTIONERS = [name for name in MODELS if name.startswith("scenes")]
 SENTENCES = ["A woman in a red shirt is sitting on a white horse.", "Two dogs run."]
@@ -134,7 +134,9 @@ def test_a_captioner_says_what_it_says_in_python(live, name):
 
 def test_text_becomes_the_same_subwords(live):
     page, found = live("en-fr-transformer"), in_the_page("en-fr-transformer")
-    texts = [*NASTY, *multi30k("val").source, *multi30k("val").target]
+    texts = list(NASTY)
+    for split in ("train", "val", "test_2016_flickr") if COUNT > 100 else ("val",):
+        texts += [*multi30k(split).source, *multi30k(split).target]
     shown = page.evaluate(
         """texts => texts.map((text) => live.tokenizer
             .encode(live.clean(text, live.about.signs)).map(({ id }) => id))""",
