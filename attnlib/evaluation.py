@@ -4,6 +4,7 @@ What a card claims was measured here, and can be measured again (``attnlib evalu
 """
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,9 +12,8 @@ import torch
 from attnlib import metrics
 from attnlib.data import corpora, hansards, images
 from attnlib.data.grammar import Verdict
-from attnlib.data.tokenizer import word_indices
 from attnlib.metrics import captions, pointing
-from attnlib.pretrained import Pretrained
+from attnlib.pretrained import MAX_SOURCE, Pretrained
 from attnlib.settings import build
 
 TESTED = 2000  # pictures that `evaluate` captions
@@ -32,13 +32,21 @@ class Evaluation:
     scores: dict[str, metrics.Estimate]  # as in a card: "test_2016_flickr.bleu" and so on
 
 
-def evaluate(pretrained: Pretrained, *, limit: int | None = None, beam: int = 5) -> Evaluation:
-    """Translate or caption the model's test set, and score it.
+def evaluate(
+    pretrained: Pretrained,
+    *,
+    limit: int | None = None,
+    beam: int = 5,
+    test: corpora.Corpus | None = None,
+    name: str = "test",
+) -> Evaluation:
+    """Translate or caption the model's test set, or one of your own, and score it.
 
     Multi30k's test_2016_flickr for English, German and French: ``bleu`` (cased sacreBLEU),
     ``bleu_lc_tok`` (the papers' metric; left out with a warning where sacremoses is not installed),
     ``bleu_lc`` (lower-cased) and ``chrf``. Tatoeba's test split for Marathi, and the Hansards'
-    ``val`` for a model trained on them, without the papers'. For a captioner see `caption_scores`.
+    ``val`` for a model trained on them, without the papers'. A test set of your own has ``bleu``,
+    ``bleu_lc`` and ``chrf``. For a captioner see `caption_scores`.
 
     Parameters
     ----------
@@ -46,27 +54,40 @@ def evaluate(pretrained: Pretrained, *, limit: int | None = None, beam: int = 5)
     limit : int, optional
         Only the first so many sentences, or pictures; of pictures there are 2,000 unless given.
     beam : int
+    test : Corpus, optional
+        Sentences of your own, each with its translation; of a translator.
+    name : str
+        What that test set is called.
 
     Raises
     ------
     ValueError
-        If there is no test set for the model's languages, or `limit` is not positive.
+        If there is no test set for the model's languages, or `limit` is not positive; if a
+        captioner is given a test set of text.
     attnlib.data.files.DataError
         If the test set is not at hand and cannot be had.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
-    if "pictures" in pretrained.card:
+    if "pictures" in pretrained.card and test is None:
         return caption_scores(pretrained, number=limit or TESTED, beam=beam)
-    source, target = pretrained.card["languages"]
-    if any(file.startswith("hansards/") for file in pretrained.card.get("data", ())):
-        name, test, tokenised = "hansards_val", hansards.corpus("val"), None
+    source, target = pretrained.card["languages"][0], pretrained.card["languages"][-1]
+    tokenised = None
+    if test is not None:
+        pass  # of one's own
+    elif pretrained.card.get("config", {}).get("data", {}).get("corpus") == "own":
+        raise ValueError(
+            f"{pretrained.name} was trained on text of one's own, which has no test set here: give "
+            "one, --source FILE --target FILE"
+        )
+    elif any(file.startswith("hansards/") for file in pretrained.card.get("data", ())):
+        name, test = "hansards_val", hansards.corpus("val")
     elif {source, target} <= set(corpora.MULTI30K_LANGUAGES):
         name = "test_2016_flickr"
         test = corpora.multi30k(name, source, target)
         tokenised = corpora.multi30k_tokenised(target)[:limit]
     elif (source, target) == ("en", "mr"):
-        name, test, tokenised = "tatoeba_test", corpora.tatoeba("test"), None
+        name, test = "tatoeba_test", corpora.tatoeba("test")
     else:
         raise ValueError(f"there is no test set for {source}-{target}")
     test = test[:limit]
@@ -229,14 +250,75 @@ def _recognition(pretrained, grammar, samples, found) -> dict[str, metrics.Estim
     return {"recognition": captions.recognition(marks)} if marks else {}
 
 
+def links(
+    pretrained: Pretrained, sources: Iterable[str], targets: Iterable[str]
+) -> list[set[tuple[int, int]]]:
+    """Which source word each target word looks at most, made to write given translations.
+
+    Forced decoding; each target word is linked to the source word with most of its attention
+    (`metrics.alignment_from_weights`: summed over a source word's subwords, the mean over a target
+    word's; </s> and its weight left out). Words are what stands between white space.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+        A translator.
+    sources, targets : iterables of str
+        As many of the one as of the other. A pair with an empty side has no links.
+
+    Returns
+    -------
+    list of sets of (target position, source position)
+        Both from 0; one set a pair.
+
+    Raises
+    ------
+    ValueError
+        If the numbers differ, or a sentence is longer than 199 subwords: its number is said.
+    """
+    sides = [list(sources), list(targets)]
+    if len(sides[0]) != len(sides[1]):
+        raise ValueError(f"{len(sides[0])} sources but {len(sides[1])} targets")
+    words = [[_word_of_each(pretrained, text, i) for text in side] for i, side in enumerate(sides)]
+    kept = []
+    for i, both in enumerate(zip(*words, strict=True)):
+        for side, its in zip(("source", "target"), both):
+            if len(its) >= MAX_SOURCE:
+                raise ValueError(
+                    f"the {side} of pair {i + 1} has {len(its)} subwords, the limit is "
+                    f"{MAX_SOURCE - 1}: split it into sentences"
+                )
+        if all(both):
+            kept.append(i)
+    found: list[set[tuple[int, int]]] = [set() for _ in sides[0]]
+    aligned = pretrained.align(*([side[i] for i in kept] for side in sides))
+    for i, each in zip(kept, aligned, strict=True):
+        (source, source_places), (target, target_places) = (
+            _numbered(words[side][i]) for side in (0, 1)
+        )
+        pairs = metrics.alignment_from_weights(each.weights, [*source, None], target)
+        found[i] = {(target_places[t], source_places[s]) for t, s in pairs}
+    return found
+
+
+def _word_of_each(pretrained: Pretrained, text: str, side: int) -> list[int]:
+    """The word that each subword is of; subwords never reach over white space."""
+    words = enumerate(text.split())
+    return [place for place, word in words for _ in pretrained.ids(word, "a word", side)]
+
+
+def _numbered(words: list[int]) -> tuple[list[int], list[int]]:
+    """The same without gaps, which a word without subwords leaves; and what each number was."""
+    places = sorted(set(words))
+    return [places.index(word) for word in words], places
+
+
 def alignment_error(
     pretrained: Pretrained, gold: hansards.Gold, *, resamples: int = 0
 ) -> metrics.Estimate:
     """Alignment error rate of attention against people's links, 0 (best) to 1.
 
-    Forced decoding of the gold translation; each target word is linked to the source word with most
-    of its attention (`metrics.alignment_from_weights`: summed over a source word's subwords, the
-    mean over a target word's; </s> and its weight left out).
+    The model is made to write the gold translation, and links as `links` says.
 
     Parameters
     ----------
@@ -246,12 +328,5 @@ def alignment_error(
         As in `metrics.alignment_error_rate`: how often to resample sentences for an interval.
     """
     sides = ([" ".join(words) for words in side] for side in (gold.source, gold.target))
-    predicted = [
-        metrics.alignment_from_weights(
-            found.weights,
-            word_indices(found.source_tokens),
-            word_indices(found.target_tokens),
-        )
-        for found in pretrained.align(*sides)
-    ]
+    predicted = links(pretrained, *sides)
     return metrics.alignment_error_rate(predicted, gold.sure, gold.possible, resamples=resamples)

@@ -406,7 +406,7 @@ def names() -> list[str]:
 
 
 def card(name: str) -> dict:
-    """The card of a shipped model, without its weights.
+    """The card of a shipped model, or of one of your own by its folder, without its weights.
 
     Raises
     ------
@@ -419,9 +419,9 @@ def card(name: str) -> dict:
 
 
 def load(name: str) -> Pretrained:
-    """Load a shipped model, its files checked against the card; it is in evaluation mode.
+    """Load a shipped model, or one of your own by its folder; it is in evaluation mode.
 
-    Leaves torch's random numbers as they were.
+    Its files are checked against the card. Leaves torch's random numbers as they were.
 
     Raises
     ------
@@ -452,10 +452,13 @@ def read(folder: Path | str) -> Pretrained:
 
 
 def _folder(name: str) -> Path:
-    """The folder of a shipped model, or an error that says what there is."""
+    """The folder of a shipped model or of one's own, or an error that says what there is."""
     known = names()
     if name in known:
         return WEIGHTS / name
+    for folder in (Path(name), Path(name) / "model"):  # where `attnlib train` leaves it
+        if name and (folder / CARD).is_file():
+            return folder
     have = f"models: {', '.join(known) or 'none'}"
     pairs = sorted(
         "-".join(both) for both in {tuple(card(o)["languages"]) for o in known} if len(both) == 2
@@ -466,4 +469,5 @@ def _folder(name: str) -> Path:
         if pair not in pairs:
             there = ", ".join(pairs) or "none"
             raise ValueError(f"no model for the language pair {pair}; pairs: {there}; {have}")
-    raise ValueError(f"unknown model {name!r}; {have}")
+    unfinished = ", a folder without a finished model" if name and Path(name).is_dir() else ""
+    raise ValueError(f"unknown model {name!r}{unfinished}; {have}")

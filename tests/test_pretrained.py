@@ -154,9 +154,12 @@ def test_alignment_error_is_read_from_forced_decoding(shipped, monkeypatch):
 
     def align(sources, targets):
         for source, target in zip(sources, targets):
-            here, there = (["▁" + word for word in side.split()] for side in (source, target))
-            weights = np.eye(3)[looks[source]]
-            yield pretrained.Translation(source, target, [*here, "</s>"], there, weights, 0.0)
+            # all subwords of a target word look at the last one of its source word
+            ends = np.cumsum([len(loaded.ids(word)) for word in source.split()]) - 1
+            rows = zip(looks[source], target.split(), strict=True)
+            looked = [ends[s] for s, word in rows for _ in loaded.ids(word, side=1)]
+            weights = np.eye(ends[-1] + 2)[looked]  # the last is </s>
+            yield pretrained.Translation(source, target, [], [], weights, 0.0)
 
     monkeypatch.setattr(pretrained.Pretrained, "align", lambda _, *sides: list(align(*sides)))
     assert evaluation.alignment_error(loaded, gold).value == pytest.approx(1 - (2 + 3) / (5 + 3))

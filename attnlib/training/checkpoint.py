@@ -103,20 +103,31 @@ class Log:
     """The table of a run's losses, a row each time that it is validated.
 
     Columns are `LOG_FIELDS`: losses in nats a token, that of training the mean since the row
-    before, and tokens a second since then.
+    before, and tokens a second since then; ``val_bleu`` comes last where it is measured.
     """
 
     def __init__(self, path: Path):
         self.path = path
 
-    def add(self, state: Progress, train_loss: float, val_loss: float, lr: float) -> None:
+    def add(
+        self,
+        state: Progress,
+        train_loss: float,
+        val_loss: float,
+        lr: float,
+        bleu: float | None = None,
+    ) -> None:
         """Write the row of an update."""
         rate = state.loss_tokens / (state.seconds - state.logged_seconds)
         losses = f"{train_loss:.4f}", f"{val_loss:.4f}"
         row = state.update, state.epoch, *losses, f"{lr:.6f}", f"{rate:.0f}", f"{state.seconds:.0f}"
-        text = "" if self.path.exists() else ",".join(LOG_FIELDS) + "\n"
+        fields, values = list(LOG_FIELDS), list(map(str, row))
+        if bleu is not None:
+            fields.append("val_bleu")
+            values.append(f"{bleu:.2f}")
+        text = "" if self.path.exists() else ",".join(fields) + "\n"
         with self.path.open("a") as file:
-            file.write(text + ",".join(map(str, row)) + "\n")
+            file.write(text + ",".join(values) + "\n")
 
     def forget_after(self, update: int) -> None:
         """Drop the rows after an update: those updates will be done, and logged, again.

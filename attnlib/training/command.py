@@ -1,4 +1,4 @@
-"""``attnlib train``, and ``python -m attnlib.training``: train runs by their names."""
+"""``attnlib train``, and ``python -m attnlib.training``: train runs by their names, or own text."""
 
 import argparse
 import contextlib
@@ -6,6 +6,8 @@ import difflib
 import json
 import math
 import os
+import random
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,13 +17,16 @@ from pathlib import Path
 import torch
 
 from attnlib.data import files
-from attnlib.training import queue, recipes, shipping
+from attnlib.data.batches import by_tokens
+from attnlib.training import own, queue, recipes, shipping
+from attnlib.training.config import RunConfig
 from attnlib.training.environment import Processes, Stopped, only_one
+from attnlib.training.inputs import TextData, prepare
 from attnlib.training.loop import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train one run or what is left of the queue; see ``--help``.
+    """Train one run, text of one's own, or what is left of the queue; see ``--help``.
 
     Returns
     -------
@@ -44,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _print(shipping.measure(options.folder / name / "model"))
         elif options.queue in recipes.QUEUES:
             return _train_side_by_side(options)
+        elif options.name:
+            _train_own(options)
         else:
             _train(options)
         Processes.leave()
@@ -70,15 +77,20 @@ def _explained(why: object, code: int) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="attnlib train",
-        description="Train a model of the book, or all of them. Stop it at any moment (Ctrl-C, "
-        "--budget, a kill): the same command goes on from the last checkpoint, which is at most a "
-        "minute old, and ends with the same weights as if it had not been stopped. A finished run "
-        "is a folder with the weights, the tokenizer and a card of how it was made and measured: "
-        "FOLDER/NAME/model.",
-        epilog="To share each batch among N processes: "
-        "torchrun --nproc-per-node N -m attnlib.training --run NAME",
+        usage="%(prog)s NAME --source FILE --target FILE [--minutes M] [OPTIONS]\n"
+        "       %(prog)s (--run NAME | --queue WHICH | --measure NAME... | --list) [OPTIONS]",
+        description="Train a model on text of your own, or a model of the book, or all of them. "
+        "Stop it at any moment (Ctrl-C, --budget, a kill): the same command goes on from the last "
+        "checkpoint, which is at most a minute old, and ends with the same weights as if it had "
+        "not been stopped. A finished run is a folder with the weights, the tokenizer and a card "
+        "of how it was made and measured: FOLDER/NAME/model.",
+        epilog="To share each batch among N processes, say torchrun --nproc-per-node N -m "
+        "attnlib.training for attnlib train.",
     )
     which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "name", nargs="?", metavar="NAME", help="train a model of this name on text of your own"
+    )
     which.add_argument("--run", metavar="NAME", help="train one run")
     which.add_argument(
         "--queue",
@@ -116,13 +128,78 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="processes that draw images (default: 1)",
     )
+    _add_own(parser)
     options = parser.parse_args(arguments)
     known = recipes.QUEUE | recipes.PHOTOGRAPHS
+    if not options.name:
+        given = [each for each in (*OWN, *own.SETTINGS) if getattr(options, each) is not None]
+        if given:
+            parser.error(f"--{given[0].replace('_', '-')} is for a NAME and text of your own")
     if options.run and options.run not in known:
         near = difflib.get_close_matches(options.run, known, n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "none is called like it;"
         parser.error(f"unknown run {options.run!r}: {hint} --list prints all")
     return options
+
+
+# What only text of one's own has, besides `own.SETTINGS`.
+OWN = ("model", "source", "target", "tsv", "valid_source", "valid_target", "valid_tsv",
+       "languages", "minutes")  # fmt: skip
+
+
+def _add_own(parser: argparse.ArgumentParser) -> None:
+    text = parser.add_argument_group(
+        "text of your own",
+        "UTF-8, a sentence a line, line n of one file translating line n of the other; names that "
+        "end in .gz are gzipped files. FOLDER/NAME/model is then a --model of attnlib translate.",
+    )
+    text.add_argument("--source", metavar="FILE", help="what is translated")
+    text.add_argument("--target", metavar="FILE", help="what it is translated to")
+    text.add_argument("--tsv", metavar="FILE", help="or both in one file, with a tab between")
+    for name in ("source", "target", "tsv"):
+        text.add_argument(f"--valid-{name}", metavar="FILE", help="the same for validation")
+    text.add_argument(
+        "--languages",
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="names of the two (default: the ends of the files' names)",
+    )
+    text.add_argument(
+        "--minutes",
+        type=_minutes,
+        metavar="M",
+        help="as many updates as fit this time on this machine",
+    )
+    text.add_argument(
+        "--model", choices=list(recipes.OWN), help="the kind of model (default: recurrent)"
+    )
+    settings = parser.add_argument_group("settings for text of your own")
+    for name, what in own.SETTINGS.items():
+        usual = [own.setting(config, name) for config in recipes.OWN.values()]
+        if name == "max_length":
+            usual = [own.LONGEST]
+        values = " or ".join(dict.fromkeys(str(value) for value in usual if value is not None))
+        settings.add_argument(
+            "--" + name.replace("_", "-"),
+            type=partial(_setting, name),
+            metavar={int: "N", float: "X", str: "NAME"}[own.kind(name)],
+            help=f"{what} (default: {values})" if values else what,
+        )
+
+
+def _setting(name: str, text: str) -> int | float | str | None:
+    kind = own.kind(name)
+    if kind is int:
+        return _whole(text, least=0 if name == "warmup" else 1)
+    if kind is str:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number, at least 0, got {text!r}")
+    return number
 
 
 def _whole(text: str, least: int = 1) -> int:
@@ -165,14 +242,94 @@ def _train(options: argparse.Namespace) -> None:
             continue
         if any_late:
             break
-        # bf16 products where the CPU has them; its fused attention is 15 times slower with them
-        exact = config.architecture == "transformer"
-        torch.set_float32_matmul_precision("highest" if exact else "medium")
+        _set_precision(config)
         with only_one(folder) if first else contextlib.nullcontext():
             run = Run(config, folder, device=options.device, workers=options.workers)
             left = (until - time.monotonic()) / 60
             if run.run(None if left == math.inf else left) and first:
                 _print(shipping.ship(run, folder / "model"))
+
+
+def _set_precision(config: RunConfig) -> None:
+    """bf16 products where the CPU has them; its fused attention is 15 times slower with them."""
+    exact = config.architecture == "transformer"
+    torch.set_float32_matmul_precision("highest" if exact else "medium")
+
+
+def _train_own(options: argparse.Namespace) -> None:
+    """Train on text of one's own; the first process decides for all, ships, and speaks."""
+    until = math.inf if options.budget is None else time.monotonic() + 60 * options.budget
+    text, valid = _files(options)
+    given = {
+        name: None if (name, value) == ("score", "none") else value
+        for name in own.SETTINGS
+        if (value := getattr(options, name)) is not None
+    }
+    kind, languages = options.model or "recurrent", options.languages
+    config = own.config(options.name, kind, text, valid, languages, options.updates, given)
+    torch.set_num_threads(options.threads)
+    folder = options.folder / config.name
+    before = own.written(folder)
+    if before is not None:
+        config = own.as_begun(config, before, given) if options.minutes else config
+        own.check(config, before, folder)
+    first = Processes.join().rank == 0
+    say = partial(print, f"{config.name}:", file=sys.stderr, flush=True) if first else _say_nothing
+    use = f"attnlib translate --model {folder / 'model'} < FILE"
+    if queue.shipped(folder):
+        say(f"finished before; {use}")
+        return
+    _set_precision(config)
+    data = prepare(config)
+    assert isinstance(data, TextData)
+    for note in data.notes:
+        say(note)
+    with only_one(folder) if first else contextlib.nullcontext():
+        if options.minutes and before is None:
+            config = own.paced(config, data, options.minutes, options.device, given)
+        how_many = config.optimisation
+        batches = sum(1 for _ in by_tokens(data.train, how_many.tokens, random.Random(0)))
+        say(f"{how_many.updates:,} updates, {how_many.updates / batches:.1f} times the text")
+        run = Run(config, folder, data, device=options.device, workers=options.workers)
+        left = (until - time.monotonic()) / 60
+        if run.run(None if left == math.inf else left):
+            if first:
+                _print(shipping.ship(run, folder / "model"))
+                say(f"finished; {use}")
+        else:
+            say(f"stopped after {run.progress.update:,} updates; the same command goes on")
+
+
+def _say_nothing(*_: object) -> None:
+    """What all processes but the first one say."""
+
+
+def _files(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The files of the training text and of the validation text, one or two of each."""
+    if options.name in recipes.QUEUE | recipes.PHOTOGRAPHS:
+        raise ValueError(
+            f"{options.name} is a run of the book: --run {options.name} trains it, and text of "
+            "your own needs another name"
+        )
+    if not re.fullmatch(r"\w[\w.-]*", options.name):
+        raise ValueError(f"a name has letters, digits and . _ -, got {options.name!r}")
+    found = []
+    for prefix in ("", "valid_"):
+        source, target, tsv = (
+            getattr(options, prefix + name) for name in ("source", "target", "tsv")
+        )
+        option = "--" + prefix.replace("_", "-")
+        if tsv and (source or target):
+            raise ValueError(f"give either {option}tsv, or {option}source and {option}target")
+        if not tsv and bool(source) != bool(target):
+            side = "target" if source else "source"
+            raise ValueError(f"{option}{side} is missing: a text has two sides")
+        found.append([tsv] if tsv else [source, target] if source else [])
+    if options.minutes is not None and options.updates:
+        raise ValueError("give either --minutes or --updates: the one sets the other")
+    if not found[0]:
+        raise ValueError(f"{options.name} needs its text: --source and --target, or --tsv")
+    return found[0], found[1]
 
 
 def _train_side_by_side(options: argparse.Namespace) -> int:

@@ -21,16 +21,24 @@ from attnlib.data import images
 class DataConfig:
     """What a run reads, and how it is cut up."""
 
-    corpus: str = "multi30k"  # or tatoeba, hansards, a toy task, or images (`images.COLLECTIONS`)
+    corpus: str = "multi30k"  # tatoeba, hansards, own, a toy task, images (`images.COLLECTIONS`)
     source: str = "en"
     target: str = "fr"
     vocab_size: int = 8000
     sentences: int | None = None  # how many training pairs or images, from the first; None: all
     min_length: int = 1  # toy tasks: lengths of the training sequences
-    max_length: int = 20
+    max_length: int = 20  # own: subwords of either side, at most
     reverse_source: bool = False  # Sutskever et al. 2014, section 3.3
     double_source: bool = False  # Zaremba and Sutskever 2014, section 5
     bpe_dropout: float = 0.0  # share of merges left out of the training text, anew each epoch
+    files: tuple[str, ...] = ()  # own: sources and targets, or both in one; see `data.own`
+    valid_files: tuple[str, ...] = ()  # the same of the validation set; none: it is held out
+    held_out: int = 0  # so many different sources of the training text, with all their targets
+    sha256: tuple[str, ...] = ()  # of `files` and `valid_files`
+
+    def __post_init__(self):
+        for name in ("files", "valid_files", "sha256"):  # JSON has no tuples
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,8 @@ class Loss:
     word_detection: float = 0.0  # weight of `word_detection_loss`, in nats a caption
     supervised_attention: float = 0.0  # of `supervised_attention_loss`; needs masks
 
+
+FILES = ("files", "valid_files", "held_out", "sha256")  # what only text of one's own has
 
 # Settings that cards and checkpoints from before the parts have under another name.
 RENAMED = {
@@ -296,6 +306,9 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """All settings as nested dictionaries, for a card or a checkpoint; see `from_dict`."""
         written = dataclasses.asdict(self)
+        if self.data.corpus != "own":  # whose files are listed in the registry
+            for name in FILES:
+                del written["data"][name]
         written["model"] = {"architecture": self.architecture, **written["model"]}
         return written
 

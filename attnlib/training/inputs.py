@@ -1,7 +1,7 @@
 """What a run reads, as ids: text, or images with their captions.
 
 The loop knows neither kind. Both have a ``tokenizer``, the batches of an ``epoch`` and those for
-``validation``, whose fields are those of `data.batches.Batch`.
+``validation``, whose fields are those of `data.batches.Batch`, and a ``bleu``.
 """
 
 import itertools
@@ -15,22 +15,32 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from attnlib.data import corpora, hansards, images, toy
+from attnlib import metrics
+from attnlib.autoregressive import AutoregressiveModel
+from attnlib.data import corpora, hansards, images, own, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.metrics import pointing
+from attnlib.pretrained import Pretrained
 from attnlib.training.config import CaptionerConfig, DataConfig, RunConfig
 from attnlib.vision import Backbone, Grid, ImageEncoder
+
+SCORED = 200  # validation sentences that are translated each time
 
 
 @dataclass(frozen=True)
 class TextData:
-    """A run's text, as ids; the training text itself is needed for BPE-dropout alone."""
+    """A run's text, as ids; the training text itself is needed for BPE-dropout alone.
+
+    `scored` is what `bleu` translates, `notes` what there is to say of the text, a line each.
+    """
 
     tokenizer: Tokenizer | toy.Vocabulary
     train: Sequence[Pair]
     val: Sequence[Pair]
     text: corpora.Corpus | None = None
+    scored: corpora.Corpus | None = None
+    notes: tuple[str, ...] = ()
 
     def epoch(
         self, config: RunConfig, number: int, first: int = 0, workers: int = 0
@@ -90,6 +100,16 @@ class TextData:
         """All of the validation set, in batches."""
         return in_batches(self.val, tokens)
 
+    def bleu(self, model: AutoregressiveModel) -> float | None:
+        """BLEU, 0 to 100, of greedy translations of `scored`; None where there is no such text."""
+        if self.scored is None or not isinstance(self.tokenizer, Tokenizer):
+            return None
+        was_training = model.training
+        reader = Pretrained("", model.eval(), self.tokenizer, {})
+        found = [each.text for each in reader.translate(self.scored.source, beam=1)]
+        model.train(was_training)
+        return float(metrics.bleu(found, self.scored.target))
+
 
 @dataclass(frozen=True)
 class EpochsOfText(Dataset):
@@ -129,6 +149,9 @@ class ImageData:
         """The first images of the validation set, in batches; made once."""
         return iter(self._validation)
 
+    def bleu(self, model: AutoregressiveModel) -> None:
+        """Nothing: captions are measured when they are shipped."""
+
     @cached_property
     def _validation(self) -> list[Batch]:
         cells = math.prod(self.grid)
@@ -167,6 +190,8 @@ def prepare(config: RunConfig) -> TextData | ImageData:
         train = vocabulary.pairs(toy_examples(data, "train", data.sentences or 10000, config.seed))
         val = vocabulary.pairs(toy_examples(data, "val", 200, config.seed))
         return TextData(vocabulary, _arranged(train, data), _arranged(val, data))
+    if data.corpus == "own":
+        return _own(data)
     text, held_out = load_corpus(data, "train")[: data.sentences], load_corpus(data, "val")
     tokenizer = Tokenizer.train(text.source + text.target, data.vocab_size)
 
@@ -184,8 +209,76 @@ def load_corpus(data: DataConfig, split: str) -> corpora.Corpus:
         return corpora.tatoeba(split)
     if data.corpus == "hansards":
         return hansards.corpus(split)
-    known = ", ".join(("multi30k", "tatoeba", "hansards", *toy.TASKS, *images.COLLECTIONS))
+    if data.corpus == "own":
+        parts, _ = _own_text(data)
+        if split not in parts:
+            raise ValueError(f"unknown split {split!r}: one of {', '.join(parts)}")
+        return parts[split]
+    known = ", ".join(("multi30k", "tatoeba", "hansards", *toy.TASKS, *images.COLLECTIONS, "own"))
     raise ValueError(f"unknown data {data.corpus!r}: one of {known}")
+
+
+def short_enough(
+    corpus: corpora.Corpus, tokenizer: Tokenizer, longest: int
+) -> tuple[corpora.Corpus, list[Pair]]:
+    """The pairs of which neither side has more subwords than that: their text, and their ids."""
+    kept = []
+    pairs: list[Pair] = []
+    for both in corpus:
+        ids = [tokenizer.encode(side) for side in both]
+        if max(map(len, ids)) <= longest:
+            kept.append(both)
+            pairs.append((ids[0], ids[1]))
+    source, target = ([both[i] for both in kept] for i in (0, 1))
+    return corpora.Corpus(source, target, corpus.languages), pairs
+
+
+def _own(data: DataConfig) -> TextData:
+    """Text of one's own, and what there is to say of it.
+
+    Raises
+    ------
+    ValueError
+        If all pairs are too long; as `own.read` and `own.split`.
+    """
+    whole, empty = _own_text(data)
+    tokenizer = Tokenizer.train(whole["train"].source + whole["train"].target, data.vocab_size)
+    text: dict[str, corpora.Corpus] = {}
+    pairs: dict[str, list[Pair]] = {}
+    notes = []
+    for split, called in (("train", "training"), ("val", "validation")):
+        text[split], pairs[split] = short_enough(whole[split], tokenizer, data.max_length)
+        kept, long = len(text[split]), len(whole[split]) - len(text[split])
+        if not kept:
+            raise ValueError(
+                f"each {called} pair has more than {data.max_length} subwords on a side: raise "
+                "--max-length, or split the lines into sentences"
+            )
+        more = [f"{empty[split]:,} with an empty side left out"] if empty[split] else []
+        more += [f"{long:,} of more than {data.max_length} subwords left out"] if long else []
+        if split == "val" and not data.valid_files:
+            more.append("held out of the training text, by a draw")
+        notes.append(", ".join([f"{kept:,} {called} pairs", *more]))
+    known = set(text["train"])
+    if again := sum(pair in known for pair in text["val"]):
+        notes.append(f"{again:,} of the validation pairs are in the training text too")
+    notes.append(f"{len(tokenizer):,} subwords")
+    if len(tokenizer) != data.vocab_size:
+        less = "the text has no more" if len(tokenizer) < data.vocab_size else "so many characters"
+        notes[-1] += f", not the {data.vocab_size:,} asked for: {less}"
+    train, val = (_arranged(pairs[split], data) for split in ("train", "val"))
+    return TextData(tokenizer, train, val, text["train"], text["val"][:SCORED], tuple(notes))
+
+
+def _own_text(data: DataConfig) -> tuple[dict[str, corpora.Corpus], dict[str, int]]:
+    """The training and the validation text, and how many pairs of their files had an empty side."""
+    languages = data.source, data.target
+    train, empty = own.read(data.files, languages)
+    if data.valid_files:
+        val, val_empty = own.read(data.valid_files, languages)
+    else:
+        (train, val), val_empty = own.split(train, data.held_out), 0
+    return {"train": train[: data.sentences], "val": val}, {"train": empty, "val": val_empty}
 
 
 def toy_examples(data: DataConfig, split: str, number: int, seed: int) -> list[toy.Example]:

@@ -235,10 +235,12 @@ class Run:
         state = self.progress
         train = state.loss_sum / state.loss_tokens
         val = mean_loss(self.model, self.data.validation())
+        bleu = self.data.bleu(self.model) if self.rank == 0 else None
         if self.rank == 0:
-            self.log.add(state, train, val, lr)
+            self.log.add(state, train, val, lr, bleu)
         state.loss_sum, state.loss_tokens, state.logged_seconds = 0.0, 0, state.seconds
-        return {"train": f"{train:.3f}", "val": f"{val:.3f}"}
+        said = {"train": f"{train:.3f}", "val": f"{val:.3f}"}
+        return said if bleu is None else {**said, "bleu": f"{bleu:.1f}"}
 
     def averaged_model(self) -> AutoregressiveModel:
         """The model with the mean of the snapshots taken so far, for evaluation."""

@@ -174,6 +174,9 @@ HANSARDS_FIXED = HANSARDS.replace(name="hansards-fixed", attention=None, hidden=
 # The full-length version of a recurrent run: 30 epochs and the stronger dropout.
 RECURRENT_FULL = {"updates": 9300, "dropout": 0.3, "output_dropout": 0.5, "lr": 1e-3}
 
+# What text of one's own is trained with, unless told: each of the two in one part.
+OWN = {"recurrent": FIRST_PART.replace(**RECURRENT_FULL), "transformer": TRANSFORMER}
+
 
 def _seeds(config: RunConfig, **full) -> list[RunConfig]:
     """The full-length version of a run, three times, each from the start."""

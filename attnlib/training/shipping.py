@@ -13,15 +13,17 @@ from attnlib import __version__, evaluation, metrics, pretrained, storage
 from attnlib.autoregressive import AutoregressiveModel
 from attnlib.data import cleaning, files, images
 from attnlib.data.tokenizer import Tokenizer
+from attnlib.training import own
 from attnlib.training.config import RunConfig
 from attnlib.training.environment import commit, hardware
-from attnlib.training.inputs import ImageData, TextData, load_corpus, prepare
+from attnlib.training.inputs import ImageData, TextData, load_corpus, prepare, short_enough
 from attnlib.training.loop import Run, mean_loss
 
 MANY = 20  # files that a card lists one by one
 
 # shipped with 8 bits a number: all have to fit 40 MB
 EIGHT_BITS = {"hansards-bahdanau", "en-fr-transformer"}
+OWN_SCORED = 1000  # validation sentences of one's own text, which has no test set
 FIRST = 200  # test sentences or images: few enough to try again, for a test of the card
 LICENCES = {
     "multi30k": "weights for research and teaching only, as Multi30k is",
@@ -32,6 +34,7 @@ LICENCES = {
     "mosaics": "MIT, as the photographs are (Klasson et al. 2019)",
     "flickr8k": "for research and teaching only, as Flickr8k is",
     "coco": "captions CC BY 4.0; the photographs under the terms of Flickr (COCO)",
+    "own": "as its training text allows",
 }
 FOLDERS = {"mosaics": "grocery-store"}  # where files are not under the name of the data
 LIMITS = {
@@ -49,6 +52,7 @@ LIMITS = {
     "flickr8k": "Trained on 6,000 photographs of people and dogs. Anything else comes out as such.",
     "coco": "Trained on photographs of 80 kinds of everyday things. Anything else comes out as "
     "such.",
+    "own": "Trained on the text whose files are named under data. Anything else comes out like it.",
 }
 
 
@@ -101,7 +105,9 @@ def ship(run: Run, folder: Path | str) -> dict:
         **({"bits": 8} if config.name in EIGHT_BITS else {}),
         "parameters": sum(p.numel() for p in model.parameters()),
         "config": config.as_dict(),
-        "command": " && ".join(
+        "command": own.command(config)
+        if config.data.corpus == "own"
+        else " && ".join(
             f"python -m attnlib.training --run {name}"
             for name in (config.start_from, config.name)
             if name
@@ -150,7 +156,8 @@ def measure(folder: Path | str, data: ImageData | None = None) -> dict:
 def signs(config: RunConfig) -> dict[str, str]:
     """What each side of a translator's training text is punctuated with, by language."""
     corpus = load_corpus(config.data, "train")
-    sides = {config.data.source: corpus.source, config.data.target: corpus.target}
+    sides = {config.data.source: corpus.source}
+    sides[config.data.target] = [*sides.get(config.data.target, ()), *corpus.target]
     return {language: cleaning.signs_of(side) for language, side in sides.items()}
 
 
@@ -165,8 +172,12 @@ def measured(
     another word, and the card would hold on one kind of processor only.
     """
     config, tokenizer = RunConfig.from_dict(shipped.card["config"]), shipped.tokenizer
+    test: dict[str, Any] = {}  # that of the model's languages
     if data is None:
         corpus = load_corpus(config.data, "val")
+        if config.data.corpus == "own":
+            corpus, _ = short_enough(corpus, tokenizer, config.data.max_length)
+            test = {"test": corpus[:OWN_SCORED], "name": "val"}
         pairs = [(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus]
         val = TextData(tokenizer, [], pairs).validation()
     else:
@@ -179,7 +190,7 @@ def measured(
         loss = mean_loss(shipped.model, val)
         with warnings.catch_warnings(record=True) as left_out:
             warnings.simplefilter("always")
-            found = evaluation.evaluate(shipped)
+            found = evaluation.evaluate(shipped, **test)
         unmeasured = [str(x.message) for x in left_out if "left out" in str(x.message)]
     except (ImportError, files.DataError) as error:
         unmeasured = [f"all but val.loss is left out: {error}"]
@@ -189,13 +200,14 @@ def measured(
     values = {"val.loss": round(loss, 4)}
     signatures = {"val.loss": f"cross-entropy on gold prefixes, nats a {unit}"}
     scores = found.scores if found else {}
-    if found and data is None:
+    if found and data is None and not test:
         first = metrics.bleu(found.hypotheses[:FIRST], found.references[:FIRST])
         scores = scores | {f"{found.test_set}.bleu_first_{FIRST}": first}
     for name, score in scores.items():
         percent = "bleu" in name or name.endswith(".chrf")  # out of 100; the others out of 1
         values[name] = round(float(score), 2 if percent else 4)
         how = "forced decoding" if name.endswith(".aer") else "beam 5"
+        how += f", the first {len(found.hypotheses)} pairs" if found and test else ""
         signatures[name] = f"{how}, {score.signature}"
     return values, signatures, unmeasured
 
@@ -203,6 +215,8 @@ def measured(
 def provenance(config: RunConfig) -> dict[str, str]:
     """The checksums of the files that a run read; of many, that of their list."""
     sides = {config.data.source, config.data.target}
+    if config.data.corpus == "own":
+        return dict(zip((*config.data.files, *config.data.valid_files), config.data.sha256))
     read = {
         name: files.REGISTRY[name].sha256
         for name in files.names(f"{FOLDERS.get(config.data.corpus, config.data.corpus)}/")

@@ -1,0 +1,257 @@
+"""A run on text of one's own: the recipes of the book, with other files, sizes and dials."""
+
+import dataclasses
+import json
+import shlex
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attnlib import settings as dials
+from attnlib import storage
+from attnlib.data import files, own
+from attnlib.training import checkpoint, recipes
+from attnlib.training.checkpoint import CHECKPOINT
+from attnlib.training.config import RunConfig
+from attnlib.training.environment import Processes, Stopped
+from attnlib.training.inputs import TextData
+from attnlib.training.loop import Run
+from attnlib.training.schedule import learning_rate
+
+# The settings that one may choose, each by its own name, and what it is.
+SETTINGS = {
+    "width": "width of embeddings (of the transformer: of all layers)",
+    "hidden": "units of each direction of the recurrent encoder",
+    "decoder_hidden": "units of the recurrent decoder (default: as --hidden, or twice that)",
+    "layers": "blocks of each side of the transformer",
+    "heads": "heads of the transformer",
+    "feed_forward": "hidden units between a transformer's layers",
+    "norm": "where the transformer normalizes: before or after",
+    "positions": f"of the transformer: {', '.join(dials.POSITIONS)}",
+    "score": f"dial of the recurrent model: {', '.join(dials.SCORES)}; none: no attention",
+    "window": f"dial: {', '.join(dials.WINDOWS)}",
+    "reach": "half width of a window, in source positions",
+    "selection": f"dial of the recurrent model: {', '.join(dials.SELECTIONS)}",
+    "timing": "dial of the recurrent model: before or after the step",
+    "feeding": "dial of the recurrent model: context, input, none",
+    "dropout": "share of units left out, 0 to 1",
+    "output_dropout": "the same before the recurrent model's output",
+    "label_smoothing": "share of probability spread over all subwords",
+    "vocab_size": "subwords of the vocabulary that both languages share",
+    "max_length": "subwords of a sentence, at most; longer pairs are left out",
+    "sentences": "train on the first so many pairs only (default: all)",
+    "bpe_dropout": "share of merges left out of the training text, anew each epoch",
+    "tokens": "target positions of a batch",
+    "lr": "highest learning rate",
+    "schedule": "cosine or inverse_sqrt",
+    "warmup": "updates until that rate",
+    "weight_decay": "of AdamW",
+    "average": "snapshots of the weights that are averaged",
+    "validate_every": "updates from one validation to the next",
+    "seed": "of all random numbers",
+}
+EQUAL = ("dot", "scaled_dot", "cosine")  # scores of queries that are as wide as the keys
+LONGEST, MOST = 100, 199  # subwords of a sentence unless told, and as many as a model reads
+HELD_OUT = 500  # sources, or a tenth where that is less
+ASIDE = 0.1  # of the time: for validations, of which there are at most twenty
+SPARE = 0.95  # of the rest is planned for, so that the end comes in time
+
+
+def config(
+    name: str,
+    model: str,
+    text: Sequence[str],
+    valid: Sequence[str] = (),
+    languages: Sequence[str] | None = None,
+    updates: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """A run of one of `recipes.OWN` on text of one's own.
+
+    Parameters
+    ----------
+    name : str
+    model : str
+        ``recurrent`` or ``transformer``.
+    text, valid : sequences of str
+        Files as `own.parallel` takes them. Without `valid` some of the training text is held out.
+    languages : pair of str, optional
+        Names of the source and of the target; what their files end in unless given.
+    updates : int, optional
+        The recipe's unless given. With few of them the warm-up is a tenth of them, and a validation
+        comes after every twentieth part.
+    settings : mapping, optional
+        Of `SETTINGS`, by their names.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, or the model has no such setting.
+    """
+    settings = dict(settings or {})
+    source, target = languages or _languages(text)
+    base = recipes.OWN[model].replace(name=name, max_length=LONGEST)
+    updates = updates or base.optimisation.updates
+    if (
+        model == "recurrent" and settings.get("score") in EQUAL
+    ):  # the annotations have both directions of the encoder
+        settings.setdefault("decoder_hidden", 2 * settings.get("hidden", setting(base, "hidden")))
+    held_out = 0
+    if not valid:
+        corpus, _ = own.read(text, (source, target))
+        sources = len(set(corpus.source[: settings.get("sentences")]))
+        held_out = max(1, min(HELD_OUT, sources // 10))
+    data = dataclasses.replace(
+        base.data,
+        corpus="own",
+        source=source,
+        target=target,
+        files=tuple(text),
+        valid_files=tuple(valid),
+        held_out=held_out,
+        sha256=tuple(_checksum(path) for path in (*text, *valid)),
+    )
+    changes = {**_pace(base, updates), **settings}
+    made = dataclasses.replace(base, data=data).replace(**changes)
+    if not 1 <= made.data.max_length <= MOST:
+        raise ValueError(f"--max-length must be 1 to {MOST}, got {made.data.max_length}")
+    for option in ("bpe_dropout", "label_smoothing"):
+        if (share := setting(made, option)) > 1:
+            raise ValueError(f"--{option.replace('_', '-')} must be 0 to 1, got {share}")
+    learning_rate(0, made.optimisation)  # what does not fit is refused here, before the work
+    made.build(vocab_size=10)
+    return made
+
+
+def written(folder: Path) -> dict[str, Any] | None:
+    """The settings of the run that is in a folder, finished or not; None where there is none."""
+    card = folder / "model" / storage.CARD
+    if card.exists():
+        return json.loads(card.read_text(encoding="utf-8"))["config"]
+    if (folder / CHECKPOINT).exists():
+        return checkpoint.read(folder / CHECKPOINT)["config"]
+    return None
+
+
+def as_begun(config: RunConfig, before: Mapping[str, Any], given: Mapping[str, Any]) -> RunConfig:
+    """The same run with the number of updates that was measured when it began; see `paced`."""
+    pace = {
+        name: before["optimisation"][name]
+        for name in ("updates", "warmup", "validate_every")
+        if name not in given
+    }
+    return config.replace(**pace)
+
+
+def check(config: RunConfig, before: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to go on with a run of other settings, or of files that have changed.
+
+    Raises
+    ------
+    ValueError
+        It says which, and what to do.
+    """
+    data = before["data"]
+    old = dict(zip((*data["files"], *data["valid_files"]), data["sha256"]))
+    new = dict(zip((*config.data.files, *config.data.valid_files), config.data.sha256))
+    changed = [path for path in new if path in old and old[path] != new[path]]
+    remedy = "choose another name, or delete that folder to start again"
+    if changed:
+        raise ValueError(f"{', '.join(changed)} changed since {folder} was begun: {remedy}")
+    differences = config.differences(dict(before))
+    if differences:
+        raise ValueError(f"{folder} holds another run ({'; '.join(differences)}): {remedy}")
+
+
+def paced(
+    config: RunConfig, data: TextData, minutes: float, device: str | None, given: Mapping[str, Any]
+) -> RunConfig:
+    """The same run with as many updates as fit the time on this machine.
+
+    The first updates of a run that is thrown away are timed, and one validation. All processes of a
+    run take part, and the first one decides.
+    """
+    began, processes = time.monotonic(), Processes.join()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(config, folder, data, device, quiet=True)
+        try:
+            run.run(minutes=0)  # the first update is slow
+            done, seconds = run.progress.update, run.progress.seconds
+            run.run(minutes=min(0.25, minutes / 20))
+        except Stopped as stopped:
+            what = f"{config.name} was stopped while its speed was measured; nothing is lost"
+            raise Stopped(stopped.number, what) from stopped
+        rate = (run.progress.update - done) / max(run.progress.seconds - seconds, 1e-9)
+        before = time.monotonic()
+        run._validate(0.0)
+        validation = time.monotonic() - before
+    left = 60 * minutes - (time.monotonic() - began)
+    number = max(1, min(20, int(ASIDE * left / validation)))
+    updates = max(1, int(SPARE * rate * (left - number * validation)))
+    updates = processes.largest(updates if processes.rank == 0 else 0)[0]
+    number = processes.largest(number if processes.rank == 0 else 0)[0]
+    pace = {**_pace(config, updates), "validate_every": -(-updates // number)}
+    return config.replace(**{name: value for name, value in pace.items() if name not in given})
+
+
+def command(config: RunConfig) -> str:
+    """The command that trains a run again, its settings where they are not the recipe's."""
+    model = next(n for n, each in recipes.OWN.items() if each.architecture == config.architecture)
+    words = ["attnlib", "train", config.name, "--model", model]
+    for paths, prefix in ((config.data.files, "--"), (config.data.valid_files, "--valid-")):
+        names = ("tsv",) if len(paths) == 1 else ("source", "target")
+        for option, path in zip(names, paths):
+            words += [prefix + option, path]
+    words += ["--languages", config.data.source, config.data.target]
+    base = recipes.OWN[model].replace(max_length=LONGEST)
+    for name in ("updates", *SETTINGS):
+        value, usual = setting(config, name), setting(base, name)
+        if value != usual and (value is not None or name == "score"):  # it has no other dials then
+            words += ["--" + name.replace("_", "-"), "none" if value is None else str(value)]
+    return shlex.join(words)
+
+
+def setting(config: RunConfig, name: str) -> Any:
+    """A setting by its own name, whichever part of a run it is in; None where the model has none.
+
+    >>> setting(recipes.OWN["transformer"], "layers"), setting(recipes.OWN["recurrent"], "layers")
+    (4, None)
+    """
+    attention = getattr(config.model, "attention", None)
+    parts = (config, config.data, config.model, attention, config.optimisation, config.loss)
+    found = (getattr(part, name) for part in parts if hasattr(part, name))
+    return next(found, None)
+
+
+def kind(name: str) -> type:
+    """What type a setting is of: int, float or str."""
+    base = list(recipes.OWN.values())
+    if name in ("sentences", "decoder_hidden"):  # which are None
+        return int
+    return type(next(value for each in base if (value := setting(each, name)) is not None))
+
+
+def _pace(config: RunConfig, updates: int) -> dict[str, int]:
+    how = config.optimisation
+    return {
+        "updates": updates,
+        "warmup": min(how.warmup, max(1, updates // 10)),
+        "validate_every": min(how.validate_every, max(1, updates // 20)),
+    }
+
+
+def _languages(text: Sequence[str]) -> tuple[str, str]:
+    """What the names of the files end in, ``.gz`` aside, where that looks like two languages."""
+    ends = [Path(path.removesuffix(".gz")).suffix.removeprefix(".") for path in text]
+    if len(set(ends)) == 2 and all(2 <= len(end) <= 3 and end.isalpha() for end in ends):
+        return ends[0], ends[1]
+    return "source", "target"
+
+
+def _checksum(path: str) -> str:
+    try:
+        return files.sha256(Path(path))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
