@@ -33,7 +33,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``checks``              what the checks of an assignment call
 ``explore``             interactive figures
 ``text``                what the terminal shows: alignments, comparisons, cards as lines
-``cli``                 ``attnlib translate | compare | caption | evaluate | train | info``
+``cli``                 ``attnlib translate | compare | align | caption | evaluate | train | info``
 ======================  ===================================================================
 
 Nothing is re-exported here: ``from attnlib.attention import Attention`` says where a thing lives.

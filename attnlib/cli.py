@@ -1,12 +1,15 @@
-"""The command line: ``attnlib translate | compare | caption | evaluate | train | info``.
+"""The command line: ``attnlib translate | compare | align | caption | evaluate | train | info``.
 
-What goes wrong is said in one line on standard error, with exit code 2. Heavy modules are imported
-by the command that needs them, so that ``attnlib --help`` is quick.
+``--json`` makes the results of a command JSON: an object a line for each sentence, pair or image,
+one document of what ``evaluate`` and ``align --gold`` find. What goes wrong is said in one line on
+standard error, with exit code 2. Heavy modules are imported by the command that needs them, so that
+``attnlib --help`` is quick.
 """
 
 import argparse
 import contextlib
 import io
+import json
 import os
 import sys
 import warnings
@@ -61,8 +64,16 @@ def translate(arguments: argparse.Namespace) -> None:
     if arguments.alignment or arguments.plot:
         _must_attend(loaded, "so it has no alignment")
     for found in loaded.translate(sentences, arguments.beam):
-        print(found.text)
-        if arguments.alignment:
+        if arguments.json:
+            result = {"source": found.source, "translation": found.text, "score": found.score}
+            if arguments.alignment:
+                weights, source, target = text.words_and_weights(found)
+                result |= {"source_words": source, "target_words": target}
+                result["weights"] = weights.round(4).tolist()
+            _print_json(result)
+        else:
+            print(found.text)
+        if arguments.alignment and not arguments.json:
             print()
             print(text.alignment_text(*text.words_and_weights(found)), end="\n\n")
         if arguments.plot:
@@ -76,11 +87,54 @@ def compare(arguments: argparse.Namespace) -> None:
     loaded = {name: _load(name, "translator") for name in map(str.strip, names)}
     found = {name: model.translate(sentences, arguments.beam) for name, model in loaded.items()}
     for number, sentence in enumerate(sentences):
+        its = {name: every[number] for name, every in found.items()}
+        if arguments.json:
+            _print_json(
+                {
+                    "source": sentence,
+                    "translations": {name: each.text for name, each in its.items()},
+                    "log_p": {name: text.log_p(each) for name, each in its.items()},
+                }
+            )
+            continue
         if number:
             print()
-        print(
-            text.comparison_text(sentence, {name: every[number] for name, every in found.items()})
-        )
+        print(text.comparison_text(sentence, its))
+
+
+def align(arguments: argparse.Namespace) -> None:
+    """Print which source word each target word looks at, or how often that is wrong."""
+    from attnlib import evaluation, metrics
+    from attnlib.data import own
+
+    _can_write(arguments.output)
+    source, target = own.parallel(_paths(arguments))
+    gold = own.gold(arguments.gold, source, target) if arguments.gold else None
+    loaded = _load(arguments.model, "translator")
+    _must_attend(loaded, "so it aligns nothing")
+    found = evaluation.links(loaded, source, target)
+    pairs = [sorted((s, t) for t, s in each) for each in found]
+    lines = [" ".join(f"{s}-{t}" for s, t in each) for each in pairs]
+    if arguments.output:
+        _write(arguments, lines)
+    if gold is not None:
+        rate = metrics.alignment_error_rate(found, gold.sure, gold.possible)
+        if arguments.json:
+            _print_json(
+                {
+                    "model": loaded.name,
+                    "pairs": len(pairs),
+                    "alignment_error_rate": rate.value,
+                    "signature": rate.signature,
+                }
+            )
+        else:
+            print(f"{loaded.name} on {len(pairs)} pairs: {rate.signature} {rate.value:.4f}")
+    elif arguments.json:
+        for each in zip(source, target, pairs, strict=True):
+            _print_json(dict(zip(("source", "target", "links"), each, strict=True)))
+    elif not arguments.output:
+        print(*lines, sep="\n")
 
 
 def caption(arguments: argparse.Namespace) -> None:
@@ -102,9 +156,17 @@ def caption(arguments: argparse.Namespace) -> None:
         pictures.append(pixels)
         if done:
             print(f"{path}: {', '.join(done)}", file=sys.stderr)
-    for pixels, found in zip(pictures, loaded.caption(pictures, arguments.beam), strict=True):
-        print(found.text)
-        if arguments.words:
+    captioned = loaded.caption(pictures, arguments.beam)
+    for path, pixels, found in zip(arguments.image, pictures, captioned, strict=True):
+        if arguments.json:
+            result = {"image": str(path), "caption": found.text, "score": found.score}
+            if arguments.words:
+                weights, words = text.words_and_cells(found)
+                result |= {"words": words, "grid": loaded.grid, "weights": weights.tolist()}
+            _print_json(result)
+        else:
+            print(found.text)
+        if arguments.words and not arguments.json:
             print()
             weights, words = text.words_and_cells(found)
             print(text.cells_text(weights, words, loaded.grid, loaded.side), end="\n\n")
@@ -113,23 +175,36 @@ def caption(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Print how well a model does on its test set, each number with its signature."""
+    """Print how well a model does on a test set, each number with its signature."""
     from attnlib import evaluation
+    from attnlib.data import corpora, own
 
-    loaded = _load(arguments.model)
-    if arguments.output and not arguments.output.resolve().parent.is_dir():
-        raise ValueError(f"no folder {arguments.output.parent} to write to")
-    found = evaluation.evaluate(loaded, limit=arguments.limit, beam=arguments.beam)
+    _can_write(arguments.output)
+    paths, test = _paths(arguments, needed=False), None
+    if paths:
+        test = corpora.Corpus(*own.parallel(paths), ("source", "target"))
+    loaded = _load(arguments.model, None if test is None else "translator")
+    found = evaluation.evaluate(loaded, limit=arguments.limit, beam=arguments.beam, test=test)
     tests = "pictures" if "pictures" in loaded.card else "sentences"
-    print(f"{loaded.name} on {len(found.hypotheses)} {tests} of {found.test_set}, "
-          f"beam {arguments.beam}")  # fmt: skip
-    for key, score in found.scores.items():
-        digits = 2 if text.is_percent(key) else 4
-        print(f"  {key:32} {score:6.{digits}f}  {score.signature}")
+    name = " and ".join(paths) or found.test_set
+    if arguments.json:
+        _print_json(
+            {
+                "model": loaded.name,
+                "test_set": name,
+                tests: len(found.hypotheses),
+                "beam": arguments.beam,
+                "scores": {key: score.value for key, score in found.scores.items()},
+                "signatures": {key: score.signature for key, score in found.scores.items()},
+            }
+        )
+    else:
+        print(f"{loaded.name} on {len(found.hypotheses)} {tests} of {name}, beam {arguments.beam}")
+        for key, score in found.scores.items():
+            digits = 2 if text.is_percent(key) else 4
+            print(f"  {key:32} {score:6.{digits}f}  {score.signature}")
     if arguments.output:
-        lines = "".join(line + "\n" for line in found.hypotheses)
-        arguments.output.write_text(lines, encoding="utf-8")
-        print(f"wrote {arguments.output}")
+        _write(arguments, found.hypotheses)
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -137,10 +212,15 @@ def info(arguments: argparse.Namespace) -> None:
     from attnlib import pretrained
 
     if arguments.model:
-        print(text.card_text(_card(arguments.model)))
+        card = pretrained.card(arguments.model)
+        _print_json(card) if arguments.json else print(text.card_text(card))
         return
     for name in pretrained.names():
         card = pretrained.card(name)
+        if arguments.json:
+            sort = {"architecture": _kind(card), "languages": card["languages"]}
+            _print_json({"name": name, **sort, "metrics": card.get("metrics", {})})
+            continue
         sides = [card["pictures"]] if "pictures" in card else []
         measured = card.get("metrics", {})
         best = "not evaluated"
@@ -191,6 +271,24 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=compare)
 
     command = commands.add_parser(
+        "align",
+        help="link the words of sentences and their translations",
+        description="Which source word each target word looks at most, when the model is made to "
+        "write the translation: a line a pair in Pharaoh's format, 0-0 1-2, each link a source and "
+        "a target position from 0. Words are what stands between white space.",
+    )
+    command.add_argument("model", metavar="MODEL", help="name or folder")
+    _add_files(command)
+    command.add_argument(
+        "--gold",
+        metavar="FILE",
+        help="links that people made: print the alignment error rate. Lines as 0-0 1?2 (? for "
+        "possible), or a line a link as in the WPT tasks: 1 1 1 S, positions from 1",
+    )
+    command.add_argument("--output", type=Path, metavar="FILE", help="write the links")
+    command.set_defaults(command=align)
+
+    command = commands.add_parser(
         "caption",
         help="say what images show",
         description="Caption image files, in any format that Pillow reads. What is grey, has "
@@ -212,11 +310,12 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "evaluate",
-        help="score a model on its test set",
-        description="BLEU three ways and chrF of a translator on its test set; of a captioner, "
-        "how many captions are true, and whether it looks at what it names.",
+        help="score a model on its test set, or on yours",
+        description="BLEU three ways and chrF of a translator on its test set, or on one of your "
+        "own; of a captioner, how many captions are true, and whether it looks at what it names.",
     )
     command.add_argument("model", metavar="MODEL", help="name or folder")
+    _add_files(command)
     command.add_argument("--limit", type=int, metavar="N", help="only the first N")
     command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
     command.add_argument("--output", type=Path, metavar="FILE", help="write its sentences")
@@ -227,11 +326,26 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("info", help="list the models, or show the card of one")
     command.add_argument("model", nargs="?", metavar="MODEL", help="name or folder")
     command.set_defaults(command=info)
+    for name, command in commands.choices.items():
+        if name != "train":
+            command.add_argument("--json", action="store_true", help="print results as JSON")
     return parser
 
 
-def _is_folder(name: str) -> bool:
-    return (Path(name) / "card.json").is_file()
+def _add_files(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--source", metavar="FILE", help="sentences of your own, one a line")
+    command.add_argument("--target", metavar="FILE", help="their translations")
+    command.add_argument("--tsv", metavar="FILE", help="or both in one file, with a tab between")
+
+
+def _paths(arguments: argparse.Namespace, needed: bool = True) -> list[str]:
+    """The files of sentence pairs that were named: two, or one of both sides; none at all."""
+    sides = [path for path in (arguments.source, arguments.target) if path]
+    if arguments.tsv and not sides:
+        return [arguments.tsv]
+    if len(sides) == 1 or arguments.tsv or (needed and not sides):
+        raise ValueError("give --source FILE and --target FILE, or --tsv FILE alone")
+    return sides
 
 
 def _load(name: str, role: str | None = None):
@@ -244,7 +358,7 @@ def _load(name: str, role: str | None = None):
     """
     from attnlib import pretrained
 
-    loaded = pretrained.read(name) if _is_folder(name) else pretrained.load(name)
+    loaded = pretrained.load(name)
     kind = _kind(loaded.card)
     if role not in (None, pretrained.ROLES[kind]):
         right = [
@@ -280,10 +394,19 @@ def _must_attend(loaded, consequence: str) -> None:
         raise ValueError(f"{loaded.name} has no attention, {consequence}")
 
 
-def _card(name: str) -> dict:
-    from attnlib import pretrained
+def _print_json(value) -> None:
+    print(json.dumps(value, ensure_ascii=False))
 
-    return pretrained.read(name).card if _is_folder(name) else pretrained.card(name)
+
+def _can_write(path: Path | None) -> None:
+    if path and not path.resolve().parent.is_dir():
+        raise ValueError(f"no folder {path.parent} to write to")
+
+
+def _write(arguments: argparse.Namespace, lines: list[str]) -> None:
+    """A line each, and that it was written is said, where it is not in the way of JSON."""
+    arguments.output.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    print(f"wrote {arguments.output}", file=sys.stderr if arguments.json else sys.stdout)
 
 
 def _stdin() -> list[str]:
@@ -308,8 +431,7 @@ def _can_plot(path: Path, number: int, what: str) -> None:
         raise ValueError(f"--plot draws one {what}, got {number}")
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise ValueError(f"--plot writes .svg, .png or .pdf, got {str(path)!r}")
-    if not path.resolve().parent.is_dir():
-        raise ValueError(f"no folder {path.parent} to write to")
+    _can_write(path)
 
 
 def _plot(found, path: Path) -> None:

@@ -51,15 +51,12 @@ def comparison_text(source: str, found: dict, width: int | None = None) -> str:
     one   -0.11  Deux chiens
                  courent.
     """
-    from attnlib import decoding
-
     width = shutil.get_terminal_size((0, 24)).columns if width is None else width
     first = max(map(_width, found))
     rows = [("", "log p", source)]
     for name, each in found.items():
-        length = len(each.target_tokens) + 1
-        mean = each.score * decoding.length_penalty(length, decoding.ALPHA) / length
-        rows.append((name, f"{mean:.2f}" if each.target_tokens else "", each.text))
+        its = log_p(each)
+        rows.append((name, "" if its is None else f"{its:.2f}", each.text))
     lines = []
     for name, mean, text in rows:
         before = f"{_fill(name, first)}  {mean:>6}  "
@@ -67,6 +64,16 @@ def comparison_text(source: str, found: dict, width: int | None = None) -> str:
             lines.append((before + part).rstrip())
             before = " " * _width(before)
     return "\n".join(lines)
+
+
+def log_p(found) -> float | None:
+    """A translation's log-probability a subword, </s> counted, in nats; an empty one has none."""
+    from attnlib import decoding
+
+    if not found.target_tokens:
+        return None
+    length = len(found.target_tokens) + 1
+    return float(found.score * decoding.length_penalty(length, decoding.ALPHA) / length)
 
 
 def cells_text(weights, words: list[str], grid: tuple[int, int], side: int) -> str:
