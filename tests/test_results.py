@@ -346,6 +346,20 @@ def test_weights_of_chosen_steps_are_changed_and_no_others():
         assert (first, second) == pytest.approx((wanted, 0.7), abs=1e-6)
 
 
+def test_a_moved_window_keeps_the_sum_of_its_step_and_leaves_the_others_alone():
+    weights, values = torch.tensor([[[0.6, 0.2]]]), torch.tensor([[[1.0], [2.0]]])
+    rescaled = finger.Rescaled(chosen=1, total=0.4)
+    assert [float(rescaled(weights, values)[0]) for _ in range(3)] == pytest.approx([1, 0.5, 1])
+
+
+def test_a_further_piece_is_given_the_word_that_the_first_piece_saw():
+    first, further, mark = finger.KINDS
+    weights = np.array([[0.1, 0.8], [0.2, 0.1], [0.3, 0.3], [0.9, 0.0], [0.5, 0.4], [0.1, 0.1]])
+    assert finger.words_of([first, further, mark, first, first, further], weights) == {1: 1, 5: 0}
+    weights[4] = 0.3, 0.4  # it hardly looked: its word is not known, the one before it is no stand-in
+    assert finger.words_of([first, further, mark, first, first, further], weights) == {1: 1}
+
+
 def test_a_mean_of_steps_counts_steps_and_not_captions():
     captions = [[{"x": 1.0, "in": True}], [{"x": 4.0, "in": True}, {"x": 4.0, "in": True}], []]
     captions[2].append({"x": 100.0, "in": False})

@@ -17,8 +17,21 @@ same references are forced four times more, with the weights of some steps chang
   weights larger than the model was trained with, and has nothing to do with a switch.
 
 Each change is compared with the model as it was trained, at the steps that were changed: the mean
-difference of the loss, with a 95 % bootstrap interval over captions. It writes ``finger.json``
-beside this file.
+difference of the loss, with a 95 % bootstrap interval over captions. Beside it stands the share of
+these tokens to which the model, unchanged, gives a probability above one half.
+
+Does a dim step inside a word, one whose weights sum to under one half, just look past its word? We
+take the source word that the first piece of the same target word looked at most, where that piece's
+weights sum to more than 0.8, and put the window of one step
+
+* on that *word*;
+* *elsewhere*: on a random position out of reach of that word.
+
+Other tokens are at other distances, so both are done at the steps that are not dim, too. A window
+that moves also changes what the weights sum to, and the network may take harm from that alone: both
+moves are made once with the sum that the step had (*kept*), and once as they come (*free*).
+
+It writes ``finger.json`` beside this file.
 """
 
 from pathlib import Path
@@ -77,6 +90,96 @@ def forced(model, pair: tuple[list[int], list[int]]) -> tuple[list[float], np.nd
         logits, weights = model(batch.source, batch.source_lengths, batch.target_in)
     loss = cross_entropy(logits[0], batch.target_out[0], reduction="none")
     return loss.tolist(), weights[0].numpy()
+
+
+class Rescaled(Soft):
+    """The average, with the weights of one step scaled to a given sum before."""
+
+    def __init__(self, chosen: int, total: float):
+        super().__init__()
+        self.chosen, self.total, self.step = chosen, total, 0
+
+    def forward(self, weights, values, draws=None):
+        if self.step == self.chosen:
+            weights = self.total * weights / weights.sum(-1, keepdim=True)
+        self.step += 1
+        return super().forward(weights, values)
+
+
+def words_of(kinds: list[str], weights: np.ndarray) -> dict[int, int]:
+    """For each further piece of a word, where its first piece looked most, if it looked at all."""
+    found, first = {}, None
+    for t, what in enumerate(kinds):
+        if what == KINDS[0]:
+            first = t
+        elif what == KINDS[1] and first is not None and weights[first].sum() > 0.8:
+            found[t] = int(weights[first].argmax())
+    return found
+
+
+def moved(model: pretrained.Pretrained, pairs) -> list[list[dict]]:
+    """The further pieces of each reference: how far the window is from the word, and the losses."""
+    attention, found = model.model.decoder.attention, []
+    window, plain = attention.window, attention.selection
+    rng = np.random.default_rng(0)
+
+    def standing(centres, step=None, place=None):
+        """Local-p's centre, written down, and of one step replaced."""
+
+        def centre(queries, lengths, start):
+            its = Predictive.centre(window, queries, lengths, start).clone()
+            if step is not None and start <= step < start + its.shape[1]:
+                its[0, step - start] = place
+            centres.extend(its.flatten().tolist())
+            return its
+
+        return centre
+
+    for source, target in pairs:
+        pair = model.tokenizer.encode(source), model.tokenizer.encode(target)
+        centres: list[float] = []
+        window.centre = standing(centres)
+        loss, weights = forced(model.model, pair)
+        kinds = [kind(token) for token in model.tokenizer.tokens(pair[1])]
+        rows = []
+        for t, word in words_of(kinds, weights).items():
+            total = float(weights[t].sum())
+            row = {"sum": total, "away": abs(centres[t] - word), "as trained": loss[t]}
+            out = [s for s in range(weights.shape[1]) if abs(s - word) > window.reach]
+            places = {"word": word, "elsewhere": int(rng.choice(out)) if out else None}
+            for name, place in places.items():
+                for how in ("kept", "free") if place is not None else ():
+                    window.centre = standing([], t, place)
+                    attention.selection = Rescaled(t, total) if how == "kept" else plain
+                    row[f"{name}, {how}"] = forced(model.model, pair)[0][t]
+            attention.selection = plain
+            rows.append(row)
+        del window.centre
+        found.append(rows)
+    return found
+
+
+def moves(captions: list[list[dict]], reach: int) -> list[dict]:
+    """What moving the window does to the loss, at dim steps and at the others."""
+    rows = []
+    for dim in (True, False):
+        some = [[step for step in steps if (step["sum"] < 0.5) == dim] for steps in captions]
+        count = sum(map(len, some))
+        row = {
+            "what": "dim" if dim else "other",
+            "tokens": count,
+            "out_of_reach": round(sum(s["away"] > reach for c in some for s in c) / count, 4),
+            "harm": {},
+        }
+        for name in ("word, kept", "word, free", "elsewhere, kept", "elsewhere, free"):
+            change = mean_of(
+                some,
+                lambda step, name=name: step[name] - step["as trained"],
+                lambda step, name=name: name in step,
+            )
+            row["harm"][name] = _rounded(change)
+        rows.append(row)
+    return rows
 
 
 def steps(model: pretrained.Pretrained, pairs) -> list[list[dict]]:
@@ -154,10 +257,12 @@ def harm(captions: list[list[dict]], name: str, change: str) -> dict:
 
     before = mean_of(captions, lambda step: step["as trained"], chosen)
     after = mean_of(captions, lambda step: step[change], chosen)
+    guessed = mean_of(captions, lambda step: step["as trained"] < np.log(2), chosen)
     difference = mean_of(captions, lambda step: step[change] - step["as trained"], chosen)
     return {
         "before": round(before.value, 4),
         "after": round(after.value, 4),
+        "guessed": round(guessed.value, 4),
         "harm": _rounded(difference),
     }
 
@@ -173,8 +278,9 @@ def main() -> None:
         "sha256": model.card["sha256"][storage.MODEL],
         "captions": len(pairs),
         "rows": [row(captions, name) for name in KINDS],
+        "moved": moves(moved(model, pairs), model.model.decoder.attention.window.reach),
     }
-    print(*content["rows"], sep="\n")
+    print(*content["rows"], *content["moved"], sep="\n")
     record(RESULTS, COMMAND, content)
 
 
