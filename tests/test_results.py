@@ -356,7 +356,7 @@ def test_a_further_piece_is_given_the_word_that_the_first_piece_saw():
     first, further, mark = finger.KINDS
     weights = np.array([[0.1, 0.8], [0.2, 0.1], [0.3, 0.3], [0.9, 0.0], [0.5, 0.4], [0.1, 0.1]])
     assert finger.words_of([first, further, mark, first, first, further], weights) == {1: 1, 5: 0}
-    weights[4] = 0.3, 0.4  # it hardly looked: its word is not known, the one before it is no stand-in
+    weights[4] = 0.3, 0.4  # it hardly looked: its word is not known
     assert finger.words_of([first, further, mark, first, first, further], weights) == {1: 1}
 
 
