@@ -34,7 +34,7 @@ def four_windows(
     """
     places = {"local-m": 4, "local-p": 4.2} if places is None else places
     reaches = {"local-m": 1, "local-p": 2} if reaches is None else reaches
-    left, cell, high, gap, below = 90, 49, 32, 14, 52
+    left, cell, high, gap, below = 104, 47, 32, 14, 52
     right = left + cell * len(words)
     told = "; ".join(
         f"{name}: {', '.join('hidden' if not a else f'{a:.2f}' for a in row)}"
@@ -155,7 +155,7 @@ def pulls(
             at(centre) - 10 * ahead, y, name, anchor="end" if ahead > 0 else "start", bold=s == gold
         )
     if len(inside) < len(words):
-        canvas.text(16, bottom - 16, "outside: neither", anchor="start", faint=True)
+        canvas.text(16, bottom + 10, "outside: neither", anchor="start", faint=True)
     return canvas
 
 
