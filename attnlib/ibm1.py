@@ -120,7 +120,9 @@ def train(pairs: Iterable[tuple[Words, Words]], rounds: int = 5) -> Model1:
     )
 
 
-def both_ways(forwards: Model1, backwards: Model1, source, target) -> tuple[set, set]:
+def both_ways(
+    forwards: Model1, backwards: Model1, source, target, nearest: bool = False
+) -> tuple[set, set]:
     """Links (target, source) on which two models agree, and those that either of them draws.
 
     Parameters
@@ -129,6 +131,8 @@ def both_ways(forwards: Model1, backwards: Model1, source, target) -> tuple[set,
         Trained on pairs, and on the same pairs turned round.
     source, target : sequences of str
         The words of one sentence pair.
+    nearest : bool
+        How each decides between equal words, as in `Model1.links`.
 
     Examples
     --------
@@ -139,8 +143,8 @@ def both_ways(forwards: Model1, backwards: Model1, source, target) -> tuple[set,
     >>> sorted(both_ways(there, back, *pairs[0])[0])
     [(1, 1)]
     """
-    there = forwards.links(source, target)
-    back = {(t, s) for s, t in backwards.links(target, source)}
+    there = forwards.links(source, target, nearest)
+    back = {(t, s) for s, t in backwards.links(target, source, nearest)}
     return there & back, there | back
 
 

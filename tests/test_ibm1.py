@@ -49,6 +49,9 @@ def test_shares_are_the_equation_and_links_their_maxima():
     twice = ["a", "b", "a"]  # the second "a" is nearer to the end
     assert model.links(twice, ["y", "x"]) == {(0, 1), (1, 0)}
     assert model.links(twice, ["y", "x"], nearest=True) == {(0, 1), (1, 2)}
+    back = ibm1.Model1({("x", "a"): 1.0, ("y", "b"): 1.0})
+    assert ibm1.both_ways(model, back, twice, ["y", "x"])[0] == {(0, 1), (1, 0)}
+    assert ibm1.both_ways(model, back, twice, ["y", "x"], nearest=True)[0] == {(0, 1), (1, 2)}
     assert model.links(["a"], []) == set() and model.shares(["a"], []).shape == (0, 2)
 
 
@@ -71,6 +74,9 @@ def test_the_hansards_come_out_as_measured():
     found = [model.links(x, y) for x, y in zip(gold.source, gold.target)]
     rate = metrics.alignment_error_rate(found, gold.sure, gold.possible).value
     assert rate == pytest.approx(0.289, abs=0.0005)
+    found = [model.links(x, y, nearest=True) for x, y in zip(gold.source, gold.target)]
+    rate = metrics.alignment_error_rate(found, gold.sure, gold.possible).value
+    assert rate == pytest.approx(0.252, abs=0.0005)
 
 
 def test_a_sentence_that_was_not_split_is_refused():

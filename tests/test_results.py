@@ -18,6 +18,7 @@ import dials
 import either_controls
 import finger
 import full_stop
+import given_the_word
 import heads
 import learning_rules
 import lookups
@@ -78,6 +79,38 @@ def test_attention_is_that_of_each_sentence_by_itself(untrained, examples):
 def test_links_leave_the_end_of_the_sentence_out():
     weights = torch.tensor([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]]).numpy()  # the last column is </s>
     assert alignment.links(weights) == {(0, 1), (1, 0)}
+
+
+def test_a_word_is_given_one_annotation_at_a_time(untrained, examples, monkeypatch):
+    batch = collate(WORDS.pairs(examples[:1]))
+    weights, logs = given_the_word.readings(untrained, batch, batch.target_out)
+    _, looked, wanted = alone(untrained, examples[0])
+    torch.testing.assert_close(weights[0], looked)
+    decoder, honest = untrained.decoder, untrained.decoder.attend
+    for t in (0, 2):
+        for s in range(batch.source.shape[1]):
+
+            def only_here(query, memory, position, t=t, s=s):
+                context, seen = honest(query, memory, position)
+                return (memory.annotations[:, s] if position == t else context), seen
+
+            monkeypatch.setattr(decoder, "attend", only_here)
+            said = alone(untrained, examples[0])[0][t].log_softmax(-1)[wanted[t]]
+            monkeypatch.undo()
+            assert float(logs[0, t, s]) == pytest.approx(float(said), abs=1e-5)
+    product = looked * logs[0].exp()
+    want = product / product.sum(-1, keepdim=True)
+    torch.testing.assert_close(given_the_word.given(weights, logs)[0], want)
+
+
+def test_missed_determiners_are_counted_by_word_and_place():
+    example = SimpleNamespace(
+        source=["the", "dog", "sees", "a", "cat"],
+        alignment=[(0, 0), (1, 1), (2, 3), (3, 4), (4, 2)],
+    )
+    counts = given_the_word.determiners([example], [{(0, 1), (1, 1), (2, 3)}])
+    assert counts["word"] == {"the": [1, 1], "a": [0, 1]}
+    assert counts["place"] == {"first": [1, 1], "later": [0, 1]}
 
 
 def test_what_a_model_of_the_dials_gets_is_counted_by_hand(untrained, examples, monkeypatch):
