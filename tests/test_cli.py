@@ -345,7 +345,7 @@ def test_help_is_quick_because_torch_stays_out():
     )
     code += "except SystemExit: assert not {'torch', 'matplotlib', 'tokenizers'} & {*sys.modules}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("translate", "compare", "caption", "evaluate", "train", "info"):
+    for command in ("translate", "compare", "align", "caption", "evaluate", "train", "info"):
         assert command in run.stdout
 
 

@@ -1,6 +1,7 @@
 """attnlib caption: what it says of images, and one line for everything that goes wrong."""
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -284,3 +285,19 @@ def test_help_does_not_load_what_reads_images():
     code += "except SystemExit: assert not {'torch', 'matplotlib', 'PIL'} & {*sys.modules}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--resize" in run.stdout
+
+
+def test_json_says_what_the_lines_say(capsys, scene):
+    lines = said(capsys, scene, "--words")[0].splitlines()
+    out, _ = said(capsys, scene, "--words", "--json")
+    found = json.loads(out)
+    assert (found["image"], found["caption"]) == (str(scene), lines[0])
+    assert found["words"] == lines[0].split() and found["score"] < 0
+    rows, columns = found["grid"]
+    for line, row in zip(lines[2:-1], np.array(found["weights"]), strict=True):
+        assert len(row) == rows * columns
+        assert (
+            f"{row.max():.2f}  row {row.argmax() // columns}, column {row.argmax() % columns}"
+            in line
+        )
+    assert "words" not in json.loads(said(capsys, scene, "--json")[0])

@@ -171,6 +171,14 @@ def test_gzip_tabs_and_other_ends_of_lines_are_the_same_text(here, capsys):
     assert card["languages"] == ["source", "target"]
 
 
+def test_only_a_newline_ends_a_line(tmp_path):
+    (tmp_path / "x").write_text("a\u2028b\x0cc\n\nd", encoding="utf-8")
+    assert own.lines(tmp_path / "x") == ["a\u2028b\x0cc", "", "d"]
+    (tmp_path / "y.tsv").write_text("a\u2028b\tc\n\nd\u200b\te\x85\n", encoding="utf-8")
+    corpus, empty = own.read([tmp_path / "y.tsv"], ("en", "fr"))
+    assert (corpus.source, corpus.target, empty) == (["a b", "d"], ["c", "e"], 1)
+
+
 def test_what_is_left_out_is_counted_and_said(here, capsys):
     source, target = toy(50, seed=1)
     source[3], target[5], source[7] = " ", "\N{ZERO WIDTH SPACE}", "dog " * 30
@@ -398,27 +406,27 @@ def looking(order):
 
 
 def test_align_prints_pharaohs_format(there, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(pretrained.Pretrained, "align", looking([0, 2, 1]))
+    monkeypatch.setattr(pretrained.Pretrained, "align", looking([2, 0, 1]))
     (tmp_path / "a.tsv").write_text(
         "the red dog\tle chien rouge\n\tle\nthe\t\nthe 日本 dog\tle 日 x\n"
     )
     argv = ["align", "runs/mine", "--tsv", str(tmp_path / "a.tsv")]
-    assert ok(capsys, *argv) == "0-0 1-2 2-1\n\n\n0-0 1-2 2-1\n"
+    assert ok(capsys, *argv) == "0-1 1-2 2-0\n\n\n0-1 1-2 2-0\n"
     rows = [json.loads(line) for line in ok(capsys, *argv, "--json").splitlines()]
     assert rows[0] == {
-        "source": "the red dog", "target": "le chien rouge", "links": [[0, 0], [1, 2], [2, 1]],
+        "source": "the red dog", "target": "le chien rouge", "links": [[0, 1], [1, 2], [2, 0]],
     }  # fmt: skip
     assert [row["links"] for row in rows[1:3]] == [[], []]
     said = ok(capsys, *argv, "--output", str(tmp_path / "out"))
     assert said == f"wrote {tmp_path / 'out'}\n"
-    assert (tmp_path / "out").read_text() == "0-0 1-2 2-1\n\n\n0-0 1-2 2-1\n"
+    assert (tmp_path / "out").read_text() == "0-1 1-2 2-0\n\n\n0-1 1-2 2-0\n"
 
 
 def test_a_word_that_shows_nothing_keeps_its_place(there, monkeypatch):
-    monkeypatch.setattr(pretrained.Pretrained, "align", looking([0, 2, 1]))
+    monkeypatch.setattr(pretrained.Pretrained, "align", looking([2, 0, 1]))
     nothing = "\N{ZERO WIDTH SPACE}"
     found = evaluation.links(there, [f"the {nothing} red dog"], [f"{nothing} le chien rouge"])
-    assert found == [{(1, 0), (2, 3), (3, 2)}]
+    assert found == [{(1, 3), (2, 0), (3, 2)}]
 
 
 def test_align_is_measured_against_known_links(there, tmp_path, capsys, monkeypatch):
@@ -448,7 +456,7 @@ def test_possible_links_are_not_sure(tmp_path):
     (tmp_path / "p").write_text("0-0 1?0\n\n")
     found = own.gold(tmp_path / "p", ["a b", "c"], ["d", "e"])
     assert found.sure == ({(0, 0)}, set()) and found.possible == ({(0, 0), (0, 1)}, set())
-    (tmp_path / "w").write_text("0001 1 1 S\n0001 2 1 P 0.5\n")
+    (tmp_path / "w").write_text("\n0001 1 1 S\n\n0001 2 1 P 0.5\n")
     assert own.gold(tmp_path / "w", ["a b", "c"], ["d", "e"]) == found
 
 
