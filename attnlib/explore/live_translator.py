@@ -23,7 +23,8 @@ class LiveTranslator(LiveFigure):
     sentences : list of str
         What the reader can choose before the models are there.
     models : dict
-        From a model's name among `live.bundle.MODELS` to what the reader sees it called.
+        From a model's name among `live.bundle.MODELS`, or the folder of one of your own (in a
+        notebook: a page of the book has not its numbers), to what the reader sees it called.
     languages : two names, of the source and of the target
     sentence : int
         What is chosen first: an index into `sentences`.

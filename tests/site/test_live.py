@@ -18,16 +18,18 @@ from figure_page import faults
 from playwright.sync_api import expect
 from site_map import PHONE, ROOT
 
+from attnlib import storage
 from attnlib.data import cleaning, scenes
 from attnlib.data.batches import pad
 from attnlib.data.corpora import multi30k
 from attnlib.data.scenes import Scenes, put
-from attnlib.data.tokenizer import BOS, EOS
+from attnlib.data.tokenizer import BOS, EOS, Tokenizer
 from attnlib.decoding import beam_search
 from attnlib.explore import LiveAttention, LiveHeads, LiveScene, LiveTranslator, modules
 from attnlib.explore.figure import engine, sources
 from attnlib.explore.live.bundle import MODELS, bundle, in_the_page
 from attnlib.explore.live.stored import answers, captions, without_one
+from attnlib.settings import build
 
 COUNT = int(os.environ.get("LIVE_SENTENCES", "2"))  # 200 by hand, and then all texts as subwords
 TRANSLATORS = [name for name in MODELS if name.startswith("en-fr")]
@@ -121,6 +123,52 @@ def test_a_translator_says_what_it_says_in_python(live, name):
     for text in multi30k("test_2016_flickr").source[:COUNT]:
         ids = [*found.ids(text), EOS]
         agree(page, found.model, *pad([ids]), ids, 2 * len(ids) + 10)
+
+
+def own(folder, architecture="translator", **settings):
+    """An untrained model of one's own, as training would leave it."""
+    tokenizer = Tokenizer.train(SENTENCES * 5, vocab_size=60)
+    arguments = {"vocab_size": len(tokenizer), "width": 8, **settings}
+    torch.manual_seed(1)
+    model = build(architecture, arguments)
+    for weight in model.parameters():
+        weight.data *= 2  # words should differ
+    card = {"name": "own", "languages": ["en", "fr"], "architecture": architecture}
+    storage.save(folder / "model", model, tokenizer, {**card, "model": arguments})
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden": 6},
+        {"hidden": 6, "decoder_hidden": 10, "score_hidden": 5},
+        {"hidden": 6, "score": None},
+        {"architecture": "transformer", "layers": 2, "heads": 2, "feed_forward": 12},
+    ],
+)
+def test_a_model_of_ones_own_says_what_it_says_in_python(live, tmp_path, settings):
+    name = own(tmp_path, **settings)
+    page, found = live(name), in_the_page(name)
+    for text in SENTENCES:
+        ids = [*found.ids(text), EOS]
+        agree(page, found.model, *pad([ids]), ids, 2 * len(ids) + 10)
+    assert LiveTranslator(SENTENCES, {name: "mine"}).table()[2][0][0] == "mine"
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"hidden": 6, "window": "monotonic"}, "its window is monotonic, wanted everywhere"),
+        ({"hidden": 6, "score": "general"}, "its score is general, wanted additive or None"),
+        ({"architecture": "transformer", "norm": "after"}, "its norm is after, wanted before"),
+    ],
+)
+def test_what_no_page_computes_is_refused(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=f"runs in no page: {message}"):
+        bundle(own(tmp_path, **settings))
+    with pytest.raises(ValueError, match="no model 'nowhere' runs in a page: one of en-fr"):
+        bundle("nowhere")
 
 
 @pytest.mark.parametrize("name", CAPTIONERS)

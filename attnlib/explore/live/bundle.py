@@ -1,10 +1,11 @@
-"""A shipped model as a page gets it: its numbers in 8 bits, its subwords, its settings."""
+"""A model as a page gets it: its numbers in 8 bits, its subwords, its settings."""
 
 import hashlib
 import json
 import math
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import safetensors.torch
 from torch import nn
@@ -13,6 +14,22 @@ from attnlib import pretrained, storage
 from attnlib.data.tokenizer import Tokenizer
 
 MODELS = ("en-fr-transformer", "en-fr-bahdanau", "en-fr-fixed", "scenes-soft", "scenes-hard")
+# Settings of a model of one's own that `recurrent.mjs` and `transformer.mjs` compute.
+COMPUTED: dict[str, dict[str, tuple]] = {
+    "transformer": {
+        "norm": ("before",),
+        "positions": ("sinusoidal",),
+        "window": ("everywhere",),
+    },
+    "translator": {
+        "score": ("additive", None),
+        "window": ("everywhere",),
+        "selection": ("soft",),
+        "timing": ("before",),
+        "feeding": ("context",),
+        "fixed": ("every_step",),
+    },
+}
 PART = 512 * 1024  # bytes of a model that a page fetches at a time
 BITS = 8  # of each number of a matrix: a quarter of float32, and half of what Python ships
 UNUSED = ("detector.", "decoder.attention.selection.")  # they serve training alone
@@ -33,17 +50,37 @@ class Bundle:
         return math.ceil(len(self.weights) / PART)
 
 
-@cache
 def bundle(name: str) -> Bundle:
-    """Pack one of `MODELS`.
+    """Pack one of `MODELS`, or a translator of one's own by its folder.
 
     Raises
     ------
     ValueError
-        If there is no model of that name that runs in a page.
+        If there is no model of that name that runs in a page, or it has a setting that no page
+        computes.
     """
-    if name not in MODELS:
+    if name in MODELS:
+        return _packed(name)
+    if not Path(name).is_dir():
         raise ValueError(f"no model {name!r} runs in a page: one of {', '.join(MODELS)}")
+    card = pretrained.card(name)
+    kind = card.get("architecture", "translator")
+    if kind not in COMPUTED:
+        raise ValueError(f"a {kind} of one's own runs in no page: one of {', '.join(COMPUTED)}")
+    for setting, known in COMPUTED[kind].items():
+        value = card["model"].get(setting, known[0])
+        if value not in known:
+            ours = " or ".join(map(str, known))
+            raise ValueError(f"{name} runs in no page: its {setting} is {value}, wanted {ours}")
+    return _pack(name)
+
+
+@cache
+def _packed(name: str) -> Bundle:
+    return _pack(name)
+
+
+def _pack(name: str) -> Bundle:
     found = pretrained.load(name)
     subwords = _subwords(found.tokenizer)
     called = hashlib.sha256(subwords.encode("utf-8")).hexdigest()[:12]
