@@ -168,7 +168,7 @@ def _add_own(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=_minutes,
         metavar="M",
-        help="as many updates as fit this time on this machine; the finished model is measured after",
+        help="as many updates as fit this time on this machine; then the model is measured",
     )
     text.add_argument(
         "--model", choices=list(recipes.OWN), help="the kind of model (default: recurrent)"
