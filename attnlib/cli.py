@@ -104,7 +104,7 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def align(arguments: argparse.Namespace) -> None:
     """Print which source word each target word looks at, or how often that is wrong."""
-    from attnlib import evaluation, metrics
+    from attnlib import evaluation
     from attnlib.data import own
 
     _can_write(arguments.output)
@@ -112,28 +112,24 @@ def align(arguments: argparse.Namespace) -> None:
     gold = own.gold(arguments.gold, source, target) if arguments.gold else None
     loaded = _load(arguments.model, "translator")
     _must_attend(loaded, "so it aligns nothing")
+    if gold is not None:
+        rate = evaluation.alignment_error(loaded, gold)
+        if arguments.json:
+            counts = {"model": loaded.name, "pairs": len(source)}
+            _print_json({**counts, "alignment_error_rate": rate.value, "signature": rate.signature})
+        else:
+            print(f"{loaded.name} on {len(source)} pairs: {rate.signature} {rate.value:.4f}")
+        if not arguments.output:
+            return
     found = evaluation.links(loaded, source, target)
     pairs = [sorted((s, t) for t, s in each) for each in found]
     lines = [" ".join(f"{s}-{t}" for s, t in each) for each in pairs]
     if arguments.output:
         _write(arguments, lines)
-    if gold is not None:
-        rate = metrics.alignment_error_rate(found, gold.sure, gold.possible)
-        if arguments.json:
-            _print_json(
-                {
-                    "model": loaded.name,
-                    "pairs": len(pairs),
-                    "alignment_error_rate": rate.value,
-                    "signature": rate.signature,
-                }
-            )
-        else:
-            print(f"{loaded.name} on {len(pairs)} pairs: {rate.signature} {rate.value:.4f}")
     elif arguments.json:
         for each in zip(source, target, pairs, strict=True):
             _print_json(dict(zip(("source", "target", "links"), each, strict=True)))
-    elif not arguments.output:
+    else:
         print(*lines, sep="\n")
 
 

@@ -446,8 +446,9 @@ def test_align_is_measured_against_known_links(there, tmp_path, capsys, monkeypa
     assert want == pytest.approx(1 - 2 * hits / (sum(map(len, links)) + 20 * 7))
     argv = ["align", "runs/mine", *TEST, "--gold", str(tmp_path / "wpt")]
     assert ok(capsys, *argv) == f"mine on 20 pairs: alignment error rate {want:.4f}\n"
-    found = json.loads(ok(capsys, *argv, "--json"))
+    found = json.loads(ok(capsys, *argv, "--json", "--output", str(tmp_path / "out")))
     assert found["alignment_error_rate"] == want and found["pairs"] == 20
+    assert [line.split() for line in (tmp_path / "out").read_text().splitlines()] == links
     monkeypatch.setattr(pretrained.Pretrained, "align", looking([0, 2, 1, 3, 4, 6, 5]))
     assert ok(capsys, *argv) == "mine on 20 pairs: alignment error rate 0.0000\n"
 
