@@ -188,13 +188,12 @@ def same_vector(sentences: Sequence[str] = ("a red shirt", LONG), width: int = 8
     heights = [max(2, len(each)) * 20 + 24 for each in lines]
     canvas = Canvas(
         WIDEST,
-        sum(heights) + 30,
+        sum(heights) + 16,
         f"{len(sentences)} sentences of different lengths go into one encoder. Each leaves it as a"
         f" vector of the same {width} cells, which goes into one decoder.",
     )
     cell, left = 9, 274
-    canvas.text(left + cell * width / 2, 14, "*c*", role="context", bold=True)
-    y: float = 28
+    y: float = 14
     canvas.box(178, y, 70, sum(heights), "encoder", role="key")
     canvas.box(WIDEST - 70, y, 68, sum(heights), "decoder", role="query")
     for each, height in zip(lines, heights, strict=True):
@@ -205,6 +204,7 @@ def same_vector(sentences: Sequence[str] = ("a red shirt", LONG), width: int = 8
         canvas.arrow((156, middle), (176, middle))
         canvas.arrow((250, middle), (left - 4, middle), role="context", thick=3)
         canvas.vector(left, middle - cell / 2, width, role="context", cell=cell, upright=False)
+        canvas.text(left + cell * width / 2, middle - 18, "*c*", role="context", bold=True)
         end = left + cell * width
         canvas.arrow((end + 3, middle), (WIDEST - 72, middle), role="context", thick=3)
         y += height
@@ -266,10 +266,10 @@ def gru() -> Canvas:
     """A gated recurrent unit: how much of the old state stays, how much is new."""
     canvas = Canvas(
         WIDEST,
-        252,
+        274,
         "A gated recurrent unit. The old state runs along the top: it is multiplied by the update"
         " gate z, then the candidate times one minus z is added, which gives the new state. The"
-        " reset gate r leads into the candidate.",
+        " reset gate r leads into the candidate, which sees the old state only through it.",
     )
     top = 40
     canvas.text(24, top, "*h*_{s−1}")
@@ -289,7 +289,8 @@ def gru() -> Canvas:
     canvas.arrow((314, 166), (314, 127))
     canvas.box(78, 166, 120, 40, "reset gate *r*_s")
     canvas.arrow((198, 186), (252, 186))
-    canvas.text(WIDEST / 2, 234, "*x*_s and *h*_{s−1} enter all three boxes", faint=True)
+    canvas.text(WIDEST / 2, 234, "*x*_s and *h*_{s−1} enter all three boxes,", faint=True)
+    canvas.text(WIDEST / 2, 256, "but the candidate sees *h*_{s−1} only through *r*_s", faint=True)
     return canvas
 
 
@@ -337,7 +338,7 @@ def lstm(step: str = "s") -> Canvas:
 
 
 def gradient_paths(words: int = 4, kept: float = 0.7) -> Canvas:
-    """The way of the last word's gradient to the first, without attention and with it.
+    """The shortest way of the last word's gradient to the first, without attention and with it.
 
     The decoder gets the context vector at every step, so without attention the short way leads
     straight up to it, and then back through the encoder, drawn for one that reads one way.
