@@ -28,6 +28,7 @@ import places
 import pytest
 import reordering
 import seeds
+import sharing
 import soft_hard
 import stray
 import supervised
@@ -697,3 +698,28 @@ def test_what_a_move_costs_is_paired_with_no_move(monkeypatch):
         assert row["moved"]["lost"]["value"] == pytest.approx(lost, abs=0.02)
         more = row["pushed"]["value"] - row["moved"]["value"]
         assert row["beyond"]["value"] == pytest.approx(more, abs=0.02)
+
+
+@pytest.mark.parametrize("which, k, wanted", [("first", 4, slice(4)), ("last", 4, slice(8, 12))])
+def test_the_first_or_the_last_letters_are_to_be_written(which, k, wanted):
+    torch.manual_seed(0)
+    source, target, read = sharing.batch(which, k, 3)
+    assert source.shape == (3, 13) and target.shape == read.shape == (3, k + 1)
+    assert (target[:, :k] == source[:, wanted]).all()
+    assert (target[:, k] == sharing.END).all() and (read[:, 0] == sharing.START).all()
+    assert (read[:, 1:] == target[:, :k]).all()
+
+
+def test_a_model_that_writes_the_source_copies_all_its_letters():
+    class Copying(torch.nn.Module):
+        def forward(self, source, read):
+            return one_hot(source[:, : read.shape[1]], 12).double()
+
+    assert sharing.right(Copying(), "all", 12) == {"letters": 1, "exact": 1}
+    found = sharing.right(Copying(), "first", 4)  # its letters, but never their end
+    assert found == {"letters": 1, "exact": 0}
+
+
+def test_the_gradient_of_the_first_letter_is_shared_out_among_twelve():
+    shares = sharing.start(1)
+    assert len(shares) == 12 and sum(shares) == pytest.approx(1, abs=0.01)
