@@ -25,6 +25,11 @@ from attnlib.training.inputs import TextData, prepare
 from attnlib.training.loop import Run
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")  # one line: the usage is long
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train one run, text of one's own, or what is left of the queue; see ``--help``.
 
@@ -75,7 +80,7 @@ def _explained(why: object, code: int) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="attnlib train",
         usage="%(prog)s NAME --source FILE --target FILE [--minutes M] [OPTIONS]\n"
         "       %(prog)s (--run NAME | --queue WHICH | --measure NAME... | --list) [OPTIONS]",
