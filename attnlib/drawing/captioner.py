@@ -26,7 +26,7 @@ def four_cells(
         for word, row in zip(words, weights, strict=True)
     )
     canvas = Canvas(
-        WIDEST, 202, f"An image of two by two cells, each with its annotation vector; {told}."
+        WIDEST, 222, f"An image of two by two cells, each with its annotation vector; {told}."
     )
     side, top = 62, 34
     canvas.text(side + 4, 14, "annotations", role="key", bold=True)
@@ -41,7 +41,8 @@ def four_cells(
         cells = [row[:2], row[2:]]
         canvas.matrix(x, top, cells, role="key", cell=side, written=True, digits=2)
         canvas.text(x + side, 168, f"query {_tuple(queries[i])}", role="query")
-        canvas.text(x + side, 190, f"context {_tuple(contexts[i])}", role="context")
+        canvas.text(x + side, 192, "context", role="context")
+        canvas.text(x + side, 211, _tuple(contexts[i]), role="context")
     return canvas
 
 
@@ -172,7 +173,7 @@ def marking_rule(
         " and count as on the thing.",
     )
     left, right, top = 8, WIDEST - 200, 30
-    canvas.text(left + 96, 12, f"the {name}, and the cells")
+    canvas.text(left + 96, 12, f"the {name}")
     canvas.text(right + 96, 12, "share that is covered")
     for i, row in enumerate(pixels):
         for j, on_it in enumerate(row):
