@@ -242,3 +242,66 @@ def test_another_scenes_look_stands_in_for_a_nouns_own():
     same = [[stem.get(said, said) == theirs for *_, said in its] for its in rows]
     assert found["believed"][0] == pytest.approx(np.mean([np.mean(x) for x in same]), abs=1e-4)
     assert found["words"] == sum(map(len, rows))
+
+
+def test_what_one_look_costs_is_measured_word_by_word():
+    """Against one scene at a time: that word alone reads nothing; the divergences by hand."""
+    model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)
+    samples = [test.sample(i) for i in range(4)]
+    found = shut_looks.gate_and_harm(model, samples, least=1, draws=20)
+    network = model.model
+
+    def written(sample, shut=None):
+        """The distribution at each word, and how far the gate is open there."""
+        with torch.no_grad():
+            memory = network.encode(as_floats(sample.image)[None], torch.tensor([64]))
+            state, last, logs, gates = network.start(memory), 1, [], []
+            for t, word in enumerate(sample.captions[0].words):
+                embedded = network.embedding(torch.tensor([last]))
+                z, _, state = network.decoder.advance(embedded, state, memory, 0)
+                gates.append(float(network.decoder.beta(state.hidden)))
+                if t == shut:
+                    z, state = 0 * z, state._replace(fed=0 * state.fed)
+                seen = network.decoder.deep_output(embedded, state.hidden, z)
+                logs.append(network.output(seen)[0].log_softmax(0).double())
+                last = model.tokenizer.encode(word)[0]
+        return torch.stack(logs), gates
+
+    rows: dict[str, list] = {}
+    for sample in samples:
+        as_is, gates = written(sample)
+        for t, word in enumerate(sample.captions[0].words):
+            moved = (as_is.exp() * (as_is - written(sample, t)[0])).sum(1)
+            rows.setdefault(word, []).append((gates[t], moved[t], moved[t + 1 :].sum()))
+    assert set(found["words"]) == set(rows)
+    for word, its in rows.items():
+        got = found["words"][word]
+        assert got["places"] == len(its)
+        assert [got[k] for k in ("gate", "here", "later")] == pytest.approx(
+            np.mean(its, axis=0), abs=1e-3
+        )
+    for value, low, high in found["rank"].values():
+        assert -1 <= low <= value <= high <= 1
+
+
+def test_a_look_is_let_in_by_half():
+    """Another scene's look, let in by one half, turns some sizes; by its own gate next to none."""
+    model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)
+    samples = [test.sample(i) for i in range(40)]
+    found = shut_looks.let_in(model, samples[:30], samples[30:])
+    alike = [s for s in samples[:30] if len({thing.size for thing in s.things}) == 1]
+    said = [sum(word in scenes.SIZES for word in s.captions[0].words) for s in alike]
+    assert found["words"] == sum(said) and found["pictures"] == sum(map(bool, said))
+    right = {how: its[0] for how, its in found["right"].items()}
+    assert right["own"] == 1 and right["another"] < right["usual"]
+    quiet = shut_looks.let_in(model, samples[:30], samples[30:], share=0.0)["right"]
+    assert quiet["another"] == quiet["mean"] == quiet["own"]  # nothing is read
+
+
+def test_a_wrong_colour_is_that_of_another_thing():
+    model, test = pretrained.load("scenes-soft"), scenes.Scenes("test", captions=5)
+    samples = [test.sample(i) for i in range(30)]
+    found = shut_looks.spoken_of(model, test.grammar, samples)["colour"]
+    words = [w for s in samples for w in s.captions[0].words if w in scenes.COLOURS]
+    assert found["words"] == len(words)
+    assert 0 < found["wrong"] == found["of another thing"]

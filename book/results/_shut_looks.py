@@ -10,6 +10,7 @@ from attnlib.data import scenes
 from attnlib.data.batches import collate
 from attnlib.data.images import as_floats
 from attnlib.metrics import pointing
+from attnlib.metrics.intervals import with_interval
 
 WRITTEN = ("a", *pointing.CLASSES)  # classes of words, in the order they are written
 TOGETHER = {f"a and {name}": ("a", name) for name in pointing.CLASSES}
@@ -344,3 +345,161 @@ def stand_ins(model, grammar, samples, lenders, wanted=("colour", "noun")) -> di
             "same": over([one.get(x, x) == one.get(y, y) for x, y in zip(own, lent, strict=True)]),
         }
     return found
+
+
+def gate_and_harm(model, samples, least: int = 15, draws: int = 1000) -> dict:
+    """How far the gate is open at each word, and what it costs to shut that one look.
+
+    ``here`` is how far the word's own distribution moves (the Kullback-Leibler divergence from what
+    it is with every look open, in nats), ``later`` the sum of the same over the words that follow.
+    Means over a word's places in given captions, for words with at least `least`; ``rank`` is
+    Spearman's correlation of gate and harm over these words, with an interval over words: their
+    ranks are drawn `draws` times.
+    """
+    given = [sample.captions[0].words for sample in samples]
+    texts = [sample.captions[0].text for sample in samples]
+    as_is, gates = run(model, samples, texts)
+    places = [(b, t) for b, words in enumerate(given) for t in range(len(words))]
+    shut = [[t == i for i in range(len(given[b]))] for b, t in places]
+    logs, _ = run(model, [samples[b] for b, _ in places], [texts[b] for b, _ in places], shut)
+    rows = []  # gate, harm here and later, of each word of each caption
+    for (b, t), its in zip(places, logs, strict=True):
+        moved = (np.exp(as_is[b]) * (as_is[b] - its)).sum(1)
+        assert abs(moved[:t]).max(initial=0) < 1e-3  # what comes before is the same
+        rows.append((float(gates[b][t]), float(moved[t]), float(moved[t + 1 :].sum())))
+    said = [given[b][t] for b, t in places]
+    words = sorted({word for word in said if said.count(word) >= least})
+    marks = np.array(
+        [
+            np.mean([row for its, row in zip(said, rows, strict=True) if its == word], axis=0)
+            for word in words
+        ]
+    )
+    gate, here, later = marks.T
+    ranks = {
+        name: x.argsort().argsort()
+        for name, x in (("gate", gate), ("here", here), ("later", later), ("both", here + later))
+    }
+
+    def correlation(name):
+        """Of the ranks of gate and harm, with its interval over words."""
+
+        def of(drawn):
+            """For each row of how often each word is drawn."""
+            both = [np.cov(ranks["gate"], ranks[name], fweights=row.astype(int)) for row in drawn]
+            return np.array([x[0, 1] / np.sqrt(x[0, 0] * x[1, 1]) for x in both])
+
+        every = np.eye(len(words))
+        value = metrics.Estimate(float(of(every.sum(0, keepdims=True))[0]), f"rank|{name}")
+        return rounded(with_interval(value, every, of, draws, 0))
+
+    return {
+        "scenes": len(samples),
+        "words": {
+            word: {
+                "places": said.count(word),
+                **{
+                    name: round(float(x), 4)
+                    for name, x in zip(("gate", "here", "later"), marks[i], strict=True)
+                },
+            }
+            for i, word in enumerate(words)
+        },
+        "rank": {name: correlation(name) for name in ("here", "later", "both")},
+    }
+
+
+def spoken_of(model, grammar, samples, wanted=("colour", "texture")) -> dict:
+    """Of the words of a class the wrong ones, with every look open: are they another thing's?"""
+    given = [sample.captions[0] for sample in samples]
+    logs, _ = run(model, samples, [each.text for each in given])
+    found = {}
+    for name in wanted:
+        ids = {
+            word: model.tokenizer.encode(word)[0]
+            for each in given
+            for word, its in zip(each.words, classes(grammar, each.words), strict=True)
+            if its == name
+        }
+        words = wrong = others = 0
+        for sample, each, row in zip(samples, given, logs, strict=True):
+            for t, its in enumerate(classes(grammar, each.words)):
+                if its != name:
+                    continue
+                likeliest = max(ids, key=lambda word, its=row[t]: its[ids[word]])
+                words, wrong = words + 1, wrong + (likeliest != each.words[t])
+                if likeliest != each.words[t]:
+                    others += any(getattr(thing, name) == likeliest for thing in sample.things)
+        found[name] = {"words": words, "wrong": wrong, "of another thing": others}
+    return {"scenes": len(samples)} | found
+
+
+def let_in(model, samples, lenders, share: float = 0.5) -> dict:
+    """How many sizes are right when the look at the size is let in by this share, not by its gate.
+
+    In scenes whose things all have one size. The look is the word's ``own``, the ``mean`` of those
+    at sizes in other scenes, or that at one size of ``another`` scene; ``usual`` is another's, let
+    in as far as its own gate let it. ``same`` is how often the other scene's size is the same one.
+    """
+    decoder = model.model.decoder
+
+    def looks(some):
+        """By scene and place the context at each size, and how far the gate was open."""
+        found = {}
+        with torch.no_grad():
+            for b, sample in enumerate(some):
+                memory = model.model.encode(as_floats(sample.image)[None], torch.tensor([64]))
+                state, last = model.model.start(memory), 1
+                for t, word in enumerate(sample.captions[0].words):
+                    embedded = model.model.embedding(torch.tensor([last]))
+                    z, _, state = decoder.advance(embedded, state, memory, t)
+                    if word in scenes.SIZES:
+                        beta = decoder.beta(state.hidden)[0]
+                        found[b, t] = z[0] / beta, float(beta), word
+                    last = model.tokenizer.encode(word)[0]
+        return found
+
+    alone = [each for each in samples if len({thing.size for thing in each.things}) == 1]
+    given = [each.captions[0] for each in alone]
+    own, theirs = looks(alone), list(looks(lenders).values())
+    rng = np.random.default_rng(0)
+    drawn = {place: theirs[rng.integers(len(theirs))] for place in own}
+    average = torch.stack([context for context, _, _ in theirs]).mean(0)
+    read = {
+        "own": {place: share * context for place, (context, _, _) in own.items()},
+        "mean": dict.fromkeys(own, share * average),
+        "another": {place: share * context for place, (context, _, _) in drawn.items()},
+        "usual": {place: beta * context for place, (context, beta, _) in drawn.items()},
+    }
+    pair = {word: model.tokenizer.encode(word)[0] for word in scenes.SIZES}
+    shut = [[word in pair for word in each.words] for each in given]
+
+    def over(marks):
+        """The mean over the scenes of the shares of their words."""
+        of_scene: dict[int, list] = {}
+        for (b, _), mark in marks.items():
+            of_scene.setdefault(b, []).append(mark)
+        return rounded(metrics.mean_interval([np.mean(its) for its in of_scene.values()]))
+
+    right = {}
+    for how, its in read.items():
+        others = [torch.zeros(len(each.words), len(average)) for each in given]
+        for (b, t), row in its.items():
+            others[b][t] = row
+        logs, _ = run(model, alone, [each.text for each in given], shut, others)
+        right[how] = over(
+            {
+                (b, t): max(pair, key=lambda word, row=logs[b][t]: row[pair[word]]) == word
+                for (b, t), (_, _, word) in own.items()
+            }
+        )
+    return {
+        "scenes": len(samples),
+        "lenders": len(lenders),
+        "pictures": len({b for b, _ in own}),
+        "words": len(own),
+        "share": share,
+        "gate": round(float(np.mean([beta for _, beta, _ in own.values()])), 4),
+        "right": right,
+        "same": over({place: drawn[place][2] == its[2] for place, its in own.items()}),
+    }

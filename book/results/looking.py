@@ -31,6 +31,12 @@ Run from the root of the repository::
 * ``stand_ins``: of the colours and nouns of given captions how many are right when nothing is read
   while they are written, or what is read at such words on average or in another scene, and how many
   become the other scene's word;
+* ``gate_and_harm``: of each word how far its gate is open, and how far shutting that one look moves
+  the distribution of the word itself and of those that follow;
+* ``let_in``: how many sizes are right when the look at the size is let in by one half, whatever its
+  gate says: its own look, the average of other scenes', or that of another scene;
+* ``spoken_of``: how many colours and textures of given captions are wrong with every look open, and
+  how many of these are those of another thing in the scene;
 * ``pairs``: how probable the noun of a lone thing is after its own colour and after another, for
   pairs of colour and noun that training had and for the six that it never had;
 * ``mosaics``: the pointing game of ``mosaics-soft`` on captions of the data, and of eight networks
@@ -51,7 +57,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from _record import record
-from _shut_looks import classes, closed, rounded, run, sizes, stand_ins
+from _shut_looks import (
+    classes,
+    closed,
+    gate_and_harm,
+    let_in,
+    rounded,
+    run,
+    sizes,
+    spoken_of,
+    stand_ins,
+)
 
 from attnlib import metrics, pretrained, storage
 from attnlib.data import mosaics, scenes
@@ -326,7 +342,29 @@ def of_stand_ins(model, test) -> dict:
     return stand_ins(model, test.grammar, samples[:SIZED], samples[SIZED:])
 
 
-PARTS = {"sizes": of_sizes, "stand_ins": of_stand_ins}  # what can be measured alone
+def of_gates(model, test) -> dict:
+    """`gate_and_harm` of the first scenes."""
+    return gate_and_harm(model, [test.sample(i) for i in range(SCENES)])
+
+
+def of_let_in(model, test) -> dict:
+    """`let_in` of the scenes and lenders of `of_sizes`."""
+    samples = [test.sample(i) for i in range(SIZED + LENDERS)]
+    return let_in(model, samples[:SIZED], samples[SIZED:])
+
+
+def of_speech(model, test) -> dict:
+    """`spoken_of` of the same scenes."""
+    return spoken_of(model, test.grammar, [test.sample(i) for i in range(SIZED)])
+
+
+PARTS = {  # what can be measured alone
+    "sizes": of_sizes,
+    "stand_ins": of_stand_ins,
+    "gate_and_harm": of_gates,
+    "let_in": of_let_in,
+    "spoken_of": of_speech,
+}
 
 
 def main() -> None:
@@ -364,6 +402,9 @@ def main() -> None:
         "closed": closed(model, test.grammar, [test.sample(i) for i in range(options.shut)]),
         "sizes": of_sizes(model, test),
         "stand_ins": of_stand_ins(model, test),
+        "gate_and_harm": of_gates(model, test),
+        "let_in": of_let_in(model, test),
+        "spoken_of": of_speech(model, test),
         "pairs": pairs(model, options.lone),
         "mosaics": of_mosaics(options.scenes),
         "one_noun": one_noun(test, 1000),
