@@ -42,6 +42,7 @@ VARIANTS = {
     "wide field": {"field": "far"},
     "narrow field": {"field": "narrow"},
     "no detector": {"word_detection": 0.0},
+    "asked after, no detector": {"timing": "after", "word_detection": 0.0},
     "asked after, words hidden": {"timing": "after", "word_dropout": 0.3},
     "asked after, told where": {"timing": "after", "supervised_attention": 1.0},
     "asked after, word once": {"timing": "after"},  # and the output below
