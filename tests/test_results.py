@@ -11,6 +11,7 @@ import sys
 from types import SimpleNamespace
 
 import alignment
+import both_needed
 import bottleneck
 import bottleneck_exercises
 import copying
@@ -336,6 +337,15 @@ def test_a_reader_held_fixed_earns_the_same_by_either_object():
     assert even["balance"] == 0.5
     assert float(model.loss(task)) == pytest.approx(math.log(20), abs=1e-4)
     assert even["bound"] == pytest.approx(math.log(20), abs=1e-4)
+
+
+def test_where_both_are_needed_each_marked_word_tells_half_of_the_answer():
+    task = both_needed.both(60, seed=1)
+    assert (task.gold.sum(-1) == 2).all() and (task.values.sum(-1) == 1).all()
+    torch.testing.assert_close(task.keys[..., -1], task.gold.float())
+    read = (task.values * task.gold[..., None]).sum(1)  # a colour, and a thing
+    want = torch.cat([one_hot(each, 6) for each in task.labels.unbind(-1)], -1)
+    torch.testing.assert_close(read, want.float())
 
 
 def test_what_soft_attention_reads_is_all_that_a_control_changes():
