@@ -130,6 +130,9 @@ SUMS = {
         "the moving average": [Loss().baseline_decay, 1 - Loss().baseline_decay],
         "a floor": [log(4)],
         "the temperature falls": [AttentionConfig().final_temperature],
+        "ex-06-order": [
+            2 * log(2) + 0.5 * log(5) + 0.5 * sum((6 - k) / 15 * log(6 - k) for k in range(1, 6)),
+        ],
         "soft on glimpses": [
             np.mean(
                 [
