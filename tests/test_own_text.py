@@ -264,6 +264,15 @@ def test_each_score_can_be_asked_for(here, score):
     assert own_runs.setting(config, "hidden") == 256
 
 
+def test_a_folder_with_a_run_of_other_data_or_a_damaged_one_is_refused(here, capsys):
+    other = training.RunConfig.of("mine", corpus="copy", updates=1, sentences=9, width=8, hidden=8)
+    training.Run(other, here / "runs/mine", device="cpu", quiet=True).run()
+    argv = ["train", "mine", *FILES, *SMALL, "--minutes", "1"]
+    assert "runs/mine holds another run (data.corpus was 'copy', is 'own'; " in fails(capsys, *argv)
+    (here / "runs/mine/checkpoint.pt").write_bytes(b"half")
+    assert "runs/mine/checkpoint.pt is damaged: delete it to start again" in fails(capsys, *argv)
+
+
 @pytest.mark.slow
 def test_processes_share_a_run(here):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

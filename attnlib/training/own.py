@@ -94,9 +94,8 @@ def config(
     source, target = languages or _languages(text)
     base = recipes.OWN[model].replace(name=name, max_length=LONGEST)
     updates = updates or base.optimisation.updates
-    if (
-        model == "recurrent" and settings.get("score") in EQUAL
-    ):  # the annotations have both directions of the encoder
+    if model == "recurrent" and settings.get("score") in EQUAL:
+        # the annotations have both directions of the encoder
         settings.setdefault("decoder_hidden", 2 * settings.get("hidden", setting(base, "hidden")))
     held_out = 0
     if not valid:
@@ -125,27 +124,33 @@ def config(
     return made
 
 
-def written(folder: Path) -> dict[str, Any] | None:
-    """The settings of the run that is in a folder, finished or not; None where there is none."""
+def written(folder: Path) -> RunConfig | None:
+    """The run that is in a folder, finished or not; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If its checkpoint is damaged, or has a setting that is unknown.
+    """
     card = folder / "model" / storage.CARD
     if card.exists():
-        return json.loads(card.read_text(encoding="utf-8"))["config"]
+        return RunConfig.from_dict(json.loads(card.read_text(encoding="utf-8"))["config"])
     if (folder / CHECKPOINT).exists():
-        return checkpoint.read(folder / CHECKPOINT)["config"]
+        return RunConfig.from_dict(checkpoint.read(folder / CHECKPOINT)["config"])
     return None
 
 
-def as_begun(config: RunConfig, before: Mapping[str, Any], given: Mapping[str, Any]) -> RunConfig:
+def as_begun(config: RunConfig, before: RunConfig, given: Mapping[str, Any]) -> RunConfig:
     """The same run with the number of updates that was measured when it began; see `paced`."""
     pace = {
-        name: before["optimisation"][name]
+        name: getattr(before.optimisation, name)
         for name in ("updates", "warmup", "validate_every")
         if name not in given
     }
     return config.replace(**pace)
 
 
-def check(config: RunConfig, before: Mapping[str, Any], folder: Path) -> None:
+def check(config: RunConfig, before: RunConfig, folder: Path) -> None:
     """Refuse to go on with a run of other settings, or of files that have changed.
 
     Raises
@@ -153,14 +158,15 @@ def check(config: RunConfig, before: Mapping[str, Any], folder: Path) -> None:
     ValueError
         It says which, and what to do.
     """
-    data = before["data"]
-    old = dict(zip((*data["files"], *data["valid_files"]), data["sha256"]))
-    new = dict(zip((*config.data.files, *config.data.valid_files), config.data.sha256))
+    old, new = (
+        dict(zip((*data.files, *data.valid_files), data.sha256))
+        for data in (before.data, config.data)
+    )
     changed = [path for path in new if path in old and old[path] != new[path]]
     remedy = "choose another name, or delete that folder to start again"
     if changed:
         raise ValueError(f"{', '.join(changed)} changed since {folder} was begun: {remedy}")
-    differences = config.differences(dict(before))
+    differences = config.differences(before.as_dict())
     if differences:
         raise ValueError(f"{folder} holds another run ({'; '.join(differences)}): {remedy}")
 
