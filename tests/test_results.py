@@ -105,6 +105,15 @@ def test_a_word_is_given_one_annotation_at_a_time(untrained, examples, monkeypat
     torch.testing.assert_close(given_the_word.given(weights, logs)[0], want)
 
 
+def test_model_1_is_given_a_prior_without_null():
+    shares = np.array([[0.5, 0.3, 0.2], [0.2, 0.4, 0.4], [1.0, 0.0, 0.0]])
+    prior = np.array([[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]])
+    got = given_the_word.with_prior(shares, prior)
+    np.testing.assert_allclose(got, [[1 / 3, 2 / 3], [0.5, 0.5], [0, 0]])
+    even = given_the_word.with_prior(shares[:2], np.full((2, 2), 0.5))
+    np.testing.assert_allclose(even, [[0.6, 0.4], [0.5, 0.5]])  # Model 1's own
+
+
 def test_missed_determiners_are_counted_by_word_and_place():
     example = SimpleNamespace(
         source=["the", "dog", "sees", "a", "cat"],

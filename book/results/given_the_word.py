@@ -8,8 +8,8 @@ By Bayes' rule a translator can be given the word, too. Its weight on annotation
 t, is a prior; p(word t | the context is annotation s) is a likelihood, from the same state and the
 same readout; their product over its sum is a posterior. `hansards-bahdanau` is read in these three
 ways on the 447 gold sentences, beside the posteriors of IBM Model 1 (of equal words the nearer),
-with source words competing and not. Control: a word drawn from elsewhere in the gold French takes
-the word's place in the likelihood.
+with source words competing and not. Controls: a word drawn from elsewhere in the gold French takes
+the word's place in the likelihood, and Model 1 is given attention's weights as its prior.
 
 The five models of ``alignment.py`` are trained again and read in the same way (on another machine
 the third decimal may differ), and their missed determiners are counted by word and by place.
@@ -68,6 +68,16 @@ def readings(model, batch, words: Tensor) -> tuple[Tensor, Tensor]:
 def given(weights: Tensor, likelihoods: Tensor) -> Tensor:
     """Bayes' rule: the weights as a prior, over the source (B, T, S)."""
     return (likelihoods + weights.clamp_min(1e-12).log()).softmax(-1)
+
+
+def with_prior(shares: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Posteriors (T, S) of Model 1 whose prior is not even but `prior` (T, S).
+
+    Its `shares` (T, 1 + S) are in proportion to t(f | e); NULL, to which the prior gives nothing,
+    is left out.
+    """
+    product = shares[:, 1:] * prior
+    return product / product.sum(axis=1, keepdims=True).clip(1e-12)
 
 
 def on_debates(model: pretrained.Pretrained, gold) -> dict[str, list[np.ndarray]]:
@@ -154,12 +164,16 @@ def main() -> None:
     pairs = [(x.split(), y.split()) for x, y in debates.corpus("train")]
     counted = ibm1.train(pairs, hansards.ROUNDS)
     words = list(zip(gold.source, gold.target, strict=True))
+    found["IBM Model 1, attention's prior"] = [
+        with_prior(counted.shares(x, y), prior)
+        for (x, y), prior in zip(words, found["weights"], strict=True)
+    ]
     links = {what: [hansards.strongest(w) for w in each] for what, each in found.items()}
     competing = {
         f"{what}, source words compete": [
             hansards.strongest(hansards.competing(w)) for w in found[what]
         ]
-        for what in ("weights", "weights, given the word")
+        for what in ("weights", "weights, given the word", "IBM Model 1, attention's prior")
     }
     links |= competing
     links["IBM Model 1"] = [counted.links(x, y, nearest=True) for x, y in words]
@@ -172,6 +186,11 @@ def main() -> None:
         (after, "even weights, given the word"),
         (after, "IBM Model 1"),
         (f"{after}, source words compete", "IBM Model 1"),
+        (after, "IBM Model 1, attention's prior"),
+        (
+            f"{after}, source words compete",
+            "IBM Model 1, attention's prior, source words compete",
+        ),
         ("weights, given a word from elsewhere", "weights"),
     ):
         apart = metrics.alignment_error_difference(
