@@ -1,15 +1,17 @@
 r"""Image encoders: from an image to a grid of annotation vectors, one for each cell.
 
 `ImageEncoder` is a small convolutional network that is trained with the captioner; `Backbone` is a
-network of torchvision, trained on ImageNet by others. Any module that turns images (B, 3, H, W)
-into annotations (B, S, D) may take their place. torchvision is imported only when a `Backbone` is
-made; nothing else here needs it.
+network of torchvision, trained on ImageNet by others, and `efficientnet` has one that needs no
+torchvision. `Tiled` lets such a network see each tile of a mosaic by itself. Any module that turns
+images (B, 3, H, W) into annotations (B, S, D) may take their place. torchvision is imported only
+when a `Backbone` is made; nothing else here needs it.
 
 Shapes: images (B, 3, H, W), red, green and blue in [0, 1]; annotations (B, S, D), the cells row by
 row from the top left.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -318,6 +320,95 @@ class Backbone(Grid, nn.Module):
         self.cells(*images.shape[2:])
         maps = self.layers((images - self.mean) / self.std)  # (B, D, h, w)
         return maps.flatten(2).transpose(1, 2)
+
+
+class Tiled(Grid, nn.Module):
+    """Annotations of a frozen network that sees each tile of an image by itself.
+
+    So that an annotation depends on its own tile alone, whatever the network's receptive field: a
+    weight on a cell is a look at that tile and at no other. The map of a tile is averaged over
+    squares of `pool` x `pool` places, and each average is normalized (Ba et al. 2016, without gain
+    and bias) and gets the learned position of its cell, which begins as long as it is.
+
+    The network is no part of the module's parameters: it does not learn, is stored once for all
+    models that use it, and its annotations can be computed once and kept (`features`).
+
+    Parameters
+    ----------
+    network : Grid and nn.Module
+        Such as `efficientnet.pretrained` gives, or a `Backbone`; its `size` is that of a tile.
+    tiles : int
+        Tiles a side.
+    pool : int
+        Places of the network's map a side of a cell.
+
+    Raises
+    ------
+    ValueError
+        If a tile's map does not divide into cells; when called, if the images do not fit.
+
+    Examples
+    --------
+    >>> encoder = Tiled(ImageEncoder(annotation_dim=6, size=32), tiles=2, pool=2)
+    >>> encoder(torch.rand(3, 3, 64, 64)).shape, encoder.cells(64, 64), encoder.stride
+    (torch.Size([3, 16, 6]), (4, 4), 16)
+    >>> sum(p.numel() for p in encoder.parameters())  # the positions
+    96
+    """
+
+    network: Any  # a `Grid` and nn.Module
+
+    def __init__(self, network, tiles: int = 2, pool: int = 1):
+        super().__init__()
+        self.__dict__["network"] = network.eval()  # no submodule
+        self.tiles, self.pool = tiles, pool
+        self.size, self.stride = tiles * network.size, network.stride * pool
+        self.annotation_dim = network.annotation_dim
+        rows, columns = self.cells(self.size, self.size)
+        if rows % tiles:
+            raise ValueError(
+                f"a tile of {network.size} pixels does not divide into cells of {self.stride}"
+            )
+        self.P = nn.Parameter(torch.randn(rows * columns, self.annotation_dim))
+
+    def _apply(self, fn, recurse=True):
+        self.network._apply(fn, recurse)  # to another device or type
+        return super()._apply(fn, recurse)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """What the network sees of images (B, 3, H, W) in [0, 1]: (B, S, D), to be kept."""
+        check_images(images)
+        if images.shape[2:] != (self.size, self.size):
+            height, width = images.shape[2:]
+            raise ValueError(f"images must be {self.size} x {self.size}, got {height} x {width}")
+        n, side = self.tiles, self.network.size
+        tiles = images.unflatten(2, (n, side)).unflatten(4, (n, side))  # (B, 3, n, side, n, side)
+        tiles = tiles.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)  # (B n n, 3, side, side)
+        return arranged(self.pooled(self.network(tiles)).unflatten(0, (-1, n, n)))
+
+    def pooled(self, annotations: Tensor) -> Tensor:
+        """A tile's annotations (B, S, D) by its cells: (B, rows, columns, D)."""
+        side = self.network.size
+        maps = annotations.transpose(1, 2).unflatten(2, self.network.cells(side, side))
+        return nn.functional.avg_pool2d(maps, self.pool).permute(0, 2, 3, 1)
+
+    def annotate(self, features: Tensor) -> Tensor:
+        """Annotations (B, S, D) of what `features` gave."""
+        return nn.functional.layer_norm(features, features.shape[-1:]) + self.P
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode images (B, 3, H, W) in [0, 1]: annotations (B, S, D), the cells row by row."""
+        return self.annotate(self.features(images))
+
+
+def arranged(tiles: Tensor) -> Tensor:
+    """Tiles (B, n, m, rows, columns, D) side by side: all cells row by row, (B, S, D).
+
+    >>> arranged(torch.arange(8).view(1, 1, 2, 2, 2, 1))[0, :, 0]
+    tensor([0, 1, 4, 5, 2, 3, 6, 7])
+    """
+    return tiles.transpose(2, 3).flatten(1, 4)
 
 
 def _models():

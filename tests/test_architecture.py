@@ -20,6 +20,7 @@ LAYERS = {
     "multihead": 3,
     "block": 4,
     "vision": 2,
+    "efficientnet": 5,
     "autoregressive": 3,
     "decoding": 4,
     "seq2seq": 4,
