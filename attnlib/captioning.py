@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from attnlib.attention import Attention
 from attnlib.autoregressive import AutoregressiveModel, embedding_table
 from attnlib.seq2seq import TIMINGS, RecurrentMemory, check_sizes
-from attnlib.vision import check_images
+from attnlib.vision import Tiled, check_images
 
 FEEDINGS = ("context", "none")
 RARE = -2.0  # where the detector's logits begin: most words are not in a caption
@@ -309,7 +309,8 @@ class Captioner(AutoregressiveModel[RecurrentMemory, CaptionState]):
         Parameters
         ----------
         images : Tensor of shape (B, 3, H, W)
-            Red, green and blue in [0, 1], in any floating point type.
+            Red, green and blue in [0, 1], in any floating point type. Or features (B, S, D) that
+            were kept, of a `vision.Tiled`.
         lengths : Tensor of shape (B,)
             The number of cells of each image: the same for all.
         draws : Tensor of shape (B, T), optional
@@ -322,15 +323,7 @@ class Captioner(AutoregressiveModel[RecurrentMemory, CaptionState]):
         TypeError
             If the images are not of a floating point type.
         """
-        check_images(images)
-        low, high = images.aminmax() if images.numel() else (0, 1)
-        if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
-            raise ValueError(f"images must be in [0, 1], got values from {low:.4g} to {high:.4g}")
-        fast: contextlib.AbstractContextManager = contextlib.nullcontext()
-        if self.encoder_bf16 and self.training:
-            fast = torch.autocast(images.device.type, torch.bfloat16)
-        with fast:
-            annotations = self.encoder(images.to(self.bias.dtype)).to(self.bias.dtype)
+        annotations = self._annotations(images)
         B, D = len(images), self.annotation_dim
         if annotations.dim() != 3 or annotations.shape[::2] != (B, D):
             raise ValueError(
@@ -350,6 +343,20 @@ class Captioner(AutoregressiveModel[RecurrentMemory, CaptionState]):
         prepared = annotations if attention is None else attention.score.prepare(annotations)
         mask = torch.ones(B, cells, dtype=torch.bool, device=images.device)
         return RecurrentMemory(annotations, prepared, mask, summary, draws)
+
+    def _annotations(self, images: Tensor) -> Tensor:
+        """What the encoder gives of images, or of features that it gave before."""
+        if images.dim() == 3 and isinstance(self.encoder, Tiled):
+            return self.encoder.annotate(images.to(self.bias.dtype))
+        check_images(images)
+        low, high = images.aminmax() if images.numel() else (0, 1)
+        if low < -RANGE_SLACK or high > 1 + RANGE_SLACK:
+            raise ValueError(f"images must be in [0, 1], got values from {low:.4g} to {high:.4g}")
+        fast: contextlib.AbstractContextManager = contextlib.nullcontext()
+        if self.encoder_bf16 and self.training:
+            fast = torch.autocast(images.device.type, torch.bfloat16)
+        with fast:
+            return self.encoder(images.to(self.bias.dtype)).to(self.bias.dtype)
 
     def detect(self, annotations: Tensor) -> Tensor:
         """Which words a caption may have: logits (B, V), each that of the cell that is surest."""

@@ -360,10 +360,10 @@ def _collect(steps, ends, lengths, beam, alpha) -> list[list[Hypothesis]]:
 
 def _limits(source: Tensor, lengths: Tensor, max_length) -> Tensor:
     """`max_length` as one number a sentence (B,)."""
-    if source.dim() not in (2, 4) or lengths.shape != source.shape[:1]:
+    if source.dim() not in (2, 3, 4) or lengths.shape != source.shape[:1]:
         raise ValueError(
-            f"source must be ids (B, S) or images (B, 3, H, W), and lengths (B,), got "
-            f"{tuple(source.shape)} and {tuple(lengths.shape)}"
+            f"source must be ids (B, S), images (B, 3, H, W) or their features (B, S, D), and "
+            f"lengths (B,), got {tuple(source.shape)} and {tuple(lengths.shape)}"
         )
     limit = torch.as_tensor(max_length, dtype=torch.long, device=source.device)
     if limit.dim() and limit.shape != lengths.shape:

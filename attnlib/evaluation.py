@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from attnlib import metrics
 from attnlib.data import corpora, hansards, images
@@ -137,7 +138,7 @@ def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 
     test = images.load(name, "test", captions=REFERENCES)
     if name in images.PHOTOGRAPHS:
         number = min(number, len(test))
-    samples, found = _captioned(pretrained, test, number, beam)
+    samples, seen, found = _captioned(pretrained, test, number, beam)
     hypotheses = [caption.text for caption in found]
     references = [[caption.text for caption in sample.captions] for sample in samples]
     numbers = [str(i) for i in range(number)]
@@ -153,20 +154,21 @@ def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 
     one_of = [text if text in its else its[0] for text, its in zip(hypotheses, references)]
     scores |= {"bleu": bleu, "exact_match": metrics.exact_match(hypotheses, one_of)}
     if pretrained.attends:
-        scores |= _pointing(pretrained, test.grammar, samples, found)
+        scores |= _pointing(pretrained, test.grammar, samples, seen, found)
         scores |= _recognition(pretrained, test.grammar, samples, found)
     scores = {key: _on(score, f"{name} test", number) for key, score in scores.items()}
     if name in HELD_OUT:
-        held_out = _captioned(pretrained, images.load(name, "held_out"), number, beam)
-        true = captions.true_captions(_judged(test.grammar, *held_out))
+        others, _, said = _captioned(pretrained, images.load(name, "held_out"), number, beam)
+        true = captions.true_captions(_judged(test.grammar, others, said))
         scores["true_captions_held_out"] = _on(true, f"{name} held_out", number)
     return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
 
 
-def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tuple[list, list]:
-    """The first samples of a collection, and what the model says of each."""
+def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tuple:
+    """The first samples of a collection, what the model sees of them, and what it says of each."""
     samples = [pictures.sample(i) for i in range(number)]
-    return samples, pretrained.caption([sample.image for sample in samples], beam)
+    seen = pretrained.features([sample.image for sample in samples])
+    return samples, seen, pretrained.caption(seen, beam)
 
 
 def _on(score: metrics.Estimate, pictures: str, number: int) -> metrics.Estimate:
@@ -179,17 +181,18 @@ def _judged(grammar, samples, found) -> list[Verdict]:
     return [grammar.check(c.text, s.things) for s, c in zip(samples, found, strict=True)]
 
 
-def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Estimate]:
+def _pointing(pretrained, grammar, samples, seen, found) -> dict[str, metrics.Estimate]:
     """The marks of attention, as `caption_scores` lists them; none where no caption is true."""
-    records, pictures = [], []
-    for sample, caption in zip(samples, found):
+    records, linked = [], []
+    for number, (sample, caption) in enumerate(zip(samples, found)):
         link = grammar.link(caption.text, sample.things)
         if link is not None:
             looked = (caption.weights, sample.masks, pretrained.grid, caption.tokens)
             records.append(pointing.Record.of(link.words, link.things, *looked))
-            pictures.append(sample.image)
+            linked.append(number)
     if not records:
         return {}
+    pictures = seen[linked] if isinstance(seen, Tensor) else [seen[i] for i in linked]
     by_class = pointing.by_class(pointing.pointing_game, records, grammar)
     marked = _nouns_and_adjectives(records, grammar)
     return {
@@ -198,7 +201,7 @@ def _pointing(pretrained, grammar, samples, found) -> dict[str, metrics.Estimate
         "pointing_game_uniform": pointing.pointing_game(list(map(pointing.uniform, marked))),
         "pointing_game_centre": pointing.pointing_game(list(map(pointing.centre, marked))),
         "pointing_game_untrained": pointing.pointing_game(_untrained(pretrained, marked, pictures)),
-        "pointing_game_given": pointing.pointing_game(_given(pretrained, grammar, samples)),
+        "pointing_game_given": pointing.pointing_game(_given(pretrained, grammar, samples, seen)),
         "attention_inside": pointing.mass_inside(marked),
         "attention_inside_best": pointing.mass_inside(list(map(pointing.best, marked))),
         "attention_inside_uniform": pointing.mass_inside(list(map(pointing.uniform, marked))),
@@ -225,12 +228,10 @@ def _untrained(pretrained, records, pictures) -> list[pointing.Record]:
     ]
 
 
-def _given(pretrained, grammar, samples) -> list[pointing.Record]:
+def _given(pretrained, grammar, samples, seen) -> list[pointing.Record]:
     """Where a model looks when it is made to write a caption of the data."""
     given = [sample.captions[0] for sample in samples]
-    looked = pretrained.force_decode(
-        [sample.image for sample in samples], [each.text for each in given]
-    )
+    looked = pretrained.force_decode(seen, [each.text for each in given])
     records = [
         pointing.Record.of(c.words, c.things, x.weights, s.masks, pretrained.grid, x.tokens)
         for s, c, x in zip(samples, given, looked, strict=True)

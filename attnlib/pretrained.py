@@ -22,7 +22,7 @@ from attnlib.decoding import Sampled, beam_search
 from attnlib.settings import build
 from attnlib.storage import CARD, TOKENIZER, read_card, read_weights
 from attnlib.transformer import Transformer
-from attnlib.vision import Grid
+from attnlib.vision import Grid, Tiled
 
 WEIGHTS = Path(__file__).parent / "weights"
 LONGEST = (2, 10)  # subwords of a translation: so many for each of its source, and some more
@@ -213,12 +213,12 @@ class Pretrained:
             is no picture's (its number is said); if the model is no captioner.
         """
         self._must_be("captioner")
-        pictures = _several(pictures)
+        pictures = self._several(pictures)
         device, results = next(self.model.parameters()).device, []
         for start in range(0, len(pictures), PICTURES):
             some = pictures[start : start + PICTURES]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full((len(some),), math.prod(self._encoder.cells(*some.shape[-2:])))
+            lengths = self._cells(some)
             for best in beam_search(self.model, some, lengths, MAX_CAPTION, BOS, EOS, beam):
                 ids = best[0].ids
                 text, tokens = self.tokenizer.decode(ids), self.tokenizer.tokens(ids)
@@ -242,7 +242,7 @@ class Pretrained:
             If there are not as many captions as pictures, or a caption is empty; as `caption`.
         """
         self._must_be("captioner")
-        pictures, captions = _several(pictures), cleaning.listed("captions", captions)
+        pictures, captions = self._several(pictures), cleaning.listed("captions", captions)
         if len(pictures) != len(captions):
             raise ValueError(f"{len(pictures)} pictures but {len(captions)} captions")
         encoded = [
@@ -256,7 +256,7 @@ class Pretrained:
             rows = slice(start, start + PICTURES)
             some = pictures[rows]
             some = (some if isinstance(some, Tensor) else self._stacked(some, start)).to(device)
-            lengths = torch.full((len(some),), math.prod(self._encoder.cells(*some.shape[-2:])))
+            lengths = self._cells(some)
             words = collate([([], ids) for ids in encoded[rows]]).to(device)
             with torch.no_grad():
                 logits, weights = self.model(some, lengths, words.target_in)
@@ -266,6 +266,37 @@ class Pretrained:
                 looked, score = weights[row, :T].cpu().numpy(), float(chosen[row, : T + 1].sum())
                 results.append(CaptionFound(text, self.tokenizer.tokens(ids), looked, score))
         return results
+
+    def features(self, pictures: Iterable[np.ndarray]) -> Iterable[np.ndarray] | Tensor:
+        """What a captioner's frozen encoder sees of pictures, (B, S, D), for asking more than once.
+
+        `caption` and `force_decode` take it in place of the pictures. Where the encoder keeps
+        nothing apart (it is no `vision.Tiled`), the pictures come back.
+        """
+        if not isinstance(self._encoder, Tiled):
+            return pictures
+        pictures = list(_several(pictures))
+        device = next(self.model.parameters()).device
+        return torch.cat(
+            [
+                self._encoder.features(self._stacked(pictures[i : i + PICTURES], i).to(device))
+                for i in range(0, len(pictures), PICTURES)
+            ]
+        )
+
+    def _several(self, pictures) -> Tensor | list:
+        """Pictures in a row, or what `features` gave of them."""
+        encoder, shape = self._encoder, tuple(getattr(pictures, "shape", ()))
+        if isinstance(encoder, Tiled) and len(shape) == 3 and shape[2] == encoder.annotation_dim:
+            return pictures
+        return _several(pictures)
+
+    def _cells(self, some: Tensor) -> Tensor:
+        """The number of cells of each of some pictures, or of what was seen of them."""
+        cells = (
+            some.shape[1] if some.dim() == 3 else math.prod(self._encoder.cells(*some.shape[2:]))
+        )
+        return torch.full((len(some),), cells)
 
     def ids(self, text: str, what: str = "the text", side: int = 0) -> list[int]:
         """The ids of a text that somebody typed, without </s>: all that is read goes through here.

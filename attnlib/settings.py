@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from attnlib import efficientnet
 from attnlib.attention import Attention
 from attnlib.autoregressive import AutoregressiveModel
 from attnlib.captioning import Captioner
@@ -29,7 +30,7 @@ from attnlib.scores import (
 from attnlib.selection import Hard, Soft, StraightThroughGumbel
 from attnlib.seq2seq import Translator
 from attnlib.transformer import Transformer
-from attnlib.vision import Backbone, ImageEncoder
+from attnlib.vision import Backbone, ImageEncoder, Tiled
 from attnlib.windows import Causal, Everywhere, Monotonic, Predictive, Window
 
 SCORES: dict[str, type[Score]] = {
@@ -60,6 +61,7 @@ POSITIONS: dict[str, type[Positions]] = {
 }
 
 
+TILES = "efficientnet-lite0-tiles"  # an image encoder; see `make_tiled`
 Named = TypeVar("Named")
 
 
@@ -317,6 +319,15 @@ def make_translator(
     )
 
 
+def make_tiled(size: int) -> Tiled:
+    """EfficientNet-Lite0 on each of the 2 x 2 tiles of images of `size` pixels, cells of 64.
+
+    >>> make_tiled(384).cells(384, 384)
+    (6, 6)
+    """
+    return Tiled(efficientnet.pretrained(size // 2), tiles=2, pool=2)
+
+
 def make_captioner(
     vocab_size: int,
     width: int = 128,
@@ -339,11 +350,12 @@ def make_captioner(
     Parameters
     ----------
     encoder : str, optional
-        A network for `vision.Backbone`, in place of an `ImageEncoder`.
+        A network in place of an `ImageEncoder`: ``efficientnet-lite0-tiles``, which sees the tiles
+        of a mosaic (`make_tiled`), or a name for `vision.Backbone`.
     encoder_weights, train_encoder
-        Of that network: `weights` and `trainable`.
+        Of a `Backbone`: `weights` and `trainable`.
     annotation_dim, size, field, positions, cell, normed
-        Of the `ImageEncoder`; of a `Backbone` only the size.
+        Of the `ImageEncoder`; of another network only the size.
     score, window, selection, max_source, reach, expectation, temperature, final_temperature
         As for `make_attention`.
     score_hidden : int, optional
@@ -351,8 +363,9 @@ def make_captioner(
     vocab_size, width, hidden and the rest
         As for `Captioner`.
     """
+    image_encoder: ImageEncoder | Tiled | Backbone
     if encoder is None:
-        image_encoder: ImageEncoder | Backbone = ImageEncoder(
+        image_encoder = ImageEncoder(
             annotation_dim or 128,
             size,
             field=field,
@@ -360,6 +373,8 @@ def make_captioner(
             cell=cell,
             normed=normed,
         )
+    elif encoder == TILES:
+        image_encoder = make_tiled(size)
     else:
         image_encoder = Backbone(encoder, size, weights=encoder_weights, trainable=train_encoder)
     attention = _attention(

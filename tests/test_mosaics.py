@@ -23,7 +23,6 @@ from attnlib.data.mosaics import (
     NARROWEST,
     NOUNS,
     SHADE,
-    SIZE,
     SPLITS,
     TILE,
     Mosaics,
@@ -32,6 +31,7 @@ from attnlib.data.mosaics import (
 )
 
 ROOT = Path(__file__).parents[1]
+SIZE = Mosaics("test").size
 EACH = pytest.mark.parametrize("split", SPLITS)
 mirrored = pytest.mark.skipif(
     not os.environ.get("ATTNLIB_DATA"), reason="needs a mirror in ATTNLIB_DATA"
@@ -41,7 +41,7 @@ mirrored = pytest.mark.skipif(
 def noise(split):
     """Stands in for a split's photographs: no data needed, and every pixel another."""
     rng = np.random.default_rng(SPLITS.index(split))
-    shape = (len(mosaics._numbers(split)), KEPT, KEPT, 3)
+    shape = (len(mosaics.numbers(split)), KEPT, KEPT, 3)
     return rng.integers(0, 256, shape, dtype=np.uint8)
 
 
@@ -75,11 +75,11 @@ def test_splits_share_no_photograph_and_no_bytes():
         names[photo.name] += 1
         sums[files.REGISTRY[photo.name].sha256] += 1
     assert max(names.values()) == max(sums.values()) == 1
-    sizes = {split: len(mosaics._numbers(split)) for split in SPLITS}
+    sizes = {split: len(mosaics.numbers(split)) for split in SPLITS}
     assert sizes == {"train": 735, "val": 79, "test": 695}
     assert sum(sizes.values()) == len(photographs())
     for split in SPLITS:
-        assert {photographs()[number].split for number in mosaics._numbers(split)} == {split}
+        assert {photographs()[number].split for number in mosaics.numbers(split)} == {split}
 
 
 def test_every_kind_is_in_every_split_but_plums_not_in_val():
@@ -187,7 +187,7 @@ def test_val_and_test_show_whole_photographs(no_data, split):
     for i in range(20):
         sample = Mosaics(split).sample(i)
         for thing in sample.things:
-            small = NOISE[split][thing.image - mosaics._numbers(split).start]
+            small = NOISE[split][thing.image - mosaics.numbers(split).start]
             whole = Image.fromarray(small).resize((TILE, TILE), Image.Resampling.BILINEAR)
             assert np.array_equal(sample.image[tile_of(thing)], np.asarray(whole))
 
@@ -336,7 +336,7 @@ COLOURS = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (200, 200, 30), (90, 90,
 
 
 def clear():
-    for cached in (mosaics.photographs, mosaics._numbers, mosaics._showing, mosaics._small):
+    for cached in (mosaics.photographs, mosaics.numbers, mosaics._showing, mosaics._small):
         cached.cache_clear()
 
 
@@ -506,7 +506,7 @@ def test_the_photographs_have_the_colours_of_what_they_show(at_hand):
     """Not a heap of noise, not upside-down channels: bananas are yellow, red peppers red."""
     means = {}
     for noun, numbers in mosaics._showing("val").items():
-        start = mosaics._numbers("val").start
+        start = mosaics.numbers("val").start
         views = mosaics._small("val")[[number - start for number in numbers]]
         means[noun] = views.mean((0, 1, 2))
     for noun in ("bananas", "lemons", "oranges", "red peppers", "tomatoes", "carrots"):

@@ -579,7 +579,7 @@ def test_numbers_are_marked_apart_from_nouns_and_adjectives(shipped):
         row[on.argmin() if word == "two" else on.argmax()] = 1
     tokens = ["▁" + word for word in caption.words]
     found = [pretrained.CaptionFound(caption.text, tokens, looked, 0.0)]
-    scores = evaluation._pointing(loaded, test.grammar, [sample], found)
+    scores = evaluation._pointing(loaded, test.grammar, [sample], [sample.image], found)
     assert scores["pointing_game_number"].value < 1 == scores["pointing_game"].value
 
 

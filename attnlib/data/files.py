@@ -24,8 +24,11 @@ import os
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 MULTI30K_HOME = (
     "https://raw.githubusercontent.com/multi30k/dataset/"
@@ -180,6 +183,39 @@ def cache() -> Path:
     if os.environ.get("ATTNLIB_CACHE"):
         return Path(os.environ["ATTNLIB_CACHE"]).expanduser()
     return Path(_pooch().os_cache("attnlib"))
+
+
+def kept(path: Path, shape: tuple[int, ...], dtype, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """An array of this shape and type: from the file in the cache, else made and kept there.
+
+    A file that is missing, damaged or of something else is made anew, all or nothing; where the
+    cache cannot be written there is a warning, and it is made each time.
+    """
+    try:
+        with np.load(path) as file:
+            array = file["array"]  # the zip's own checksums are compared here
+        if array.shape == shape and array.dtype == dtype:
+            return array
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # not there, or not whole: make it
+    array = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with open(handle, "wb") as file:
+                np.savez(file, array=array)
+            os.replace(partial, path)
+        except BaseException:
+            os.unlink(partial)
+            raise
+    except OSError as error:
+        warnings.warn(
+            f"the cache {path.parent} cannot be written ({error.strerror}), so that this is made "
+            "anew each time; set ATTNLIB_CACHE to a folder you can write",
+            stacklevel=3,
+        )
+    return array
 
 
 def sha256(path: Path) -> str:

@@ -21,7 +21,7 @@ from attnlib.data import scenes
 from attnlib.data.batches import Batch, Pair, collate
 from attnlib.data.tokenizer import Tokenizer
 
-GENERATED = ("scenes", "digits", "mosaics")
+GENERATED = ("scenes", "digits", "mosaics", "photographs")
 PHOTOGRAPHS = ("flickr8k", "coco")
 COLLECTIONS = (*GENERATED, *PHOTOGRAPHS)
 EPOCH = 500  # batches of an epoch, where there are new pictures for ever
@@ -29,7 +29,7 @@ EPOCH = 500  # batches of an epoch, where there are new pictures for ever
 
 @dataclass(frozen=True)
 class ImageBatch(Batch):
-    """A batch whose source is pictures: floats (B, 3, H, W) in [0, 1].
+    """A batch whose source is pictures: floats (B, 3, H, W) in [0, 1], or features (B, S, D).
 
     `source_lengths` (B,) are their numbers of cells, the positions that attention may look at.
     `places` (B, T, S), made where it is asked for, is the share of each cell that is covered by
@@ -46,7 +46,8 @@ def load(name: str, split: str, seed: int = 0, captions: int = 1):
     ----------
     name : str
         ``scenes`` and ``digits`` are the two styles of `attnlib.data.scenes`; ``mosaics`` are made
-        of photographs, which are downloaded; ``flickr8k`` and ``coco`` are read from your own copy,
+        of photographs, which are downloaded, and ``photographs`` are the same in large, for an
+        image encoder that ImageNet taught; ``flickr8k`` and ``coco`` are read from your own copy,
         see `photographs.load`.
     split : str
         ``train``, ``val`` or ``test``, and what else the collection has.
@@ -72,6 +73,10 @@ def load(name: str, split: str, seed: int = 0, captions: int = 1):
         from attnlib.data import mosaics  # reads photographs
 
         return mosaics.Mosaics(split, seed, captions)
+    if name == "photographs":
+        from attnlib.data import mosaics
+
+        return mosaics.Mosaics(split, seed, captions, tile=mosaics.LARGE)
     if name in PHOTOGRAPHS:
         from attnlib.data import photographs  # reads them
 
@@ -135,7 +140,10 @@ def as_floats(image: np.ndarray) -> Tensor:
 
 
 class Batches(Dataset):
-    """The batches of one epoch by their number; see `epoch`. They hold bytes, to travel light."""
+    """The batches of one epoch by their number; see `epoch`. They hold bytes, to travel light.
+
+    Or float16, where a sample's image is what a frozen image encoder sees of it, (S, D).
+    """
 
     def __init__(self, pictures, tokenizer, cells, images, seed, number, limit, places):
         self.pictures, self.tokenizer, self.cells, self.places = pictures, tokenizer, cells, places
@@ -169,7 +177,9 @@ class Batches(Dataset):
                 places.append(torch.from_numpy(self.places(caption, sample.masks)))
         words = collate(pairs)
         lengths = torch.full((len(pairs),), self.cells)
-        source = torch.stack(pixels).permute(0, 3, 1, 2).contiguous()
+        source = torch.stack(pixels)
+        if source.dtype == torch.uint8:  # and no features of a frozen encoder
+            source = source.permute(0, 3, 1, 2).contiguous()
         batch = (source, lengths, words.target_in, words.target_out, words.target_lengths)
         if not places:
             return ImageBatch(*batch)
@@ -238,7 +248,8 @@ def epoch(
         generator=torch.Generator(),  # or it would draw from torch's own, and change the training
     )
     for batch in loader:
-        yield replace(batch, source=batch.source.float() / 255)
+        scale = 255 if batch.source.dtype == torch.uint8 else 1
+        yield replace(batch, source=batch.source.float() / scale)
 
 
 def leave_group(worker: int) -> None:

@@ -106,7 +106,7 @@ class CaptionerConfig:
     feeding: str = "context"
     gate: bool = True
     annotation_dim: int | None = None
-    encoder: str | None = None  # a network for `vision.Backbone`; None: `vision.ImageEncoder`
+    encoder: str | None = None  # as for `settings.make_captioner`; None: `vision.ImageEncoder`
     encoder_weights: str | None = "DEFAULT"  # the pretrained weights of that network
     train_encoder: bool = False  # whether that network is trained too, not frozen
     field: str = "near"

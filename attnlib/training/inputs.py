@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from attnlib import metrics
+from attnlib import metrics, settings
 from attnlib.autoregressive import AutoregressiveModel
 from attnlib.data import corpora, hansards, images, own, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
@@ -23,6 +23,7 @@ from attnlib.data.tokenizer import Tokenizer
 from attnlib.metrics import pointing
 from attnlib.pretrained import Pretrained
 from attnlib.training.config import CaptionerConfig, DataConfig, RunConfig
+from attnlib.training.features import SeenMosaics
 from attnlib.vision import Backbone, Grid, ImageEncoder
 
 SCORED = 200  # validation sentences that are translated each time
@@ -168,17 +169,23 @@ def prepare(config: RunConfig) -> TextData | ImageData:
     """Load a run's data and turn it into ids; the vocabulary sees the training split only."""
     data = config.data
     if isinstance(config.model, CaptionerConfig):
-        if config.loss.supervised_attention and data.corpus not in images.GENERATED:
+        frozen = config.model.encoder == settings.TILES  # then nobody draws the mosaics
+        if config.loss.supervised_attention and (frozen or data.corpus not in images.GENERATED):
             raise ValueError(
                 f"{data.corpus} has no masks of the things in it, which supervised attention "
                 f"(supervised_attention={config.loss.supervised_attention}) needs"
             )
         train, val = images.load(data.corpus, "train", config.seed), images.load(data.corpus, "val")
-        with torch.device("meta"):  # it need not see anything
-            if config.model.encoder:
-                encoder: Grid = Backbone(config.model.encoder, train.size)
-            else:
-                encoder = ImageEncoder(size=train.size, cell=config.model.cell)
+        encoder: Grid
+        if config.model.encoder == settings.TILES:
+            encoder = settings.make_tiled(train.size)
+            train, val = SeenMosaics(train, encoder), SeenMosaics(val, encoder)
+        else:
+            with torch.device("meta"):  # it need not see anything
+                if config.model.encoder:
+                    encoder = Backbone(config.model.encoder, train.size)
+                else:
+                    encoder = ImageEncoder(size=train.size, cell=config.model.cell)
         if data.corpus in images.GENERATED:
             tokenizer = images.tokenizer(train.grammar.words)
         else:

@@ -22,7 +22,8 @@ from attnlib.training.loop import Run, mean_loss
 MANY = 20  # files that a card lists one by one
 
 # shipped with 8 bits a number: all have to fit 40 MB
-EIGHT_BITS = {"hansards-bahdanau", "en-fr-transformer"}
+EIGHT_BITS = {"en-fr-luong", "en-fr-transformer", "hansards-bahdanau"}
+EIGHT_BITS |= {"photographs-soft", "photographs-hard"}
 OWN_SCORED = 1000  # validation sentences of one's own text, which has no test set
 FIRST = 200  # test sentences or images: few enough to try again, for a test of the card
 LICENCES = {
@@ -32,11 +33,13 @@ LICENCES = {
     "scenes": "MIT, as attnlib, which draws the scenes",
     "digits": "MIT, as attnlib; the digits, in scikit-learn, are CC BY 4.0 (Alpaydin, Kaynak 1998)",
     "mosaics": "MIT, as the photographs are (Klasson et al. 2019)",
+    "photographs": "MIT, as the photographs are (Klasson et al. 2019); image encoder: Apache-2.0",
     "flickr8k": "for research and teaching only, as Flickr8k is",
     "coco": "captions CC BY 4.0; the photographs under the terms of Flickr (COCO)",
     "own": "as its training text allows",
 }
-FOLDERS = {"mosaics": "grocery-store"}  # where files are not under the name of the data
+# where files are not under the name of the data
+FOLDERS = {"mosaics": "grocery-store", "photographs": "grocery-store"}
 LIMITS = {
     "multi30k": "Trained on 29,000 captions of photographs: short descriptive sentences in the "
     "present tense. Anything else comes out as a caption.",
@@ -49,6 +52,8 @@ LIMITS = {
     "Anything else comes out as digits.",
     "mosaics": "Trained on mosaics of two to four photographs of fruit and vegetables. Anything "
     "else comes out as groceries.",
+    "photographs": "Trained on mosaics of two to four photographs of 16 kinds of fruit and "
+    "vegetables, a tile each. Anything else comes out as groceries.",
     "flickr8k": "Trained on 6,000 photographs of people and dogs. Anything else comes out as such.",
     "coco": "Trained on photographs of 80 kinds of everyday things. Anything else comes out as "
     "such.",

@@ -1,0 +1,108 @@
+"""Mosaics as a frozen image encoder sees them: computed once a photograph, and kept.
+
+A frozen network gives the same annotations whenever it is asked, and it is most of the work. So
+each photograph of a split is seen once, of train in `VIEWS` views (crops, mirrored or not, in
+another light), and the answers are kept in the cache. A mosaic is then put together from them in
+no time: one encoder step of a batch of 64 mosaics would take ten seconds of one core.
+"""
+
+import hashlib
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnlib import efficientnet
+from attnlib.data import files, mosaics
+from attnlib.data.grammar import Grammar, Thing
+from attnlib.data.scenes import Sample
+from attnlib.vision import Tiled, arranged
+
+VIEWS = 8  # of a training photograph; the first shows all of its middle square
+BATCH = 16  # views a step
+
+
+@dataclass(frozen=True)
+class SeenMosaics:
+    """Mosaics whose samples hold what `encoder` sees of them instead of pixels, float16 (S, D).
+
+    Mosaics of train are made of random views, those of val and test of the photographs as they are;
+    they have the things and captions of `mosaics`.
+    """
+
+    mosaics: mosaics.Mosaics
+    encoder: Tiled
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return self.mosaics.size
+
+    @property
+    def grammar(self) -> Grammar:
+        """What captions may say."""
+        return self.mosaics.grammar
+
+    def sample(self, i: int) -> Sample:
+        """Mosaic number i, 0 or more, with features for an image and without masks."""
+        things, captions = self.mosaics.told(i)
+        rng = random.Random(f"views {self.mosaics.seed} {i}")
+        seen = [[self._empty] * mosaics.SIDE for _ in range(mosaics.SIDE)]
+        for thing in things:
+            views = self.photographs[thing.image - self._first]
+            row, column = (int(x // self.mosaics.tile) for x in (thing.y, thing.x))
+            seen[row][column] = views[rng.randrange(len(views))]
+        tiles = torch.from_numpy(np.stack([np.stack(row) for row in seen]))
+        return Sample(arranged(tiles[None])[0].numpy(), np.zeros(0, bool), things, captions)
+
+    @property
+    def _first(self) -> int:
+        return mosaics.numbers(self.mosaics.split).start
+
+    @cached_property
+    def _empty(self) -> np.ndarray:
+        """A tile without a photograph: (rows, columns, D)."""
+        tile = self.mosaics.tile
+        return self._see([np.full((tile, tile, 3), mosaics.EMPTY, np.uint8)])[0]
+
+    @cached_property
+    def photographs(self) -> np.ndarray:
+        """The split's photographs, (n, views, rows, columns, D)."""
+        split, tile = self.mosaics.split, self.mosaics.tile
+        views = VIEWS if split == "train" else 1
+        numbers = mosaics.numbers(split)
+        shape = (len(numbers), views, *self._empty.shape)
+        listed = "".join(files.REGISTRY[mosaics.photographs()[i].name].sha256 for i in numbers)
+        key = hashlib.sha256(f"{efficientnet.checksum()} {shape} {tile} {listed}".encode())
+        path = files.cache() / "grocery-store" / f"{split}-seen-{key.hexdigest()[:16]}.npz"
+        return files.kept(path, shape, np.float16, lambda: self._see_all(numbers, views))
+
+    def _see_all(self, numbers: range, views: int) -> np.ndarray:
+        from tqdm import tqdm
+
+        shown, seen = self._views(numbers, views), []
+        progress = tqdm(total=len(numbers) * views, desc="views", unit="", leave=False, delay=5)
+        with progress:
+            while some := list(itertools.islice(shown, BATCH)):
+                seen.append(self._see(some))
+                progress.update(len(some))
+        return np.concatenate(seen).reshape(len(numbers), views, *self._empty.shape)
+
+    def _views(self, numbers: range, views: int) -> Iterator[np.ndarray]:
+        for number in numbers:
+            thing = Thing(mosaics.photographs()[number].noun, 0, 0, image=number)
+            for view in range(views):
+                rng = random.Random(f"view {view} of {number}") if view else None
+                yield mosaics.view(thing, rng, self.mosaics.tile)
+
+    def _see(self, pixels: list[np.ndarray]) -> np.ndarray:
+        """What the encoder sees of tiles: float16 (n, rows, columns, D)."""
+        tiles = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            found: Tensor = self.encoder.pooled(self.encoder.network(tiles))
+        return found.half().numpy()
