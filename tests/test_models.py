@@ -2,11 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from attnlib import evaluation, metrics, pretrained, settings, storage, training
-from attnlib.data import files
+from attnlib.data import files, images
 from attnlib.training import FIRST, RunConfig
 
 MB = 2**20
@@ -80,3 +81,18 @@ def test_attention_turns_the_adjective_round():
     looked = {target[t]: source[int(row.argmax())] for t, row in enumerate(weights)}
     assert "▁rouge" in looked and "▁blanc" in looked
     assert target.index("▁rouge") > target.index("▁cheval") - 6  # it is written after its noun
+
+
+@pytest.mark.slow
+def test_a_captioner_of_photographs_is_as_true_as_its_card_says():
+    """Of 60 mosaics as many as three standard errors below the card's share, or more."""
+    model = pretrained.load("photographs-soft")
+    test = images.load("photographs", "test")
+    try:
+        samples = [test.sample(i) for i in range(60)]
+    except files.DataError as error:
+        pytest.skip(f"the photographs are neither mirrored nor downloadable: {error}")
+    found = model.caption([sample.image for sample in samples])
+    true = [test.grammar.check(c.text, s.things).true for s, c in zip(samples, found, strict=True)]
+    share = model.card["metrics"]["true_captions"]
+    assert np.mean(true) > share - 3 * (share * (1 - share) / 60) ** 0.5
