@@ -138,9 +138,13 @@ function picture() {
       svg("rect", { class: `mark ${name}`, x: LEFT + position * unit, y: TOP, width: unit, height: tall }),
       line(`stem ${name}`, x(position), TOP + tall, x(position), floor),
     ];
-    const together = Math.abs(x(query) - x(key)) < 76; // their names would overlap
-    const side = key < query ? -1 : 1;
-    const [nameQuery, nameKey] = together ? [clear(x(query) - side * 34, 30), clear(x(key) + side * 30, 24)] : [clear(x(query), 32), clear(x(key), 24)];
+    const [halfQuery, halfKey] = [43, 36]; // of their names, in a wide font too
+    let [nameQuery, nameKey] = [clear(x(query), halfQuery), clear(x(key), halfKey)];
+    if (Math.abs(nameQuery - nameKey) < halfQuery + halfKey) { // they would overlap: side by side
+      const apart = (key < query ? 1 : -1) * (halfQuery + halfKey);
+      nameKey = clear(clear((x(query) + x(key) + apart) / 2, halfQuery) - apart, halfKey);
+      nameQuery = nameKey + apart;
+    }
     const value = curve[key];
     parts.replaceChildren(
       ...[
