@@ -12,7 +12,7 @@ with source words competing and not. Controls: a word drawn from elsewhere in th
 the word's place in the likelihood, and Model 1 is given attention's weights as its prior.
 
 The five models of ``alignment.py`` are trained again and read in the same way (on another machine
-the third decimal may differ), and their missed determiners are counted by word and by place.
+the third decimal may differ), and their missed determiners are counted by word and place at once.
 
 Intervals: 95 % by bootstrap over sentences, differences paired. It needs the Hansards, and writes
 ``given_the_word.json`` beside this file.
@@ -109,18 +109,31 @@ def on_debates(model: pretrained.Pretrained, gold) -> dict[str, list[np.ndarray]
 
 
 def determiners(examples, found) -> dict[str, dict[str, list[int]]]:
-    """Missed determiners, and all of them, by English word and by place in the sentence."""
-    counts: dict[str, dict[str, list[int]]] = {"word": {}, "place": {}}
+    """Missed determiners, and all of them, by English word and its place in the sentence."""
+    counts: dict[str, dict[str, list[int]]] = {}
     for example, predicted in zip(examples, found, strict=True):
         for t, s in example.alignment:
             word = example.source[s]
             if word in alignment.KINDS["determiner"]:
-                place = "later" if t else "first"
-                for by, name in (("word", word), ("place", place)):
-                    missed = counts[by].setdefault(name, [0, 0])
-                    missed[0] += (t, s) not in predicted
-                    missed[1] += 1
+                places = counts.setdefault(word, {"first": [0, 0], "later": [0, 0]})
+                missed = places["later" if t else "first"]
+                missed[0] += (t, s) not in predicted
+                missed[1] += 1
     return counts
+
+
+def missed_first(examples, found) -> int:
+    """The first sentence of eight words whose first word, *the*, is linked to its noun instead."""
+
+    def wanted(example, predicted) -> bool:
+        noun = next(i for i, word in enumerate(example.source) if word in alignment.NOUNS)
+        return example.source[0] == "the" and (0, noun) in predicted
+
+    return next(
+        i
+        for i, (example, predicted) in enumerate(zip(examples, found, strict=True))
+        if len(example.source) == 8 and wanted(example, predicted)
+    )
 
 
 def on_grammar(seed: int) -> dict:
@@ -138,7 +151,31 @@ def on_grammar(seed: int) -> dict:
         ]
         row[what] = round(metrics.alignment_error_rate(found, gold, gold).value, 4)
         row[f"{what}, missed determiners"] = determiners(examples, found)
+        if what == "weights" and seed == alignment.SEEDS[0]:
+            shown = missed_first(examples, found)
+            example = examples[shown]
+            row["example"] = {
+                "source": example.source,
+                "target": example.target,
+                "alignment": example.alignment,
+                "weights": [
+                    [round(float(w), 4) for w in row[: len(example.source) + 1]]
+                    for row in values[shown, : len(example.target)]
+                ],
+            }
     return row
+
+
+def first_word(model: pretrained.Pretrained, source: list[str], target: list[str]) -> dict:
+    """Weights and likelihoods of every source token, </s> too, for the first word written."""
+    ((_, batch),) = model._forced([" ".join(source)], [" ".join(target)])
+    weights, logs = readings(model.model, batch, batch.target_out)
+    return {
+        "source": model.tokenizer.tokens(batch.source[0].tolist()),
+        "target": model.tokenizer.tokens(batch.target_out[0, :1].tolist()),
+        "weights": [float(f"{w:.4g}") for w in weights[0, 0]],
+        "likelihoods": [float(f"{p:.4g}") for p in logs[0, 0].exp()],
+    }
 
 
 def typical(gold, errors: dict[str, list[set]]) -> int:
@@ -159,8 +196,8 @@ def typical(gold, errors: dict[str, list[set]]) -> int:
 def main() -> None:
     """Measure, and write the file."""
     torch.set_num_threads(1)
-    gold = debates.gold("test")
-    found = on_debates(pretrained.load(hansards.MODEL), gold)
+    gold, model = debates.gold("test"), pretrained.load(hansards.MODEL)
+    found = on_debates(model, gold)
     pairs = [(x.split(), y.split()) for x, y in debates.corpus("train")]
     counted = ibm1.train(pairs, hansards.ROUNDS)
     words = list(zip(gold.source, gold.target, strict=True))
@@ -208,6 +245,7 @@ def main() -> None:
         "weights": found["weights"][shown].round(4).tolist(),
         "given the word": found[after][shown].round(4).tolist(),
         "IBM Model 1": shares.round(4).tolist(),
+        "first word": first_word(model, gold.source[shown], gold.target[shown]),
     }
     grammar = [on_grammar(seed) for seed in alignment.SEEDS]
     content = {
