@@ -176,6 +176,11 @@ def main() -> None:
             score = _score(predicted[what], gold, chosen)
             row[what] = score["value"]
             row["intervals"][what] = [score["low"], score["high"]]
+        sides_of = predicted["attention"], predicted["diagonal"], gold.sure, gold.possible
+        apart = metrics.alignment_error_difference(
+            *([side[i] for i in chosen] for side in sides_of), resamples=RESAMPLES
+        )
+        row["attention minus diagonal"] = _rounded(apart)
         lengths.append(row)
     content = {
         "model": MODEL,
