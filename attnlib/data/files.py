@@ -224,6 +224,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def checksum(path: Path) -> str:
+    """`sha256`, computed once for a file that nobody writes to while this process runs."""
+    found = path.stat()
+    return _checksum(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.cache
+def _checksum(path: Path, _written: int, _size: int) -> str:
+    return sha256(path)
+
+
 def _pooch():
     """pooch, imported when first needed, so that training on a mirror does without."""
     try:

@@ -23,7 +23,8 @@ from attnlib.data.tokenizer import Tokenizer
 
 GENERATED = ("scenes", "digits", "mosaics", "photographs")
 PHOTOGRAPHS = ("flickr8k", "coco")
-COLLECTIONS = (*GENERATED, *PHOTOGRAPHS)
+OWN = "own-pictures"  # read by `own_pictures.read`, from files that a run's description names
+COLLECTIONS = (*GENERATED, *PHOTOGRAPHS, OWN)
 EPOCH = 500  # batches of an epoch, where there are new pictures for ever
 
 
@@ -40,7 +41,7 @@ class ImageBatch(Batch):
 
 
 def load(name: str, split: str, seed: int = 0, captions: int = 1):
-    """A collection of pictures by its name: one of `COLLECTIONS`.
+    """A collection of pictures by its name: one of `COLLECTIONS`, but for `OWN`.
 
     Parameters
     ----------
@@ -81,7 +82,8 @@ def load(name: str, split: str, seed: int = 0, captions: int = 1):
         from attnlib.data import photographs  # reads them
 
         return photographs.load(name, split)
-    raise ValueError(f"unknown pictures {name!r}: one of {', '.join(COLLECTIONS)}")
+    known = ", ".join((*GENERATED, *PHOTOGRAPHS))
+    raise ValueError(f"unknown pictures {name!r}: one of {known}")
 
 
 def tokenizer(texts: Sequence[str]) -> Tokenizer:

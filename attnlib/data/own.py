@@ -98,7 +98,7 @@ def read(paths: Sequence[Path | str], languages: tuple[str, str]) -> tuple[Corpu
     ValueError
         If no pair is left; as `parallel`.
     """
-    sides = [[_plain(line) for line in side] for side in parallel(paths)]
+    sides = [[plain(line) for line in side] for side in parallel(paths)]
     pairs = [pair for pair in zip(*sides, strict=True) if all(pair)]
     if not pairs:
         raise ValueError(f"{' and '.join(map(str, paths))}: each pair has an empty side")
@@ -187,7 +187,7 @@ def gold(path: Path | str, source: Sequence[str], target: Sequence[str]) -> Gold
     return Gold(tuple(words[0]), tuple(words[1]), *links)
 
 
-def _plain(line: str) -> str:
+def plain(line: str) -> str:
     """The line without what shows nothing."""
     if not (line.isprintable() and cleaning.INVISIBLE.isdisjoint(line)):  # few lines are not
         line = cleaning.clean(line)

@@ -75,13 +75,12 @@ class Photographs:
     def sample(self, i: int) -> Sample:
         """Photograph i as `scenes.Scenes` gives a scene: its things and masks are not known."""
         image = self.image(i)
+        return Sample(image, np.zeros((0, *image.shape[:2]), dtype=bool), (), self.told(i))
+
+    def told(self, i: int) -> tuple[Caption, ...]:
+        """The captions of photograph i, without a pixel; what their words name is not known."""
         captions = (text.split() for text in self.captions[i])
-        return Sample(
-            image,
-            np.zeros((0, *image.shape[:2]), dtype=bool),
-            (),
-            tuple(Caption(tuple(words), (frozenset(),) * len(words)) for words in captions),
-        )
+        return tuple(Caption(tuple(words), (frozenset(),) * len(words)) for words in captions)
 
 
 def flickr8k(
