@@ -135,17 +135,19 @@ def align(arguments: argparse.Namespace) -> None:
 
 def caption(arguments: argparse.Namespace) -> None:
     """Print captions of image files, one a line, or each with where the model looked."""
-    from attnlib.data import photographs
+    from attnlib.data import images, photographs
 
     if arguments.plot:
         _can_plot(arguments.plot, len(arguments.image), "image")
     loaded = _load(arguments.model, "captioner")
     if arguments.words or arguments.plot:
         _must_attend(loaded, "so it looks at no cell")
+    # photographs of any size are what it was trained on
+    resize = arguments.resize or loaded.card.get("pictures") in (*images.PHOTOGRAPHS, images.OWN)
     pictures = []
     for path in arguments.image:
         try:
-            pixels, done = photographs.read_image(path, loaded.side, arguments.resize)
+            pixels, done = photographs.read_image(path, loaded.side, resize)
         except ValueError as error:  # of another size
             advice = "--resize takes the largest square in its middle, and fits that"
             raise ValueError(f"{error}; {advice}") from error
@@ -176,10 +178,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from attnlib.data import corpora, own
 
     _can_write(arguments.output)
-    paths, test = _paths(arguments, needed=False), None
-    if paths:
+    paths, role = _paths(arguments, needed=False), "translator"
+    folder = [path for path in (arguments.images, arguments.captions) if path]
+    if folder:
+        if paths or len(folder) == 1:
+            raise ValueError("give --images FOLDER and --captions FILE, of photographs alone")
+        paths, role = folder, "captioner"
+    test = None
+    if paths and not folder:
         test = corpora.Corpus(*own.parallel(paths), ("source", "target"))
-    loaded = _load(arguments.model, None if test is None else "translator")
+    loaded = _load(arguments.model, role if paths else None)
+    if folder:
+        test = _photographs(folder, loaded.side)
     found = evaluation.evaluate(loaded, limit=arguments.limit, beam=arguments.beam, test=test)
     tests = "pictures" if "pictures" in loaded.card else "sentences"
     name = " and ".join(paths) or found.test_set
@@ -308,10 +318,13 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         help="score a model on its test set, or on yours",
         description="BLEU three ways and chrF of a translator on its test set, or on one of your "
-        "own; of a captioner, how many captions are true, and whether it looks at what it names.",
+        "own; of a captioner, how many captions are true, and whether it looks at what it names, or"
+        " BLEU and chrF on your photographs.",
     )
     command.add_argument("model", metavar="MODEL", help="name or folder")
     _add_files(command)
+    command.add_argument("--images", metavar="FOLDER", help="photographs of your own")
+    command.add_argument("--captions", metavar="FILE", help="their captions, as for attnlib train")
     command.add_argument("--limit", type=int, metavar="N", help="only the first N")
     command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
     command.add_argument("--output", type=Path, metavar="FILE", help="write its sentences")
@@ -342,6 +355,16 @@ def _paths(arguments: argparse.Namespace, needed: bool = True) -> list[str]:
     if len(sides) == 1 or arguments.tsv or (needed and not sides):
         raise ValueError("give --source FILE and --target FILE, or --tsv FILE alone")
     return sides
+
+
+def _photographs(paths: list[str], side: int):
+    """Photographs of the user's own, with their captions; what was left out is said."""
+    from attnlib.data import own_pictures
+
+    found = own_pictures.read(paths, side)
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    return found.photographs
 
 
 def _load(name: str, role: str | None = None):

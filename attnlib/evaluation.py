@@ -13,8 +13,9 @@ from torch import Tensor
 from attnlib import metrics
 from attnlib.data import corpora, hansards, images
 from attnlib.data.grammar import Verdict
+from attnlib.data.photographs import Photographs
 from attnlib.metrics import captions, pointing
-from attnlib.pretrained import MAX_SOURCE, Pretrained
+from attnlib.pretrained import MAX_SOURCE, PICTURES, Pretrained
 from attnlib.settings import build
 
 TESTED = 2000  # pictures that `evaluate` captions
@@ -38,7 +39,7 @@ def evaluate(
     *,
     limit: int | None = None,
     beam: int = 5,
-    test: corpora.Corpus | None = None,
+    test: corpora.Corpus | Photographs | None = None,
     name: str = "test",
 ) -> Evaluation:
     """Translate or caption the model's test set, or one of your own, and score it.
@@ -47,7 +48,8 @@ def evaluate(
     ``bleu_lc_tok`` (the papers' metric; left out with a warning where sacremoses is not installed),
     ``bleu_lc`` (lower-cased) and ``chrf``. Tatoeba's test split for Marathi, and the Hansards'
     ``val`` for a model trained on them, without the papers'. A test set of your own has ``bleu``,
-    ``bleu_lc`` and ``chrf``. For a captioner see `caption_scores`.
+    ``bleu_lc`` and ``chrf``. For a captioner see `caption_scores`; photographs of your own have
+    ``bleu`` and ``chrf``, against all captions of each.
 
     Parameters
     ----------
@@ -55,8 +57,9 @@ def evaluate(
     limit : int, optional
         Only the first so many sentences, or pictures; of pictures there are 2,000 unless given.
     beam : int
-    test : Corpus, optional
-        Sentences of your own, each with its translation; of a translator.
+    test : Corpus or Photographs, optional
+        Sentences of your own, each with its translation, for a translator; for a captioner,
+        photographs of your own with captions.
     name : str
         What that test set is called.
 
@@ -64,14 +67,22 @@ def evaluate(
     ------
     ValueError
         If there is no test set for the model's languages, or `limit` is not positive; if a
-        captioner is given a test set of text.
+        captioner is given a test set of text, or a translator one of photographs.
     attnlib.data.files.DataError
         If the test set is not at hand and cannot be had.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
-    if "pictures" in pretrained.card and test is None:
+    own = pretrained.card.get("pictures") == images.OWN
+    if isinstance(test, Photographs):
+        return _photograph_scores(pretrained, test[:limit], beam, name)
+    if "pictures" in pretrained.card and test is None and not own:
         return caption_scores(pretrained, number=limit or TESTED, beam=beam)
+    if own and test is None:
+        raise ValueError(
+            f"{pretrained.name} was trained on photographs of one's own, which have no test set "
+            "here: give one, --images FOLDER --captions FILE"
+        )
     source, target = pretrained.card["languages"][0], pretrained.card["languages"][-1]
     tokenised = None
     if test is not None:
@@ -162,6 +173,20 @@ def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 
         true = captions.true_captions(_judged(test.grammar, others, said))
         scores["true_captions_held_out"] = _on(true, f"{name} held_out", number)
     return Evaluation(f"{name} test", numbers, hypotheses, references, scores)
+
+
+def _photograph_scores(pretrained: Pretrained, test: Photographs, beam: int, name: str):
+    """Caption photographs of one's own, some at a time, and compare with all captions of each."""
+    found: list[str] = []
+    for start in range(0, len(test), PICTURES):
+        some = [test.image(i) for i in range(start, min(start + PICTURES, len(test)))]
+        found += [each.text for each in pretrained.caption(some, beam)]
+    references = [list(texts) for texts in test.captions]
+    scores = {
+        f"{name}.bleu": metrics.bleu(found, references),
+        f"{name}.chrf": metrics.chrf(found, references),
+    }
+    return Evaluation(name, [path.name for path in test.paths], found, references, scores)
 
 
 def _captioned(pretrained: Pretrained, pictures, number: int, beam: int) -> tuple:

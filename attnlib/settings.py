@@ -61,7 +61,8 @@ POSITIONS: dict[str, type[Positions]] = {
 }
 
 
-TILES = "efficientnet-lite0-tiles"  # an image encoder; see `make_tiled`
+TILES, WHOLE = "efficientnet-lite0-tiles", "efficientnet-lite0"  # image encoders; see `make_tiled`
+FROZEN = {TILES: (2, 2), WHOLE: (1, 1)}  # tiles a side, and places of their map a side of a cell
 Named = TypeVar("Named")
 
 
@@ -319,13 +320,17 @@ def make_translator(
     )
 
 
-def make_tiled(size: int) -> Tiled:
-    """EfficientNet-Lite0 on each of the 2 x 2 tiles of images of `size` pixels, cells of 64.
+def make_tiled(size: int, encoder: str = TILES) -> Tiled:
+    """EfficientNet-Lite0, frozen, for images of `size` pixels a side.
 
-    >>> make_tiled(384).cells(384, 384)
-    (6, 6)
+    It sees each of the 2 x 2 tiles by itself, in cells of 64 pixels (``efficientnet-lite0-tiles``),
+    or the whole image, in cells of 32 (``efficientnet-lite0``).
+
+    >>> make_tiled(384).cells(384, 384), make_tiled(224, WHOLE).cells(224, 224)
+    ((6, 6), (7, 7))
     """
-    return Tiled(efficientnet.pretrained(size // 2), tiles=2, pool=2)
+    tiles, pool = FROZEN[encoder]
+    return Tiled(efficientnet.pretrained(size // tiles), tiles, pool)
 
 
 def make_captioner(
@@ -350,8 +355,9 @@ def make_captioner(
     Parameters
     ----------
     encoder : str, optional
-        A network in place of an `ImageEncoder`: ``efficientnet-lite0-tiles``, which sees the tiles
-        of a mosaic (`make_tiled`), or a name for `vision.Backbone`.
+        A network in place of an `ImageEncoder`: ``efficientnet-lite0``, or
+        ``efficientnet-lite0-tiles``, which sees the tiles of a mosaic (`make_tiled`); or a name for
+        `vision.Backbone`.
     encoder_weights, train_encoder
         Of a `Backbone`: `weights` and `trainable`.
     annotation_dim, size, field, positions, cell, normed
@@ -373,8 +379,8 @@ def make_captioner(
             cell=cell,
             normed=normed,
         )
-    elif encoder == TILES:
-        image_encoder = make_tiled(size)
+    elif encoder in FROZEN:
+        image_encoder = make_tiled(size, encoder)
     else:
         image_encoder = Backbone(encoder, size, weights=encoder_weights, trainable=train_encoder)
     attention = _attention(

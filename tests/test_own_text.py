@@ -355,7 +355,7 @@ def test_a_name_of_the_books_or_of_no_folder_is_refused(here, capsys, name):
 @pytest.mark.parametrize(
     "argv, message",
     [
-        (["--run", "en-fr-bahdanau", "--width", "9"], "--width is for a NAME and text of your own"),
+        (["--run", "en-fr-bahdanau", "--width", "9"], "--width is for a NAME and data of your own"),
         (["mine", "--run", "en-fr-bahdanau"], "not allowed with argument"),
         (["mine", "--tokens", "0"], "must be a whole number, at least 1, got '0'"),
         (["mine", "--lr", "fast"], "must be a number, at least 0, got 'fast'"),

@@ -110,6 +110,7 @@ ELSEWHERE = {
     "valid_files": "test_own_text.py",
     "held_out": "test_own_text.py: sources that are not trained on",
     "sha256": "test_own_text.py: a file that changed",
+    "size": "test_own_pictures.py: the size of a card",
     "validate_every": "below: the rows of the log",
     "start_from": "test_training.py: a run that starts from another",
     "encoder": "test_vision.py: encoders trained on ImageNet, which are not at hand here",

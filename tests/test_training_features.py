@@ -74,7 +74,7 @@ def test_batches_hold_features_and_train_a_captioner(seen, tmp_path, monkeypatch
         updates=3, images=4, warmup=1, validate_every=2
     )
     encoder = seen("val").encoder
-    monkeypatch.setattr("attnlib.settings.make_tiled", lambda size: encoder)
+    monkeypatch.setattr("attnlib.settings.make_tiled", lambda *_: encoder)
     monkeypatch.setattr(mosaics, "LARGE", TILE)
     run = Run(config, tmp_path / "run", quiet=True)
     batch = next(run.data.epoch(config, 0))

@@ -8,7 +8,7 @@
 ``loop``         `Run`: the training loop
 ``checkpoint``   what a run leaves in its folder as it goes: a checkpoint and a log
 ``recipes``      the runs of the book by name
-``own``          a run on text of one's own
+``own``          a run on text or photographs of one's own
 ``shipping``     a finished run as a model folder, with a card
 ``queue``        several runs on one machine, side by side
 ``environment``  processes, signals, random numbers, the machine
@@ -17,7 +17,8 @@
 
 ``python -m attnlib.training --run en-fr-bahdanau`` trains one run; ``--queue all --budget 30``
 trains what is left of them, in order, and stops in time; ``attnlib train NAME --source FILE
---target FILE`` trains on text of one's own. A run stopped at any moment goes on from
+--target FILE`` trains on text of one's own, with ``--images FOLDER --captions FILE`` on
+photographs. A run stopped at any moment goes on from
 its last checkpoint to the very weights it would have reached. Under ``torchrun --nproc-per-node N
 -m attnlib.training --run NAME`` N processes share each batch, and all of them read the same folder.
 """

@@ -1,4 +1,4 @@
-"""``attnlib train``, and ``python -m attnlib.training``: train runs by their names, or own text."""
+"""``attnlib train``, and ``python -m attnlib.training``: train runs by their names, or own data."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ from attnlib.data.batches import by_tokens
 from attnlib.training import own, queue, recipes, shipping
 from attnlib.training.config import RunConfig
 from attnlib.training.environment import Processes, Stopped, only_one
-from attnlib.training.inputs import TextData, prepare
+from attnlib.training.inputs import ImageData, TextData, prepare
 from attnlib.training.loop import Run
 
 
@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train one run, text of one's own, or what is left of the queue; see ``--help``.
+    """Train one run, on data of one's own, or what is left of the queue; see ``--help``.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _explained("interrupted; the same command goes on from the last checkpoint", 130)
     except FloatingPointError as error:
         return _explained(error, 1)
-    except (ValueError, files.DataError) as error:
+    except (ValueError, ImportError, files.DataError) as error:
         return _explained(error, 2)
     finally:
         torch.set_num_threads(threads)
@@ -83,8 +83,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(
         prog="attnlib train",
         usage="%(prog)s NAME --source FILE --target FILE [--minutes M] [OPTIONS]\n"
+        "       %(prog)s NAME --images FOLDER --captions FILE [--minutes M] [OPTIONS]\n"
         "       %(prog)s (--run NAME | --queue WHICH | --measure NAME... | --list) [OPTIONS]",
-        description="Train a model on text of your own, or a model of the book, or all of them. "
+        description="Train a model on text or photographs of your own, or a model of the book, or "
+        "all of them. "
         "Stop it at any moment (Ctrl-C, --budget, a kill): the same command goes on from the last "
         "checkpoint, which is at most a minute old, and ends with the same weights as if it had "
         "not been stopped. A finished run is a folder with the weights, the tokenizer and a card "
@@ -94,7 +96,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
-        "name", nargs="?", metavar="NAME", help="train a model of this name on text of your own"
+        "name", nargs="?", metavar="NAME", help="train a model of this name on data of your own"
     )
     which.add_argument("--run", metavar="NAME", help="train one run")
     which.add_argument(
@@ -137,9 +139,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     known = recipes.QUEUE | recipes.PHOTOGRAPHS
     if not options.name:
-        given = [each for each in (*OWN, *own.SETTINGS) if getattr(options, each) is not None]
+        known_here = (*OWN, *map(_destination, own.SETTINGS))
+        given = [each for each in known_here if getattr(options, each) is not None]
         if given:
-            parser.error(f"--{given[0].replace('_', '-')} is for a NAME and text of your own")
+            parser.error(f"--{given[0].replace('_', '-')} is for a NAME and data of your own")
     if options.run and options.run not in known:
         near = difflib.get_close_matches(options.run, known, n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "none is called like it;"
@@ -147,9 +150,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-# What only text of one's own has, besides `own.SETTINGS`.
-OWN = ("model", "source", "target", "tsv", "valid_source", "valid_target", "valid_tsv",
-       "languages", "minutes")  # fmt: skip
+# What only data of one's own has, besides `own.SETTINGS`.
+FILES = ("source", "target", "tsv", "images", "captions")
+OWN = ("model", *FILES, *(f"valid_{name}" for name in FILES), "languages", "minutes")
+
+
+def _destination(setting: str) -> str:
+    return own.option(setting).replace("-", "_")
 
 
 def _add_own(parser: argparse.ArgumentParser) -> None:
@@ -169,23 +176,38 @@ def _add_own(parser: argparse.ArgumentParser) -> None:
         metavar=("FROM", "TO"),
         help="names of the two (default: the ends of the files' names)",
     )
-    text.add_argument(
+    pictures = parser.add_argument_group(
+        "photographs of your own",
+        "A folder, and a file that says what its images show: image.jpg#0, a tab and a caption, as "
+        "Flickr8k has it; the same without a number; image.jpg,caption (CSV); or COCO's JSON. An "
+        "image may have several captions. FOLDER/NAME/model is then a --model of attnlib caption.",
+    )
+    for prefix, also in (("", ""), ("valid-", " of validation")):
+        folder = "the folder of the photographs" + also
+        folder += " (default: as for training)" if also else ""
+        pictures.add_argument(f"--{prefix}images", metavar="FOLDER", help=folder)
+        pictures.add_argument(f"--{prefix}captions", metavar="FILE", help=f"the captions{also}")
+    both = parser.add_argument_group("either of them")
+    both.add_argument(
         "--minutes",
         type=_minutes,
         metavar="M",
         help="as many updates as fit this time on this machine; then the model is measured",
     )
-    text.add_argument(
-        "--model", choices=list(recipes.OWN), help="the kind of model (default: recurrent)"
+    both.add_argument(
+        "--model",
+        choices=list(recipes.OWN),
+        help="the kind of model (default: recurrent; of photographs captioner)",
     )
-    settings = parser.add_argument_group("settings for text of your own")
+    settings = parser.add_argument_group("settings for text or photographs of your own")
     for name, what in own.SETTINGS.items():
-        usual = [own.setting(config, name) for config in recipes.OWN.values()]
+        kinds = {key: each for key, each in recipes.OWN.items() if own.has(key, name)}
+        usual = [own.setting(config, name) for config in kinds.values()]
         if name == "max_length":
-            usual = [own.LONGEST]
+            usual = [own.LONGEST, *usual[-1:]]
         values = " or ".join(dict.fromkeys(str(value) for value in usual if value is not None))
         settings.add_argument(
-            "--" + name.replace("_", "-"),
+            "--" + own.option(name),
             type=partial(_setting, name),
             metavar={int: "N", float: "X", str: "NAME"}[own.kind(name)],
             help=f"{what} (default: {values})" if values else what,
@@ -262,15 +284,16 @@ def _set_precision(config: RunConfig) -> None:
 
 
 def _train_own(options: argparse.Namespace) -> None:
-    """Train on text of one's own; the first process decides for all, ships, and speaks."""
-    until = math.inf if options.budget is None else time.monotonic() + 60 * options.budget
-    text, valid = _files(options)
+    """Train on data of one's own; the first process decides for all, ships, and speaks."""
+    began = time.monotonic()
+    until = math.inf if options.budget is None else began + 60 * options.budget
+    kind, text, valid = _files(options)
     given = {
         name: None if (name, value) == ("score", "none") else value
         for name in own.SETTINGS
-        if (value := getattr(options, name)) is not None
+        if (value := getattr(options, _destination(name))) is not None
     }
-    kind, languages = options.model or "recurrent", options.languages
+    languages = options.languages
     config = own.config(options.name, kind, text, valid, languages, options.updates, given)
     torch.set_num_threads(options.threads)
     folder = options.folder / config.name
@@ -280,21 +303,25 @@ def _train_own(options: argparse.Namespace) -> None:
         own.check(config, before, folder)
     first = Processes.join().rank == 0
     say = partial(print, f"{config.name}:", file=sys.stderr, flush=True) if first else _say_nothing
-    use = f"attnlib translate --model {folder / 'model'} < FILE"
+    pictures = kind == "captioner"
+    use = f"attnlib {{}} --model {folder / 'model'} {{}}"
+    use = use.format(*(("caption", "IMAGE") if pictures else ("translate", "< FILE")))
     if queue.shipped(folder):
         say(f"finished before; {use}")
         return
     _set_precision(config)
     data = prepare(config)
-    assert isinstance(data, TextData)
     for note in data.notes:
         say(note)
+    if isinstance(data, ImageData):
+        data.look()
     with only_one(folder) if first else contextlib.nullcontext():
         if options.minutes and before is None:
-            config = own.paced(config, data, options.minutes, options.device, given)
-        how_many = config.optimisation
-        batches = sum(1 for _ in by_tokens(data.train, how_many.tokens, random.Random(0)))
-        say(f"{how_many.updates:,} updates, {how_many.updates / batches:.1f} times the text")
+            minutes = options.minutes - (time.monotonic() - began) / 60
+            config = own.paced(config, data, minutes, options.device, given)
+        times = config.optimisation.updates / _batches(config, data)
+        what = "photographs" if pictures else "text"
+        say(f"{config.optimisation.updates:,} updates, {times:.1f} times the {what}")
         run = Run(config, folder, data, device=options.device, workers=options.workers)
         left = (until - time.monotonic()) / 60
         if run.run(None if left == math.inf else left):
@@ -305,19 +332,32 @@ def _train_own(options: argparse.Namespace) -> None:
             say(f"stopped after {run.progress.update:,} updates; the same command goes on")
 
 
+def _batches(config: RunConfig, data: TextData | ImageData) -> int:
+    """How many updates see all of the training data once."""
+    if isinstance(data, ImageData):
+        return math.ceil(len(data.train) / config.optimisation.images)
+    return sum(1 for _ in by_tokens(data.train, config.optimisation.tokens, random.Random(0)))
+
+
 def _say_nothing(*_: object) -> None:
     """What all processes but the first one say."""
 
 
-def _files(options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The files of the training text and of the validation text, one or two of each."""
+def _files(options: argparse.Namespace) -> tuple[str, list[str], list[str]]:
+    """The kind of model, and the files to train on and to validate with, one or two of each."""
     if options.name in recipes.QUEUE | recipes.PHOTOGRAPHS:
         raise ValueError(
-            f"{options.name} is a run of the book: --run {options.name} trains it, and text of "
+            f"{options.name} is a run of the book: --run {options.name} trains it, and data of "
             "your own needs another name"
         )
     if not re.fullmatch(r"\w[\w.-]*", options.name):
         raise ValueError(f"a name has letters, digits and . _ -, got {options.name!r}")
+    if options.minutes is not None and options.updates:
+        raise ValueError("give either --minutes or --updates: the one sets the other")
+    if any(getattr(options, prefix + x) for prefix in ("", "valid_") for x in FILES[3:]):
+        return ("captioner", *_folders(options))
+    if options.model == "captioner":
+        raise ValueError("a captioner needs photographs: --images and --captions")
     found = []
     for prefix in ("", "valid_"):
         source, target, tsv = (
@@ -330,11 +370,30 @@ def _files(options: argparse.Namespace) -> tuple[list[str], list[str]]:
             side = "target" if source else "source"
             raise ValueError(f"{option}{side} is missing: a text has two sides")
         found.append([tsv] if tsv else [source, target] if source else [])
-    if options.minutes is not None and options.updates:
-        raise ValueError("give either --minutes or --updates: the one sets the other")
     if not found[0]:
-        raise ValueError(f"{options.name} needs its text: --source and --target, or --tsv")
-    return found[0], found[1]
+        raise ValueError(
+            f"{options.name} needs its text: --source and --target, or --tsv (or photographs: "
+            "--images and --captions)"
+        )
+    return options.model or "recurrent", found[0], found[1]
+
+
+def _folders(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The folder and the captions of the training photographs, and those of validation."""
+    for name in (*FILES[:3], *(f"valid_{x}" for x in FILES[:3]), "languages"):
+        if getattr(options, name):
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for text: photographs have --images and --captions"
+            )
+    if options.model not in (None, "captioner"):
+        raise ValueError(f"--model {options.model} is for text: photographs have the captioner")
+    for name in ("images", "captions"):
+        if not getattr(options, name):
+            raise ValueError(f"--{name} is missing: photographs need a folder and their captions")
+    if options.valid_images and not options.valid_captions:
+        raise ValueError("--valid-captions is missing: what do the photographs of validation show?")
+    valid = [options.valid_images or options.images, options.valid_captions]
+    return [options.images, options.captions], valid if valid[1] else []
 
 
 def _train_side_by_side(options: argparse.Namespace) -> int:

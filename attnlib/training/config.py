@@ -27,14 +27,16 @@ class DataConfig:
     vocab_size: int = 8000
     sentences: int | None = None  # how many training pairs or images, from the first; None: all
     min_length: int = 1  # toy tasks: lengths of the training sequences
-    max_length: int = 20  # own: subwords of either side, at most
+    max_length: int = 20  # own: subwords of either side, at most; own pictures: of a caption
     reverse_source: bool = False  # Sutskever et al. 2014, section 3.3
     double_source: bool = False  # Zaremba and Sutskever 2014, section 5
     bpe_dropout: float = 0.0  # share of merges left out of the training text, anew each epoch
-    files: tuple[str, ...] = ()  # own: sources and targets, or both in one; see `data.own`
+    # own: sources and targets, or both in one (`data.own`); own pictures: a folder, its captions
+    files: tuple[str, ...] = ()
     valid_files: tuple[str, ...] = ()  # the same of the validation set; none: it is held out
-    held_out: int = 0  # so many different sources of the training text, with all their targets
+    held_out: int = 0  # so many different sources, or photographs, with all that is said of them
     sha256: tuple[str, ...] = ()  # of `files` and `valid_files`
+    size: int | None = None  # own pictures: pixels a side
 
     def __post_init__(self):
         for name in ("files", "valid_files", "sha256"):  # JSON has no tuples
@@ -161,7 +163,8 @@ class Loss:
     supervised_attention: float = 0.0  # of `supervised_attention_loss`; needs masks
 
 
-FILES = ("files", "valid_files", "held_out", "sha256")  # what only text of one's own has
+OWN = ("own", images.OWN)  # data of one's own
+FILES = ("files", "valid_files", "held_out", "sha256")  # what only that has
 
 # Settings that cards and checkpoints from before the parts have under another name.
 RENAMED = {
@@ -247,7 +250,7 @@ class RunConfig:
             arguments |= arguments.pop("attention") or {"score": None}
         if isinstance(self.model, CaptionerConfig):
             del arguments["encoder_weights"], arguments["train_encoder"]  # of training alone
-            arguments["size"] = images.size(self.data.corpus)
+            arguments["size"] = self.data.size or images.size(self.data.corpus)
             arguments["detector"] = self.loss.word_detection > 0
         return arguments
 
@@ -306,9 +309,11 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """All settings as nested dictionaries, for a card or a checkpoint; see `from_dict`."""
         written = dataclasses.asdict(self)
-        if self.data.corpus != "own":  # whose files are listed in the registry
+        if self.data.corpus not in OWN:  # whose files are listed in the registry
             for name in FILES:
                 del written["data"][name]
+        if self.data.corpus != images.OWN:
+            del written["data"]["size"]
         written["model"] = {"architecture": self.architecture, **written["model"]}
         return written
 

@@ -1,15 +1,15 @@
-"""Mosaics as a frozen image encoder sees them: computed once a photograph, and kept.
+"""Photographs as a frozen image encoder sees them: computed once, and kept.
 
 A frozen network gives the same annotations whenever it is asked, and it is most of the work. So
-each photograph of a split is seen once, of train in `VIEWS` views (crops, mirrored or not, in
-another light), and the answers are kept in the cache. A mosaic is then put together from them in
-no time: one encoder step of a batch of 64 mosaics would take ten seconds of one core.
+each photograph is seen once, those that mosaics are trained on in `VIEWS` views (crops, mirrored or
+not, in another light), and the answers are kept in the cache. A mosaic is then put together from
+them in no time: one encoder step of a batch of 64 mosaics would take ten seconds of one core.
 """
 
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from attnlib import efficientnet
-from attnlib.data import files, mosaics
+from attnlib.data import files, images, mosaics
 from attnlib.data.grammar import Grammar, Thing
+from attnlib.data.photographs import Photographs
 from attnlib.data.scenes import Sample
 from attnlib.vision import Tiled, arranged
 
@@ -83,15 +84,8 @@ class SeenMosaics:
         return files.kept(path, shape, np.float16, lambda: self._see_all(numbers, views))
 
     def _see_all(self, numbers: range, views: int) -> np.ndarray:
-        from tqdm import tqdm
-
-        shown, seen = self._views(numbers, views), []
-        progress = tqdm(total=len(numbers) * views, desc="views", unit="", leave=False, delay=5)
-        with progress:
-            while some := list(itertools.islice(shown, BATCH)):
-                seen.append(self._see(some))
-                progress.update(len(some))
-        return np.concatenate(seen).reshape(len(numbers), views, *self._empty.shape)
+        seen = _some_at_a_time(self._see, self._views(numbers, views), len(numbers) * views)
+        return seen.reshape(len(numbers), views, *self._empty.shape)
 
     def _views(self, numbers: range, views: int) -> Iterator[np.ndarray]:
         for number in numbers:
@@ -106,3 +100,63 @@ class SeenMosaics:
         with torch.no_grad():
             found: Tensor = self.encoder.pooled(self.encoder.network(tiles))
         return found.half().numpy()
+
+
+@dataclass(frozen=True)
+class SeenPhotographs:
+    """Photographs whose samples hold what `encoder` sees of them, float16 (S, D), for pixels.
+
+    Each is seen as it is, cut to its middle square: mirrored, "left of" would be no longer true.
+    """
+
+    photographs: Photographs
+    encoder: Tiled
+
+    def __len__(self):
+        return len(self.photographs)
+
+    def __iter__(self):
+        return iter(self.photographs)
+
+    def __getitem__(self, rows: slice) -> "SeenPhotographs":
+        return SeenPhotographs(self.photographs[rows], self.encoder)
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return self.photographs.size
+
+    def sample(self, i: int) -> Sample:
+        """Photograph i, with features for an image."""
+        return Sample(self.seen[i], np.zeros(0, bool), (), self.photographs.told(i))
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """What the encoder sees of each, float16 (n, S, D): from the cache, else computed."""
+        rows, columns = self.encoder.cells(self.size, self.size)
+        shape = (len(self), rows * columns, self.encoder.annotation_dim)
+        listed = "".join(map(files.checksum, self.photographs.paths))
+        how = f"{efficientnet.checksum()} {self.encoder.tiles} {self.encoder.pool} {self.size}"
+        key = hashlib.sha256(f"{how} {shape} {listed}".encode()).hexdigest()
+        path = files.cache() / "own-pictures" / f"seen-{key[:16]}.npz"
+        return files.kept(path, shape, np.float16, self._see_all)
+
+    def _see_all(self) -> np.ndarray:
+        shown = map(self.photographs.image, range(len(self)))
+        return _some_at_a_time(self._see, shown, len(self))
+
+    def _see(self, pixels: list[np.ndarray]) -> np.ndarray:
+        found = self.encoder.features(torch.stack([images.as_floats(each) for each in pixels]))
+        return found.half().numpy()
+
+
+def _some_at_a_time(see, shown: Iterable[np.ndarray], total: int) -> np.ndarray:
+    """What `see` says of all that is shown, `BATCH` at a time, with the time left."""
+    from tqdm import tqdm
+
+    shown, seen = iter(shown), []
+    with tqdm(total=total, desc="views", unit="", leave=False, delay=5) as progress:
+        while some := list(itertools.islice(shown, BATCH)):
+            seen.append(see(some))
+            progress.update(len(some))
+    return np.concatenate(seen)

@@ -12,21 +12,23 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from attnlib import metrics, settings
 from attnlib.autoregressive import AutoregressiveModel
-from attnlib.data import corpora, hansards, images, own, toy
+from attnlib.data import corpora, hansards, images, own, own_pictures, toy
 from attnlib.data.batches import Batch, Pair, by_tokens, collate
+from attnlib.data.photographs import Photographs
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.metrics import pointing
 from attnlib.pretrained import Pretrained
 from attnlib.training.config import CaptionerConfig, DataConfig, RunConfig
-from attnlib.training.features import SeenMosaics
+from attnlib.training.features import SeenMosaics, SeenPhotographs
 from attnlib.vision import Backbone, Grid, ImageEncoder
 
-SCORED = 200  # validation sentences that are translated each time
+SCORED = 200  # validation sentences that are translated each time, or photographs
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,18 @@ class EpochsOfText(Dataset):
 
 @dataclass(frozen=True)
 class ImageData:
-    """A run's images and their captions, made while it trains (`images.epoch`)."""
+    """A run's images and their captions, made while it trains (`images.epoch`).
+
+    `scored` of val are captioned by `bleu`; `notes` are what there is to say of them, a line each.
+    """
 
     tokenizer: Tokenizer
     train: Any  # a collection, as `images.load` gives it
     val: Any
     grid: tuple[int, int]  # rows and columns of cells, into which the encoder divides an image
     validated: int = 500  # images
+    scored: int = 0
+    notes: tuple[str, ...] = ()
 
     def epoch(
         self, config: RunConfig, number: int, first: int = 0, workers: int = 0
@@ -140,8 +147,16 @@ class ImageData:
         size, limit = config.optimisation.images, config.data.sentences
         told = config.loss.supervised_attention
         places = partial(pointing.named_cells, grid=self.grid) if told else None
+        if isinstance(self.train, SeenPhotographs):
+            workers = 0  # there is nothing left to make
         how = (size, config.seed, number, first, limit, workers)
         return images.epoch(self.train, self.tokenizer, math.prod(self.grid), *how, places)
+
+    def look(self) -> None:
+        """Let a frozen encoder see all photographs, where it sees each of them once."""
+        for each in (self.train, self.val):
+            if isinstance(each, SeenPhotographs):
+                _ = each.seen
 
     def close(self) -> None:
         """Nothing: workers end with their epoch."""
@@ -150,8 +165,19 @@ class ImageData:
         """The first images of the validation set, in batches; made once."""
         return iter(self._validation)
 
-    def bleu(self, model: AutoregressiveModel) -> None:
-        """Nothing: captions are measured when they are shipped."""
+    def bleu(self, model: AutoregressiveModel) -> float | None:
+        """BLEU, 0 to 100, of greedy captions of the first `scored` of val; None where it is 0."""
+        if not self.scored:
+            return None
+        samples = [self.val.sample(i) for i in range(min(self.scored, len(self.val)))]
+        was_training = model.training
+        reader = Pretrained("", model.eval(), self.tokenizer, {})
+        pictures: Any = [sample.image for sample in samples]
+        if isinstance(self.val, SeenPhotographs):
+            pictures = torch.from_numpy(np.stack(pictures)).float()
+        found = [each.text for each in reader.caption(pictures, beam=1)]
+        model.train(was_training)
+        return float(metrics.bleu(found, [[x.text for x in each.captions] for each in samples]))
 
     @cached_property
     def _validation(self) -> list[Batch]:
@@ -169,29 +195,7 @@ def prepare(config: RunConfig) -> TextData | ImageData:
     """Load a run's data and turn it into ids; the vocabulary sees the training split only."""
     data = config.data
     if isinstance(config.model, CaptionerConfig):
-        frozen = config.model.encoder == settings.TILES  # then nobody draws the mosaics
-        if config.loss.supervised_attention and (frozen or data.corpus not in images.GENERATED):
-            raise ValueError(
-                f"{data.corpus} has no masks of the things in it, which supervised attention "
-                f"(supervised_attention={config.loss.supervised_attention}) needs"
-            )
-        train, val = images.load(data.corpus, "train", config.seed), images.load(data.corpus, "val")
-        encoder: Grid
-        if config.model.encoder == settings.TILES:
-            encoder = settings.make_tiled(train.size)
-            train, val = SeenMosaics(train, encoder), SeenMosaics(val, encoder)
-        else:
-            with torch.device("meta"):  # it need not see anything
-                if config.model.encoder:
-                    encoder = Backbone(config.model.encoder, train.size)
-                else:
-                    encoder = ImageEncoder(size=train.size, cell=config.model.cell)
-        if data.corpus in images.GENERATED:
-            tokenizer = images.tokenizer(train.grammar.words)
-        else:
-            texts = [text for _, texts in train[: data.sentences] for text in texts]
-            tokenizer = Tokenizer.train(texts, data.vocab_size)
-        return ImageData(tokenizer, train, val, encoder.cells(train.size, train.size))
+        return _pictures(config, config.model)
     if data.corpus in toy.TASKS:
         vocabulary = toy.vocabulary(data.corpus)
         train = vocabulary.pairs(toy_examples(data, "train", data.sentences or 10000, config.seed))
@@ -206,6 +210,97 @@ def prepare(config: RunConfig) -> TextData | ImageData:
         return _arranged([(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus], data)
 
     return TextData(tokenizer, encoded(text), encoded(held_out), text)
+
+
+def _pictures(config: RunConfig, model: CaptionerConfig) -> ImageData:
+    """The images of a captioner's run; of a frozen encoder, what it sees of them."""
+    data = config.data
+    train: Any
+    val: Any
+    frozen = model.encoder in settings.FROZEN  # then nobody draws the mosaics
+    if config.loss.supervised_attention and (frozen or data.corpus not in images.GENERATED):
+        raise ValueError(
+            f"{data.corpus} has no masks of the things in it, which supervised attention "
+            f"(supervised_attention={config.loss.supervised_attention}) needs"
+        )
+    if data.corpus == images.OWN:
+        tokenizer, train, val, notes = _own_pictures(data)
+    else:
+        train, val = images.load(data.corpus, "train", config.seed), images.load(data.corpus, "val")
+        notes = ()
+        if data.corpus in images.GENERATED:
+            tokenizer = images.tokenizer(train.grammar.words)
+        else:
+            texts = [text for _, texts in train[: data.sentences] for text in texts]
+            tokenizer = Tokenizer.train(texts, data.vocab_size)
+    encoder: Grid
+    if model.encoder in settings.FROZEN:
+        encoder = settings.make_tiled(train.size, model.encoder)
+        seen: Any = SeenMosaics if data.corpus in images.GENERATED else SeenPhotographs
+        train, val = seen(train, encoder), seen(val, encoder)
+    else:
+        with torch.device("meta"):  # it need not see anything
+            if model.encoder:
+                encoder = Backbone(model.encoder, train.size)
+            else:
+                encoder = ImageEncoder(size=train.size, cell=model.cell)
+    scored = SCORED if data.corpus == images.OWN else 0
+    grid = encoder.cells(train.size, train.size)
+    return ImageData(tokenizer, train, val, grid, scored=scored, notes=notes)
+
+
+def _own_pictures(data: DataConfig) -> tuple[Tokenizer, Photographs, Photographs, tuple[str, ...]]:
+    """Photographs of one's own, and what there is to say of them.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to train on, or to validate with; as `own_pictures.read` and
+        `own_pictures.split`.
+    """
+    assert data.size is not None
+    train = own_pictures.read(data.files, data.size)
+    said: dict[str, list[str]] = {"training": list(train.notes), "validation": []}
+    if data.valid_files:
+        val = own_pictures.read(data.valid_files, data.size)
+        said["validation"] += val.notes
+        known = set(val.sha256)
+        rows = [i for i, digest in enumerate(train.sha256) if digest not in known]
+        if again := len(train) - len(rows):
+            said["training"].append(f"{again:,} left out that are for validation")
+        if not rows:
+            raise ValueError("each training photograph is in the validation set too")
+        train = train.only(rows)
+    else:
+        train, val = own_pictures.split(train, data.held_out)
+        said["validation"].append("held out, by a draw")
+    parts = {"training": train.photographs[: data.sentences], "validation": val.photographs}
+    texts = [text for its in parts["training"].captions for text in its]
+    tokenizer = Tokenizer.train(texts, data.vocab_size)
+    kept: dict[str, Photographs] = {}
+    notes = []
+    for called, found in parts.items():
+        short = [
+            (path, its)
+            for path, texts in found
+            if (its := tuple(x for x in texts if len(tokenizer.encode(x)) <= data.max_length))
+        ]
+        if not short:
+            raise ValueError(
+                f"each {called} caption has more than {data.max_length} subwords: raise "
+                "--max-length, or shorten them"
+            )
+        paths, captions = zip(*short)
+        kept[called] = Photographs(paths, captions, data.size)
+        number, long = (sum(map(len, each)) for each in (captions, found.captions))
+        said[called].insert(0, f"{len(paths):,} {called} photographs with {number:,} captions")
+        if long > number:
+            said[called].append(
+                f"{long - number:,} of more than {data.max_length} subwords left out"
+            )
+        notes.append(", ".join(said[called]))
+    notes.append(_vocabulary(tokenizer, data))
+    return tokenizer, kept["training"], kept["validation"], tuple(notes)
 
 
 def load_corpus(data: DataConfig, split: str) -> corpora.Corpus:
@@ -269,12 +364,18 @@ def _own(data: DataConfig) -> TextData:
     known = set(text["train"])
     if again := sum(pair in known for pair in text["val"]):
         notes.append(f"{again:,} of the validation pairs are in the training text too")
-    notes.append(f"{len(tokenizer):,} subwords")
-    if len(tokenizer) != data.vocab_size:
-        less = "the text has no more" if len(tokenizer) < data.vocab_size else "so many characters"
-        notes[-1] += f", not the {data.vocab_size:,} asked for: {less}"
+    notes.append(_vocabulary(tokenizer, data))
     train, val = (_arranged(pairs[split], data) for split in ("train", "val"))
     return TextData(tokenizer, train, val, text["train"], text["val"][:SCORED], tuple(notes))
+
+
+def _vocabulary(tokenizer: Tokenizer, data: DataConfig) -> str:
+    """How many subwords there are, and why not as many as were asked for."""
+    said = f"{len(tokenizer):,} subwords"
+    if len(tokenizer) == data.vocab_size:
+        return said
+    less = "the text has no more" if len(tokenizer) < data.vocab_size else "so many characters"
+    return f"{said}, not the {data.vocab_size:,} asked for: {less}"
 
 
 def _own_text(data: DataConfig) -> tuple[dict[str, corpora.Corpus], dict[str, int]]:

@@ -1,4 +1,4 @@
-"""A run on text of one's own: the recipes of the book, with other files, sizes and dials."""
+"""A run on text or photographs of one's own: the book's recipes with other files and dials."""
 
 import dataclasses
 import json
@@ -11,25 +11,27 @@ from typing import Any
 
 from attnlib import settings as dials
 from attnlib import storage
-from attnlib.data import files, own
+from attnlib.data import files, images, own, own_pictures
 from attnlib.training import checkpoint, recipes
 from attnlib.training.checkpoint import CHECKPOINT
-from attnlib.training.config import RunConfig
+from attnlib.training.config import DataConfig, RunConfig
 from attnlib.training.environment import Processes, Stopped
-from attnlib.training.inputs import TextData
+from attnlib.training.inputs import ImageData, TextData
 from attnlib.training.loop import Run
 from attnlib.training.schedule import learning_rate
 
 # The settings that one may choose, each by its own name, and what it is.
 SETTINGS = {
     "width": "width of embeddings (of the transformer: of all layers)",
-    "hidden": "units of each direction of the recurrent encoder",
+    "hidden": "units of each direction of the recurrent encoder (of the captioner: its state)",
     "decoder_hidden": "units of the recurrent decoder (default: as --hidden, or twice that)",
     "layers": "blocks of each side of the transformer",
     "heads": "heads of the transformer",
     "feed_forward": "hidden units between a transformer's layers",
     "norm": "where the transformer normalizes: before or after",
     "positions": f"of the transformer: {', '.join(dials.POSITIONS)}",
+    "encoder": "of photographs: efficientnet-lite0, frozen, or a network of torchvision",
+    "size": "pixels a side that photographs are cut to",
     "score": f"dial of the recurrent model: {', '.join(dials.SCORES)}; none: no attention",
     "window": f"dial: {', '.join(dials.WINDOWS)}",
     "reach": "half width of a window, in source positions",
@@ -38,12 +40,15 @@ SETTINGS = {
     "feeding": "dial of the recurrent model: context, input, none",
     "dropout": "share of units left out, 0 to 1",
     "output_dropout": "the same before the recurrent model's output",
+    "word_dropout": "share of previous words that a captioner does not see",
     "label_smoothing": "share of probability spread over all subwords",
+    "doubly_stochastic": "weight of the loss that wants all of a photograph looked at",
     "vocab_size": "subwords of the vocabulary that both languages share",
     "max_length": "subwords of a sentence, at most; longer pairs are left out",
-    "sentences": "train on the first so many pairs only (default: all)",
+    "sentences": "train on the first so many pairs, or photographs, only (default: all)",
     "bpe_dropout": "share of merges left out of the training text, anew each epoch",
     "tokens": "target positions of a batch",
+    "images": "photographs of a batch",
     "lr": "highest learning rate",
     "schedule": "cosine or inverse_sqrt",
     "warmup": "updates until that rate",
@@ -52,9 +57,14 @@ SETTINGS = {
     "validate_every": "updates from one validation to the next",
     "seed": "of all random numbers",
 }
+OPTIONS = {"images": "batch"}  # --images is their folder
+ONLY = {  # what one kind of data has no use for, though its run has such a setting
+    "text": ("tokens", "bpe_dropout"),
+    "photographs": ("images", "size"),
+}
 EQUAL = ("dot", "scaled_dot", "cosine")  # scores of queries that are as wide as the keys
 LONGEST, MOST = 100, 199  # subwords of a sentence unless told, and as many as a model reads
-HELD_OUT = 500  # sources, or a tenth where that is less
+HELD_OUT = 500  # sources or photographs, or a tenth where that is less
 ASIDE = 0.1  # of the time: for validations, of which there are at most twenty
 SPARE = 0.95  # of the rest is planned for, so that the end comes in time
 
@@ -68,17 +78,20 @@ def config(
     updates: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """A run of one of `recipes.OWN` on text of one's own.
+    """A run of one of `recipes.OWN` on text or photographs of one's own.
 
     Parameters
     ----------
     name : str
     model : str
-        ``recurrent`` or ``transformer``.
+        ``recurrent`` or ``transformer``, for text; ``captioner``, for photographs.
     text, valid : sequences of str
-        Files as `own.parallel` takes them. Without `valid` some of the training text is held out.
+        Files as `own.parallel` takes them; of photographs their folder and the file of their
+        captions, as `own_pictures.read` does. Without `valid` some of the training data is held
+        out.
     languages : pair of str, optional
-        Names of the source and of the target; what their files end in unless given.
+        Names of the source and of the target; what their files end in unless given. Captions are
+        in one that has no name.
     updates : int, optional
         The recipe's unless given. With few of them the warm-up is a tenth of them, and a validation
         comes after every twentieth part.
@@ -89,38 +102,49 @@ def config(
     ------
     ValueError
         If a file cannot be read, or the model has no such setting.
+    ImportError
+        If a torchvision network is asked for, and there is no torchvision.
     """
     settings = dict(settings or {})
-    source, target = languages or _languages(text)
-    base = recipes.OWN[model].replace(name=name, max_length=LONGEST)
+    pictures = model == "captioner"
+    for each in settings:
+        if not has(model, each):
+            raise ValueError(f"--{option(each)} is for {'text' if pictures else 'photographs'}")
+    base = _base(model).replace(name=name)
     updates = updates or base.optimisation.updates
     if model == "recurrent" and settings.get("score") in EQUAL:
         # the annotations have both directions of the encoder
         settings.setdefault("decoder_hidden", 2 * settings.get("hidden", setting(base, "hidden")))
-    held_out = 0
-    if not valid:
-        corpus, _ = own.read(text, (source, target))
-        sources = len(set(corpus.source[: settings.get("sentences")]))
-        held_out = max(1, min(HELD_OUT, sources // 10))
+    source, target = languages or (("photograph", "caption") if pictures else _languages(text))
+    if pictures:
+        read = [own_pictures.read(each) for each in (text, valid) if each]
+        sources = len(set(read[0].sha256[: settings.get("sentences")]))
+        sums = [digest for found in read for digest in found.checksums]
+    else:
+        sources = 0
+        if not valid:
+            corpus, _ = own.read(text, (source, target))
+            sources = len(set(corpus.source[: settings.get("sentences")]))
+        sums = [_checksum(path) for path in (*text, *valid)]
     data = dataclasses.replace(
         base.data,
-        corpus="own",
+        corpus=images.OWN if pictures else "own",
         source=source,
         target=target,
         files=tuple(text),
         valid_files=tuple(valid),
-        held_out=held_out,
-        sha256=tuple(_checksum(path) for path in (*text, *valid)),
+        held_out=0 if valid else max(1, min(HELD_OUT, sources // 10)),
+        sha256=tuple(sums),
     )
     changes = {**_pace(base, updates), **settings}
     made = dataclasses.replace(base, data=data).replace(**changes)
     if not 1 <= made.data.max_length <= MOST:
         raise ValueError(f"--max-length must be 1 to {MOST}, got {made.data.max_length}")
-    for option in ("bpe_dropout", "label_smoothing"):
-        if (share := setting(made, option)) > 1:
-            raise ValueError(f"--{option.replace('_', '-')} must be 0 to 1, got {share}")
+    for each in ("bpe_dropout", "label_smoothing"):
+        if (share := setting(made, each)) > 1:
+            raise ValueError(f"--{option(each)} must be 0 to 1, got {share}")
     learning_rate(0, made.optimisation)  # what does not fit is refused here, before the work
-    made.build(vocab_size=10)
+    (made.replace(encoder_weights=None) if pictures else made).build(vocab_size=10)
     return made
 
 
@@ -158,10 +182,7 @@ def check(config: RunConfig, before: RunConfig, folder: Path) -> None:
     ValueError
         It says which, and what to do.
     """
-    old, new = (
-        dict(zip((*data.files, *data.valid_files), data.sha256))
-        for data in (before.data, config.data)
-    )
+    old, new = checksums(before.data), checksums(config.data)
     changed = [path for path in new if path in old and old[path] != new[path]]
     remedy = "choose another name, or delete that folder to start again"
     if changed:
@@ -171,8 +192,20 @@ def check(config: RunConfig, before: RunConfig, folder: Path) -> None:
         raise ValueError(f"{folder} holds another run ({'; '.join(differences)}): {remedy}")
 
 
+def checksums(data: DataConfig) -> dict[str, str]:
+    """The sha256 of each file of a run's own; of a folder, that of the list of its images."""
+    names = [*data.files, *data.valid_files]
+    if data.corpus == images.OWN:  # the images of both sides may be in one folder
+        names[::2] = [f"{folder}: {file}" for folder, file in zip(names[::2], names[1::2])]
+    return dict(zip(names, data.sha256))
+
+
 def paced(
-    config: RunConfig, data: TextData, minutes: float, device: str | None, given: Mapping[str, Any]
+    config: RunConfig,
+    data: TextData | ImageData,
+    minutes: float,
+    device: str | None,
+    given: Mapping[str, Any],
 ) -> RunConfig:
     """The same run with as many updates as fit the time on this machine.
 
@@ -208,15 +241,27 @@ def command(config: RunConfig) -> str:
     words = ["attnlib", "train", config.name, "--model", model]
     for paths, prefix in ((config.data.files, "--"), (config.data.valid_files, "--valid-")):
         names = ("tsv",) if len(paths) == 1 else ("source", "target")
-        for option, path in zip(names, paths):
-            words += [prefix + option, path]
-    words += ["--languages", config.data.source, config.data.target]
-    base = recipes.OWN[model].replace(max_length=LONGEST)
+        if model == "captioner":
+            names = ("images", "captions")
+        for each, path in zip(names, paths):
+            words += [prefix + each, path]
+    if model != "captioner":
+        words += ["--languages", config.data.source, config.data.target]
+    base = _base(model)
     for name in ("updates", *SETTINGS):
         value, usual = setting(config, name), setting(base, name)
         if value != usual and (value is not None or name == "score"):  # it has no other dials then
-            words += ["--" + name.replace("_", "-"), "none" if value is None else str(value)]
+            words += ["--" + option(name), "none" if value is None else str(value)]
     return shlex.join(words)
+
+
+def option(setting: str) -> str:
+    """What the command line calls a setting.
+
+    >>> option("bpe_dropout"), option("images")
+    ('bpe-dropout', 'batch')
+    """
+    return OPTIONS.get(setting, setting).replace("_", "-")
 
 
 def setting(config: RunConfig, name: str) -> Any:
@@ -231,12 +276,24 @@ def setting(config: RunConfig, name: str) -> Any:
     return next(found, None)
 
 
+def has(model: str, name: str) -> bool:
+    """Whether a setting does something for a model of `recipes.OWN`."""
+    other = ONLY["text" if model == "captioner" else "photographs"]
+    return name not in other
+
+
 def kind(name: str) -> type:
     """What type a setting is of: int, float or str."""
     base = list(recipes.OWN.values())
     if name in ("sentences", "decoder_hidden"):  # which are None
         return int
     return type(next(value for each in base if (value := setting(each, name)) is not None))
+
+
+def _base(model: str) -> RunConfig:
+    """The recipe of a model for data of one's own."""
+    recipe = recipes.OWN[model]
+    return recipe if model == "captioner" else recipe.replace(max_length=LONGEST)
 
 
 def _pace(config: RunConfig, updates: int) -> dict[str, int]:

@@ -3,7 +3,8 @@
 import itertools
 from typing import Any
 
-from attnlib.settings import TILES
+from attnlib.data import images
+from attnlib.settings import TILES, WHOLE
 from attnlib.training.config import (
     AttentionConfig,
     CaptionerConfig,
@@ -207,8 +208,13 @@ HANSARDS_FIXED = HANSARDS.replace(name="hansards-fixed", attention=None, hidden=
 # The full-length version of a recurrent run: 30 epochs and the stronger dropout.
 RECURRENT_FULL = {"updates": 9300, "dropout": 0.3, "output_dropout": 0.5, "lr": 1e-3}
 
-# What text of one's own is trained with, unless told: each of the two in one part.
-OWN = {"recurrent": FIRST_PART.replace(**RECURRENT_FULL), "transformer": TRANSFORMER}
+# What text of one's own is trained with, unless told: each of the two in one part. And photographs
+# of one's own: as Flickr8k, but that the image encoder need not be downloaded.
+OWN = {
+    "recurrent": FIRST_PART.replace(**RECURRENT_FULL),
+    "transformer": TRANSFORMER,
+    "captioner": FLICKR8K.replace(corpus=images.OWN, encoder=WHOLE, size=224, max_length=60),
+}
 
 
 def _seeds(config: RunConfig, **full) -> list[RunConfig]:

@@ -14,7 +14,7 @@ from attnlib.autoregressive import AutoregressiveModel
 from attnlib.data import cleaning, files, images
 from attnlib.data.tokenizer import Tokenizer
 from attnlib.training import own
-from attnlib.training.config import RunConfig
+from attnlib.training.config import OWN, RunConfig
 from attnlib.training.environment import commit, hardware
 from attnlib.training.inputs import ImageData, TextData, load_corpus, prepare, short_enough
 from attnlib.training.loop import Run, mean_loss
@@ -24,7 +24,7 @@ MANY = 20  # files that a card lists one by one
 # shipped with 8 bits a number: all have to fit 40 MB
 EIGHT_BITS = {"en-fr-luong", "en-fr-transformer", "hansards-bahdanau"}
 EIGHT_BITS |= {"photographs-soft", "photographs-hard"}
-OWN_SCORED = 1000  # validation sentences of one's own text, which has no test set
+OWN_SCORED = 1000  # validation sentences or photographs of one's own, which have no test set
 FIRST = 200  # test sentences or images: few enough to try again, for a test of the card
 LICENCES = {
     "multi30k": "weights for research and teaching only, as Multi30k is",
@@ -37,6 +37,7 @@ LICENCES = {
     "flickr8k": "for research and teaching only, as Flickr8k is",
     "coco": "captions CC BY 4.0; the photographs under the terms of Flickr (COCO)",
     "own": "as its training text allows",
+    images.OWN: "as its photographs, its captions and its image encoder allow",
 }
 # where files are not under the name of the data
 FOLDERS = {"mosaics": "grocery-store", "photographs": "grocery-store"}
@@ -58,6 +59,8 @@ LIMITS = {
     "coco": "Trained on photographs of 80 kinds of everyday things. Anything else comes out as "
     "such.",
     "own": "Trained on the text whose files are named under data. Anything else comes out like it.",
+    images.OWN: "Trained on the photographs whose folder and captions are named under data. "
+    "Anything else comes out like them.",
 }
 
 
@@ -104,14 +107,14 @@ def ship(run: Run, folder: Path | str) -> dict:
     card = {
         "name": config.name,
         "architecture": config.architecture,
-        "languages": ["en"] if pictures else [config.data.source, config.data.target],
+        "languages": _languages(config),
         **({"pictures": config.data.corpus} if pictures else {"signs": signs(config)}),
         "model": config.arguments(len(tokenizer)),
         **({"bits": 8} if config.name in EIGHT_BITS else {}),
         "parameters": sum(p.numel() for p in model.parameters()),
         "config": config.as_dict(),
         "command": own.command(config)
-        if config.data.corpus == "own"
+        if config.data.corpus in OWN
         else " && ".join(
             f"python -m attnlib.training --run {name}"
             for name in (config.start_from, config.name)
@@ -158,6 +161,15 @@ def measure(folder: Path | str, data: ImageData | None = None) -> dict:
     return card
 
 
+def _languages(config: RunConfig) -> list[str]:
+    """What a card says of the languages: of pictures that of the captions alone."""
+    if config.data.corpus == images.OWN:
+        return [config.data.target]
+    if config.data.corpus in images.COLLECTIONS:
+        return ["en"]
+    return [config.data.source, config.data.target]
+
+
 def signs(config: RunConfig) -> dict[str, str]:
     """What each side of a translator's training text is punctuated with, by language."""
     corpus = load_corpus(config.data, "train")
@@ -187,6 +199,9 @@ def measured(
         val = TextData(tokenizer, [], pairs).validation()
     else:
         val = dataclasses.replace(data, tokenizer=tokenizer).validation()
+        if config.data.corpus == images.OWN:
+            pictures = data.val.photographs if hasattr(data.val, "photographs") else data.val
+            test = {"test": pictures[:OWN_SCORED], "name": "val"}
     assert isinstance(shipped.model, AutoregressiveModel)  # and not one that samples
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
@@ -212,7 +227,8 @@ def measured(
         percent = "bleu" in name or name.endswith(".chrf")  # out of 100; the others out of 1
         values[name] = round(float(score), 2 if percent else 4)
         how = "forced decoding" if name.endswith(".aer") else "beam 5"
-        how += f", the first {len(found.hypotheses)} pairs" if found and test else ""
+        tests = "pairs" if data is None else "photographs"
+        how += f", the first {len(found.hypotheses)} {tests}" if found and test else ""
         signatures[name] = f"{how}, {score.signature}"
     return values, signatures, unmeasured
 
@@ -220,8 +236,8 @@ def measured(
 def provenance(config: RunConfig) -> dict[str, str]:
     """The checksums of the files that a run read; of many, that of their list."""
     sides = {config.data.source, config.data.target}
-    if config.data.corpus == "own":
-        return dict(zip((*config.data.files, *config.data.valid_files), config.data.sha256))
+    if config.data.corpus in OWN:
+        return own.checksums(config.data)
     read = {
         name: files.REGISTRY[name].sha256
         for name in files.names(f"{FOLDERS.get(config.data.corpus, config.data.corpus)}/")
@@ -251,7 +267,7 @@ def trimmed(run: Run) -> tuple[AutoregressiveModel, Tokenizer]:
     assert isinstance(tokenizer, Tokenizer)  # see `check_shippable`
     if run.config.data.corpus in images.GENERATED or run.config.data.bpe_dropout:
         return model, tokenizer  # it has no others
-    if run.config.data.corpus in images.PHOTOGRAPHS:
+    if run.config.data.corpus in (*images.PHOTOGRAPHS, images.OWN):
         pictures: Any = run.data.train
         samples = pictures[: run.config.data.sentences]
         texts = [text for _, captions in samples for text in captions]
