@@ -135,41 +135,92 @@ def align(arguments: argparse.Namespace) -> None:
 
 def caption(arguments: argparse.Namespace) -> None:
     """Print captions of image files, one a line, or each with where the model looked."""
-    from attnlib.data import images, photographs
-
-    if arguments.plot:
-        _can_plot(arguments.plot, len(arguments.image), "image")
     loaded = _load(arguments.model, "captioner")
     if arguments.words or arguments.plot:
         _must_attend(loaded, "so it looks at no cell")
-    # photographs of any size are what it was trained on
-    resize = arguments.resize or loaded.card.get("pictures") in (*images.PHOTOGRAPHS, images.OWN)
-    pictures = []
-    for path in arguments.image:
-        try:
-            pixels, done = photographs.read_image(path, loaded.side, resize)
-        except ValueError as error:  # of another size
-            advice = "--resize takes the largest square in its middle, and fits that"
-            raise ValueError(f"{error}; {advice}") from error
-        pictures.append(pixels)
-        if done:
-            print(f"{path}: {', '.join(done)}", file=sys.stderr)
-    captioned = loaded.caption(pictures, arguments.beam)
-    for path, pixels, found in zip(arguments.image, pictures, captioned, strict=True):
+    shown = _shown(arguments, loaded)
+    if arguments.plot:
+        _can_plot(arguments.plot, len(shown), "image")
+    captioned = loaded.caption([pixels for _, pixels in shown], arguments.beam)
+    for (paths, pixels), found in zip(shown, captioned, strict=True):
+        kinds = _kinds(paths, found.text)
         if arguments.json:
-            result = {"image": str(path), "caption": found.text, "score": found.score}
+            result: dict = {"image": str(paths)}
+            if isinstance(paths, list):
+                result = {"images": list(map(str, paths))}
+            result |= {"caption": found.text, "score": found.score}
+            result |= {"kinds": kinds} if kinds else {}
             if arguments.words:
                 weights, words = text.words_and_cells(found)
                 result |= {"words": words, "grid": loaded.grid, "weights": weights.tolist()}
             _print_json(result)
         else:
-            print(found.text)
+            print(" or ".join(kinds) or found.text)
         if arguments.words and not arguments.json:
             print()
             weights, words = text.words_and_cells(found)
             print(text.cells_text(weights, words, loaded.grid, loaded.side), end="\n\n")
         if arguments.plot:
             _plot_cells(pixels, found, loaded.grid, arguments.plot)
+
+
+def _shown(arguments: argparse.Namespace, loaded) -> list[tuple]:
+    """What is captioned: the file, or of a mosaic the list of its files; and its pixels."""
+    from attnlib.data import images, mosaics
+
+    kind = loaded.card.get("pictures")
+    # photographs of any size are what those were trained on
+    resize = arguments.resize or kind in (*images.PHOTOGRAPHS, images.OWN)
+    if kind in images.MOSAICS and not resize and not any(_fits(x, loaded) for x in arguments.image):
+        if len(arguments.image) > mosaics.SIDE**2:
+            raise ValueError(
+                f"{loaded.name} captions one to four photographs at a time, got "
+                f"{len(arguments.image)}"
+            )
+        tile = loaded.side // mosaics.SIDE
+        whole = mosaics.laid_out([_pixels(path, tile, True) for path in arguments.image])
+        print(
+            f"{loaded.name} sees them as tiles of one mosaic, row by row; it knows "
+            f"{len(mosaics.NOUNS)} kinds (attnlib info {loaded.name}), and takes anything for one",
+            file=sys.stderr,
+        )
+        return [(arguments.image, whole)]
+    return [(path, _pixels(path, loaded.side, resize)) for path in arguments.image]
+
+
+def _pixels(path: Path, side: int, resize: bool):
+    """An image of so many pixels a side, and what was done to it is said."""
+    from attnlib.data import photographs
+
+    try:
+        pixels, done = photographs.read_image(path, side, resize)
+    except ValueError as error:  # of another size
+        advice = "--resize takes the largest square in its middle, and fits that"
+        raise ValueError(f"{error}; {advice}") from error
+    if done:
+        print(f"{path}: {', '.join(done)}", file=sys.stderr)
+    return pixels
+
+
+def _fits(path: Path, loaded) -> bool:
+    """Whether an image is of the size that a model was trained on."""
+    from attnlib.data import photographs
+
+    try:
+        photographs.read_image(path, loaded.side)
+    except ValueError:
+        return False
+    return True
+
+
+def _kinds(paths: Path | list[Path], caption: str) -> list[str]:
+    """What a lone photograph in a mosaic is said to show; its caption says how two things stand."""
+    from attnlib.data import mosaics
+
+    if not isinstance(paths, list) or len(paths) > 1:
+        return []
+    print(f"{paths[0]}: the kind alone; its {caption!r} needs two photographs", file=sys.stderr)
+    return mosaics.kinds_in(caption)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -216,10 +267,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def info(arguments: argparse.Namespace) -> None:
     """List the shipped models, or print one's card."""
     from attnlib import pretrained
+    from attnlib.data import images, mosaics
 
     if arguments.model:
         card = pretrained.card(arguments.model)
         _print_json(card) if arguments.json else print(text.card_text(card))
+        if card.get("pictures") in images.MOSAICS and not arguments.json:
+            print(f"kinds that it knows: {', '.join(mosaics.NOUNS)}")
         return
     for name in pretrained.names():
         card = pretrained.card(name)
@@ -298,7 +352,8 @@ def _parser() -> argparse.ArgumentParser:
         "caption",
         help="say what images show",
         description="Caption image files, in any format that Pillow reads. What is grey, has "
-        "transparent parts or a palette is converted, and that is said.",
+        "transparent parts or a palette is converted, and that is said. photographs-soft takes one "
+        "photograph of fruit or vegetables, or two to four, which it sees as one mosaic.",
     )
     command.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
     command.add_argument("--model", default=CAPTIONER, help="name or folder (default: %(default)s)")

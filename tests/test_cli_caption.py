@@ -20,7 +20,7 @@ from attnlib.settings import make_captioner, make_translator
 SCENES = images.load("scenes", "test")
 
 
-def captioner(folder, name, **settings):
+def captioner(folder, name, pictures="scenes", **settings):
     """An untrained captioner that writes words of the grammar."""
     tokenizer = images.tokenizer(SCENES.grammar.words)
     arguments = {"vocab_size": len(tokenizer), "width": 8, "hidden": 6, "annotation_dim": 8}
@@ -34,7 +34,7 @@ def captioner(folder, name, **settings):
         "name": name,
         "architecture": "captioner",
         "languages": ["en"],
-        "pictures": "scenes",
+        "pictures": pictures,
         "model": arguments,
         "metrics": {"val.loss": 0.51234, "true_captions": 0.9735, "bleu": 88.123},
         "signatures": {"val.loss": "nats", "true_captions": "scenes test", "bleu": "nrefs:5"},
@@ -234,6 +234,77 @@ def test_every_error_is_one_line(capsys, scene, monkeypatch, argv, message):
 
 def test_a_captioner_without_attention_captions(capsys, scene):
     assert said(capsys, scene, "--model", "scenes-none").out.count("\n") == 1
+
+
+# Photographs as tiles of a mosaic ----------------------------------------------------------------
+
+
+@pytest.fixture
+def tiles(tmp_path, monkeypatch):
+    """Five files of a colour each, and a captioner of mosaics that says what it is told to."""
+    captioner(tmp_path / "weights", "groceries", pictures="mosaics", size=96)
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    for number in range(5):
+        Image.new("RGB", (70 + number, 70), (10 * number, 0, 0)).save(f"{number}.png")
+    saw = []
+
+    def caption(self, pictures, beam):
+        saw.extend(pictures)
+        text = "onions left of red peppers" if len(saw) % 2 else "plums above plums"
+        weights = np.eye(144)[: len(text.split())]
+        return [pretrained.CaptionFound(text, text.split(), weights, -1.0) for _ in pictures]
+
+    monkeypatch.setattr(pretrained.Pretrained, "caption", caption)
+    return saw
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_photographs_are_laid_out_as_a_mosaic(tiles, capsys, number):
+    names = [f"{i}.png" for i in range(number)]
+    out, err = said(capsys, *names, "--model", "groceries")
+    assert out == "onions left of red peppers\n"
+    (shown,) = tiles
+    reds = [10 * i for i in range(number)] + [128] * (4 - number)
+    assert (shown.reshape(2, 48, 2, 48, 3)[..., 0].transpose(0, 2, 1, 3) == np.reshape(
+        reds, (2, 2, 1, 1))).all()  # fmt: skip
+    assert "groceries sees them as tiles of one mosaic, row by row; it knows 16 kinds (at" in err
+    found = json.loads(said(capsys, *names, "--model", "groceries", "--json").out)
+    assert found == {"images": names, "caption": "plums above plums", "score": -1.0}
+
+
+def test_of_one_photograph_the_kind_is_said_alone(tiles, capsys):
+    out, err = said(capsys, "1.png", "--model", "groceries")
+    assert out == "onions or red peppers\n"
+    assert "1.png: the kind alone; its 'onions left of red peppers' needs two photographs" in err
+    found = json.loads(said(capsys, "1.png", "--model", "groceries", "--json").out)
+    assert (found["kinds"], found["caption"]) == (["plums"], "plums above plums")
+
+
+def test_an_image_of_a_mosaics_size_is_one(tiles, capsys):
+    Image.new("RGB", (96, 96), "red").save("whole.png")
+    assert said(capsys, "whole.png", "--model", "groceries") == ("onions left of red peppers\n", "")
+    assert "0.png is 70 x 70 pixels, expected 96 x 96" in fails(
+        capsys, "caption", "whole.png", "0.png", "--model", "groceries"
+    )
+    said(capsys, "0.png", "1.png", "--model", "groceries", "--resize")
+    assert len(tiles) == 3 and (tiles[2] == (10, 0, 0)).all()
+
+
+def test_more_photographs_than_tiles_or_none_at_all(tiles, capsys, tmp_path):
+    names = [f"{i}.png" for i in range(5)]
+    message = fails(capsys, "caption", *names, "--model", "groceries")
+    assert message == "attnlib: groceries captions one to four photographs at a time, got 5\n"
+    (tmp_path / "no.png").write_bytes(b"no image")
+    message = fails(capsys, "caption", "no.png", "0.png", "--model", "groceries")
+    assert "no.png cannot be read as an image" in message
+
+
+def test_info_lists_the_kinds_of_a_mosaic(tiles, capsys):
+    assert cli.main(["info", "groceries"]) == 0
+    assert "\nkinds that it knows: apples, aubergines, avocados, " in capsys.readouterr().out
+    assert cli.main(["info", "groceries", "--json"]) == 0
+    json.loads(capsys.readouterr().out)
 
 
 def test_no_image_is_an_error(capsys):

@@ -27,6 +27,7 @@ from attnlib.data.mosaics import (
     TILE,
     Mosaics,
     draw,
+    laid_out,
     photographs,
 )
 
@@ -190,6 +191,20 @@ def test_val_and_test_show_whole_photographs(no_data, split):
             small = NOISE[split][thing.image - mosaics.numbers(split).start]
             whole = Image.fromarray(small).resize((TILE, TILE), Image.Resampling.BILINEAR)
             assert np.array_equal(sample.image[tile_of(thing)], np.asarray(whole))
+
+
+def test_anyones_photographs_are_laid_out_as_ours_are(no_data):
+    """Four as they are drawn, and fewer with the rest of the tiles grey."""
+    sample = next(s for s in map(Mosaics("test").sample, range(99)) if len(s.things) == 4)
+    tiles = [sample.image[tile_of(thing)] for thing in sample.things]
+    assert np.array_equal(laid_out(tiles), sample.image)
+    without = draw(sample.things[:2])[0]
+    assert np.array_equal(laid_out(tiles[:2]), without) and (without[TILE:] == 128).all()
+    for several in ([], [*tiles, tiles[0]]):
+        with pytest.raises(ValueError, match=f"has one to four photographs, got {len(several)}"):
+            laid_out(several)
+    with pytest.raises(ValueError, match=r"photograph 2 is \(47, 48, 3\), not \(48, 48, 3\)"):
+        laid_out([tiles[0], tiles[1][1:]])
 
 
 def test_train_shows_crops_half_of_them_mirrored(no_data, monkeypatch):

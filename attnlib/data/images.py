@@ -21,7 +21,8 @@ from attnlib.data import scenes
 from attnlib.data.batches import Batch, Pair, collate
 from attnlib.data.tokenizer import Tokenizer
 
-GENERATED = ("scenes", "digits", "mosaics", "photographs")
+MOSAICS = ("mosaics", "photographs")  # of `mosaics`, small and large
+GENERATED = ("scenes", "digits", *MOSAICS)
 PHOTOGRAPHS = ("flickr8k", "coco")
 OWN = "own-pictures"  # read by `own_pictures.read`, from files that a run's description names
 COLLECTIONS = (*GENERATED, *PHOTOGRAPHS, OWN)

@@ -117,6 +117,15 @@ def _small(split: str) -> np.ndarray:
     return files.kept(path, shape, np.uint8, lambda: _shrink_all(names))
 
 
+def kinds_in(caption: str) -> list[str]:
+    """The kinds that a caption names, the first one first.
+
+    >>> kinds_in("red peppers left of plums and above red peppers")
+    ['red peppers', 'plums']
+    """
+    return sorted((noun for noun in NOUNS if noun in caption), key=caption.index)
+
+
 def _key(names: Sequence[str]) -> str:
     """Says which bytes were shrunk, and to what size; another list has another key."""
     digests = "".join(files.REGISTRY[name].sha256 for name in names)
@@ -194,9 +203,8 @@ def draw(
     DataError
         If a photograph is missing or damaged; the message names it.
     """
-    size = SIDE * tile
-    image = np.full((size, size, 3), EMPTY, np.uint8)
-    masks = np.zeros((len(things), size, size), bool)
+    image = _blank(tile)
+    masks = np.zeros((len(things), *image.shape[:2]), bool)
     for thing, mask in zip(things, masks):
         place = _place(thing, tile)
         if masks[(..., *place)].any():
@@ -204,6 +212,50 @@ def draw(
         image[place] = view(thing, rng, tile)
         mask[place] = True
     return image, masks
+
+
+def laid_out(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Photographs of anyone's in a grid as `draw` makes it, row by row from the top left.
+
+    Parameters
+    ----------
+    pictures : sequence of one to four uint8 arrays of shape (tile, tile, 3)
+        All of one size. A tile without a photograph is grey.
+
+    Returns
+    -------
+    uint8 array of shape (2 tile, 2 tile, 3)
+
+    Raises
+    ------
+    ValueError
+        If there is none, or there are more than four, or one is no square of the size of the first.
+
+    Examples
+    --------
+    >>> laid_out([np.zeros((1, 1, 3), np.uint8)])[..., 0].tolist()
+    [[0, 128], [128, 128]]
+    """
+    if not 1 <= len(pictures) <= SIDE**2:
+        raise ValueError(f"a mosaic has one to four photographs, got {len(pictures)}")
+    tile = len(pictures[0])
+    image = _blank(tile)
+    for number, pixels in enumerate(pictures):
+        if pixels.shape != (tile, tile, 3):
+            raise ValueError(f"photograph {number + 1} is {pixels.shape}, not {(tile, tile, 3)}")
+        x, y = _centre(number, tile)
+        image[_place(Thing("", x, y), tile)] = pixels
+    return image
+
+
+def _blank(tile: int) -> np.ndarray:
+    """A grid without a photograph."""
+    return np.full((SIDE * tile, SIDE * tile, 3), EMPTY, np.uint8)
+
+
+def _centre(number: int, tile: int) -> tuple[float, float]:
+    """Across and down, of a tile by its number, row by row."""
+    return (number % SIDE + 0.5) * tile, (number // SIDE + 0.5) * tile
 
 
 def _place(thing: Thing, tile: int) -> tuple[slice, slice]:
@@ -345,8 +397,7 @@ class Mosaics:
         things = tuple(
             Thing(
                 noun,
-                x=(tile % SIDE + 0.5) * self.tile,
-                y=(tile // SIDE + 0.5) * self.tile,
+                *_centre(tile, self.tile),
                 radius=self.tile / 2,
                 image=rng.choice(showing[noun]),
             )
