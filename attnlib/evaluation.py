@@ -12,6 +12,7 @@ from torch import Tensor
 
 from attnlib import metrics
 from attnlib.data import corpora, hansards, images
+from attnlib.data.files import DataError
 from attnlib.data.grammar import Verdict
 from attnlib.data.photographs import Photographs
 from attnlib.metrics import captions, pointing
@@ -135,7 +136,8 @@ def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 
     much as cells allow). ``_given`` is of captions of the data, which any model can be made to
     write.
 
-    Of photographs nothing but ``bleu`` is known, against all of their captions.
+    Of photographs nothing but ``bleu`` is known, against all of their captions. A DataError says
+    where there are none for the test split.
 
     Parameters
     ----------
@@ -146,7 +148,10 @@ def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 
     beam : int
     """
     name = pretrained.card["pictures"]
-    test = images.load(name, "test", captions=REFERENCES)
+    try:
+        test = images.load(name, "test", captions=REFERENCES)
+    except ValueError as error:  # COCO's own annotations have no captions of test photographs
+        raise DataError(str(error)) from error
     if name in images.PHOTOGRAPHS:
         number = min(number, len(test))
     samples, seen, found = _captioned(pretrained, test, number, beam)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from attnlib import decoding
+from attnlib import cli, decoding, pretrained, settings, training
 from attnlib.attention import Attention
 from attnlib.captioning import Captioner
 from attnlib.data import images
@@ -181,6 +181,46 @@ def test_a_set_by_its_name(masters, monkeypatch):
     )
     with pytest.raises(DataError, match="dataset: expected 'flickr8k', got 'coco'"):
         load("flickr8k", "train")
+
+
+@pytest.mark.parametrize(
+    "name, photographs, annotations",
+    [
+        ("flickr8k", "Flicker8k_Dataset", "Flickr8k_text"),
+        ("coco", "coco", "dataset_coco.json"),
+        ("coco", "coco", "annotations"),
+    ],
+)
+def test_a_set_is_trained_on_captioned_and_evaluated(
+    masters, tmp_path, monkeypatch, capsys, name, photographs, annotations
+):
+    """With the encoder that comes with attnlib, for there may be no torchvision."""
+    monkeypatch.setenv("ATTNLIB_PHOTOGRAPHS", str(masters / photographs))
+    monkeypatch.setenv("ATTNLIB_ANNOTATIONS", str(masters / annotations))
+    monkeypatch.setenv("ATTNLIB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    config = training.PHOTOGRAPHS[f"{name}-soft"].replace(
+        encoder=settings.WHOLE, width=8, hidden=8, images=2, updates=3, vocab_size=60
+    )
+    monkeypatch.setitem(training.PHOTOGRAPHS, config.name, config)
+    assert training.main(["--run", config.name, "--device", "cpu"]) == 0
+    card = pretrained.card(f"runs/{config.name}")
+    assert (card["pictures"], card["model"]["size"]) == (name, 224)
+    folder = f"runs/{config.name}"
+    picture = str(next((masters / photographs).rglob("*.jpg")))
+    capsys.readouterr()
+    assert cli.main(["caption", picture, "--model", folder]) == 0  # of whatever size it is
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1 and "resized from" in err
+    if annotations == "annotations":  # which have no test captions
+        assert "val.loss" in card["metrics"] and "needs Karpathy's" in card["unmeasured"][0]
+        assert cli.main(["evaluate", folder]) == 2
+        assert "split='test' needs Karpathy's dataset_coco.json" in capsys.readouterr().err
+    else:
+        assert cli.main(["evaluate", folder]) == 0
+        out = capsys.readouterr().out
+        assert f"{config.name} on 1 pictures of {name} test, beam 5" in out
+        assert f"{card['metrics']['bleu']:.2f}  nrefs:5|" in out
 
 
 def test_slices_and_iteration(masters):

@@ -10,7 +10,7 @@ from torch import nn
 from attnlib.attention import Attention
 from attnlib.captioning import Captioner
 from attnlib.scores import AdditiveScore
-from attnlib.vision import MEAN, STD, Backbone
+from attnlib.vision import MEAN, STD, Backbone, Grid, Tiled
 
 
 class Residual(nn.Module):
@@ -180,3 +180,59 @@ def test_the_real_ones():
         encoder = Backbone(name)
         assert (encoder.annotation_dim, encoder.stride) == (width, stride)
         assert encoder(torch.rand(1, 3, 64, 64)).shape == (1, (64 // stride) ** 2, width)
+
+
+# In place of ours -----------------------------------------------------------------------------
+
+
+class Timm(Grid, nn.Module):
+    """A network of timm as an image encoder: what `Tiled` and the captioner ask of one."""
+
+    def __init__(self, name, size):
+        super().__init__()
+        timm = pytest.importorskip("timm")
+        self.network = timm.create_model(name, features_only=True, out_indices=(-1,))
+        (self.annotation_dim,) = self.network.feature_info.channels()
+        (self.stride,), self.size = self.network.feature_info.reduction(), size
+
+    def forward(self, images):
+        return self.network(images)[0].flatten(2).transpose(1, 2)
+
+
+def stub(size, request):
+    request.getfixturevalue("asked")
+    return Backbone("resnet_like", size)
+
+
+def real(size, request):
+    pytest.importorskip("torchvision")
+    return Backbone("resnet18", size)
+
+
+def timm(size, request):
+    return Timm("resnet18", size)
+
+
+@pytest.mark.parametrize("make", [stub, real, timm])
+def test_any_network_sees_tiles_and_serves_a_captioner(make, request):
+    torch.manual_seed(0)
+    network = make(64, request)
+    D = network.annotation_dim
+    encoder = Tiled(network, tiles=2)
+    images = torch.rand(2, 3, 128, 128)
+    other = images.clone()
+    other[:, :, :64, 64:] = 0  # the upper right tile
+    before, after = encoder(images).view(2, 4, 4, D), encoder(other).view(2, 4, 4, D)
+    elsewhere = torch.ones(4, 4, dtype=torch.bool)
+    elsewhere[:2, 2:] = False
+    torch.testing.assert_close(after[:, elsewhere], before[:, elsewhere], rtol=1e-4, atol=1e-4)
+    assert (after - before)[:, ~elsewhere].abs().amax() > 0.1
+    for each in (encoder, network):
+        attention = Attention(AdditiveScore(query_dim=5, key_dim=D, hidden_dim=5))
+        model = Captioner(9, width=4, hidden=5, encoder=each, attention=attention)
+        S = 16 if each is encoder else 4
+        shown = images if each is encoder else images[..., :64, :64]
+        logits, weights = model(shown, torch.tensor([S, S]), torch.tensor([[1, 7]] * 2))
+        assert (logits.shape, weights.shape) == ((2, 2, 9), (2, 2, S))
+        logits.sum().backward()
+        assert model.decoder.attention.score.W.weight.grad.abs().sum() > 0
