@@ -220,7 +220,7 @@ COCO = {
         ("x.txt", 'a.jpg#0\tA dog, and a cat.\na.jpg#1\tSays "no".\n\nb.jpg#0\tOne.\n'),
         ("x.tsv", 'image\tcaption\na.jpg\tA  dog, and a cat. \r\na.jpg\tSays "no".\nb.jpg\tOne.'),
         ("x.csv", 'image,caption\na.jpg,A dog, and a cat.\na.jpg,"Says ""no""."\nb.jpg,One.\n'),
-        ("y.csv", 'a.jpg,"A dog, and a cat."\na.jpg,"Says ""no""."\nb.jpg,One.\n'),
+        ("y.csv", 'a.jpg#0,"A dog, and a cat."\na.jpg,"Says ""no""."\nb.jpg,One.\n'),
         (
             "z.csv",
             'image,n,caption,split\na.jpg,0,"A dog, and a cat.",x\na.jpg,1,"Says ""no"".",x\n'
@@ -339,6 +339,7 @@ def said(captions, folder="pics"):
         ([*FILES, "--model", "recurrent"], "--model recurrent is for text: photographs have the"),
         (["--model", "captioner"], "a captioner needs photographs: --images and --captions"),
         ([*FILES, "--tokens", "9"], "--tokens is for text"),
+        ([*FILES, "--positions", "none"], "--positions is for text"),
         ([*FILES, "--heads", "2"], "mine: a captioner has no heads"),
         ([*FILES, "--size", "100"], "must be multiples of 32 pixels, the side of a cell, got 100"),
         ([*FILES, "--minutes", "1", "--updates", "9"], "give either --minutes or --updates"),

@@ -75,7 +75,7 @@ def read(paths: Sequence[Path | str], size: int = SIZE) -> Found:
             f"none of the {len(texts):,} images that {captions} names is in {images}: the first "
             f"would be {root / next(iter(texts))}"
         )
-    sums = [files.checksum(root / name) for name in there]
+    sums = [_checksum(root / name) for name in there]
     listed = "".join(f"{digest}  {name}\n" for name, digest in zip(there, sums))
     whole = hashlib.sha256(listed.encode("utf-8")).hexdigest()
     path = files.cache() / "own-pictures" / f"readable-{whole[:16]}.npz"
@@ -179,8 +179,7 @@ def _tabs(path, lines: list[str]) -> list[tuple[str, str]]:
         if not line.strip():
             continue
         name, tab, text = line.partition("\t")
-        name = re.sub(r"#\d+$", "", name.strip())
-        if not tab or not name:
+        if not tab or not (name := _name(name)):
             raise ValueError(
                 f"{path}, line {number}: expected 'image.jpg', a tab and a caption, got "
                 f"{line[:60]!r}"
@@ -196,18 +195,27 @@ def _commas(path, lines: list[str]) -> list[tuple[str, str]]:
     for row in rows:
         if not any(map(str.strip, row)):
             continue
-        if len(row) < 2 or not row[0].strip():
+        if len(row) < 2 or not (name := _name(row[0])):
             raise ValueError(
                 f"{path}, line {rows.line_num}: expected 'image.jpg,caption', got "
                 f"{','.join(row)[:60]!r}"
             )
-        if not pairs and not head and row[0].strip().lower() in HEADS:
-            head = [name.strip().lower() for name in row]
+        if not pairs and not head and name.lower() in HEADS:
+            head = [each.strip().lower() for each in row]
             continue
         column = head.index("caption") if "caption" in head[1:] else 1
         last = None if column >= len(head) - 1 else column + 1
-        pairs.append((row[0].strip(), ",".join(row[column:last])))  # a bare caption may have commas
+        pairs.append((name, ",".join(row[column:last])))  # a bare caption may have commas
     return pairs
+
+
+def _name(text: str) -> str:
+    """An image's name, without the number of its caption.
+
+    >>> _name("a.jpg#0 "), _name("b.jpg")
+    ('a.jpg', 'b.jpg')
+    """
+    return re.sub(r"#\d+$", "", text.strip())
 
 
 def _coco(path: Path, lines: list[str]) -> list[tuple[str, str]]:
@@ -230,6 +238,14 @@ def _coco(path: Path, lines: list[str]) -> list[tuple[str, str]]:
             raise ValueError(f"{path}, {place}.image_id: no image {number} in images")
         pairs.append((names[number], photographs._entry(each, "caption", str, path, place)))
     return pairs
+
+
+def _checksum(path: Path) -> str:
+    """The sha256 of a file; of one that may not be read, which is an unreadable image, nothing."""
+    try:
+        return files.checksum(path)
+    except OSError:
+        return ""
 
 
 def _look(paths: list[Path]) -> np.ndarray:

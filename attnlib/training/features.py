@@ -84,7 +84,8 @@ class SeenMosaics:
         return files.kept(path, shape, np.float16, lambda: self._see_all(numbers, views))
 
     def _see_all(self, numbers: range, views: int) -> np.ndarray:
-        seen = _some_at_a_time(self._see, self._views(numbers, views), len(numbers) * views)
+        total = len(numbers) * views
+        seen = _some_at_a_time(self._see, self._views(numbers, views), total, "views")
         return seen.reshape(len(numbers), views, *self._empty.shape)
 
     def _views(self, numbers: range, views: int) -> Iterator[np.ndarray]:
@@ -143,19 +144,19 @@ class SeenPhotographs:
 
     def _see_all(self) -> np.ndarray:
         shown = map(self.photographs.image, range(len(self)))
-        return _some_at_a_time(self._see, shown, len(self))
+        return _some_at_a_time(self._see, shown, len(self), "photographs")
 
     def _see(self, pixels: list[np.ndarray]) -> np.ndarray:
         found = self.encoder.features(torch.stack([images.as_floats(each) for each in pixels]))
         return found.half().numpy()
 
 
-def _some_at_a_time(see, shown: Iterable[np.ndarray], total: int) -> np.ndarray:
+def _some_at_a_time(see, shown: Iterable[np.ndarray], total: int, what: str) -> np.ndarray:
     """What `see` says of all that is shown, `BATCH` at a time, with the time left."""
     from tqdm import tqdm
 
     shown, seen = iter(shown), []
-    with tqdm(total=total, desc="views", unit="", leave=False, delay=5) as progress:
+    with tqdm(total=total, desc=what, unit="", leave=False, delay=5) as progress:
         while some := list(itertools.islice(shown, BATCH)):
             seen.append(see(some))
             progress.update(len(some))

@@ -59,7 +59,7 @@ SETTINGS = {
 }
 OPTIONS = {"images": "batch"}  # --images is their folder
 ONLY = {  # what one kind of data has no use for, though its run has such a setting
-    "text": ("tokens", "bpe_dropout"),
+    "text": ("tokens", "bpe_dropout", "positions"),  # those of cells are another setting
     "photographs": ("images", "size"),
 }
 EQUAL = ("dot", "scaled_dot", "cosine")  # scores of queries that are as wide as the keys
