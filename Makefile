@@ -37,7 +37,7 @@ SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
-.PHONY: help setup book cards offline pdf serve test test-fast lint unit check-notebooks check-site test-elsewhere \
+.PHONY: help setup book cards offline pdf serve test test-fast lint unit check-notebooks check-site check-built-site test-elsewhere \
 	release instructor grade notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
 
 help: ## list the commands
@@ -109,7 +109,11 @@ publish-colab: colab ## push them to the branch that the launch buttons open
 
 # --- tests ---
 
-test: lint unit check-notebooks check-site ## everything: lint, tests, notebooks, site in a browser
+test: $(READY) ## everything: lint, tests, notebooks, site in a browser
+	@# lint and the build keep one core busy each
+	@$(MAKE) --no-print-directory book & built=$$!; \
+	  $(MAKE) --no-print-directory lint || { kill $$built 2>/dev/null; exit 1; }; wait $$built
+	@$(MAKE) --no-print-directory unit check-notebooks check-built-site
 
 test-fast: lint ## the inner loop: lint, and the tests that take no time
 	$(FIXED) $(PYTEST) -q -m "not slow and not benchmark" attnlib tests README.md --ignore=tests/site
@@ -129,7 +133,9 @@ check-notebooks: $(READY) ## run every notebook and compare with its stored outp
 	$(FIXED) $(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg \
 	  -n $(WORKERS) --dist loadfile book --ignore=book/assignments --durations=10
 
-check-site: book ## open every page in a browser
+check-site: book check-built-site ## open every page in a browser
+
+check-built-site: $(READY)
 	$(FIXED) $(PYTEST) tests/site $(SHARED) --durations=10
 
 test-elsewhere: $(READY) ## tests and notebooks as other processors would run them: hours
