@@ -127,16 +127,16 @@ lint: $(READY) ## ruff for Python, rules and format; mypy for its types; oxlint 
 	$(BIN)/oxlint --deny-warnings attnlib book
 
 unit: $(READY) ## unit and property tests, and the examples of docstrings and README
-	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site $(SHARED) --durations=10
+	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site $(SHARED) --durations=40
 
 check-notebooks: $(READY) ## run every notebook and compare with its stored outputs
 	$(FIXED) $(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg \
-	  -n $(WORKERS) --dist loadfile book --ignore=book/assignments --durations=10
+	  -n $(WORKERS) --dist loadfile book --ignore=book/assignments --durations=40
 
 check-site: book check-built-site ## open every page in a browser
 
 check-built-site: $(READY)
-	$(FIXED) $(PYTEST) tests/site $(SHARED) --durations=10
+	$(FIXED) $(PYTEST) tests/site $(SHARED) --durations=40
 
 test-elsewhere: $(READY) ## tests and notebooks as other processors would run them: hours
 	$(BIN)/python tests/elsewhere.py $(if $(PROCESSOR),--processor $(PROCESSOR))
