@@ -27,7 +27,8 @@ from attnlib.vision import Grid, Tiled
 WEIGHTS = Path(__file__).parent / "weights"
 LONGEST = (2, 10)  # subwords of a translation: so many for each of its source, and some more
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
-BATCH = 50  # sentences decoded together
+BATCH = 50  # sentences made to write given translations together
+ROWS = 250  # beginnings decoded together: sentences times the beam
 PICTURES = 100  # or pictures
 MAX_CAPTION = 60  # words; the longest true caption of a scene has a quarter
 ROLES = {"translator": "translator", "transformer": "translator", "captioner": "captioner"}
@@ -114,8 +115,9 @@ class Pretrained:
             encoded.append(ids)
         results = [Translation(s, "", [], [], np.zeros((0, 0)), 0.0) for s in sentences]
         order = sorted((i for i, ids in enumerate(encoded) if ids), key=lambda i: len(encoded[i]))
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
+        size = max(1, ROWS // max(1, beam))  # sentences decoded together
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
             for i, best in zip(rows, self._search([encoded[i] for i in rows], beam), strict=True):
                 results[i] = Translation(
                     sentences[i],
