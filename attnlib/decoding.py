@@ -71,7 +71,7 @@ def select(state, index: Tensor):
     return state
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def greedy(
     model,
     source: Tensor,
@@ -152,7 +152,7 @@ def greedy(
     return found
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def beam_search(
     model,
     source: Tensor,
