@@ -92,10 +92,14 @@ class AutoregressiveModel(TiedOutput, abc.ABC, Generic[Memory, State]):
         ``attention``.
     dropout : nn.Module
         On the embedded target words.
+    shares_memory : bool
+        Whether `step` on B words takes a memory of fewer sentences, B / k, and lets k words after
+        one another share each: a beam's. If not, `decoding.beam_search` repeats the memory.
     """
 
     decoder: Decoder[Memory, State]
     dropout: nn.Module
+    shares_memory: ClassVar[bool] = False
 
     _renamed: ClassVar[dict[str, str]] = {}  # parameters' earlier names, or parts of them
 

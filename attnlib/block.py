@@ -106,8 +106,9 @@ class Block(nn.Module):
         cache : KeyValue, optional
             Keys and values of the positions before these.
         source : KeyValue, optional
-            Keys and values of the source, if the block has cross-attention.
-        source_mask : boolean Tensor of shape (B, 1, S), optional
+            Keys and values of the source, if the block has cross-attention; of B rows, or of B / k
+            where k rows of x after one another have the same source.
+        source_mask : boolean Tensor of shape (B, 1, S) or (B / k, 1, S), optional
         need_weights : bool
             Whether the weights come back; None comes back otherwise.
 
@@ -146,10 +147,16 @@ class Block(nn.Module):
         return self.dropout(y), weights, cache
 
     def _to_source(self, x, source, source_mask, need_weights):
-        """Cross-attention."""
+        """Cross-attention; k rows of x that share a source are k queries to one copy of it."""
         assert self.cross_attention is not None
-        y, weights = self.cross_attention.attend(x, source, source_mask, need_weights=need_weights)
-        return self.dropout(y), weights
+        B, T, D = x.shape
+        k = max(1, B // max(1, len(source.keys)))
+        y, weights = self.cross_attention.attend(
+            x.reshape(B // k, k * T, D), source, source_mask, need_weights=need_weights
+        )
+        if weights is not None:  # (B / k, H, k T, S) to (B, H, T, S)
+            weights = weights.unflatten(2, (k, T)).transpose(1, 2).flatten(0, 1)
+        return self.dropout(y.reshape(B, T, D)), weights
 
     def _feed(self, x):
         return self.dropout(self.feed_forward(x))

@@ -9,7 +9,9 @@ cache)::
     logits, weights, state = model.step(token, state, memory)   # (B,) -> (B, V), (B, S)
 
 A source is ids (B, S), or images (B, 3, H, W) whose lengths are their numbers of cells. The model
-should be in evaluation mode. Sentences that are done leave the batch, so no step is spent on them.
+should be in evaluation mode. If it has an attribute ``shares_memory`` that is true, `beam_search`
+gives it the memory of b sentences with ``b * beam`` tokens, those of one sentence side by side; the
+memory is repeated otherwise. Sentences that are done leave the batch, so no step is spent on them.
 After `max_length` tokens the end </s> is forced and pays its probability: every hypothesis is a
 whole sentence, and its `logprob` is the model's for that sentence.
 """
@@ -217,7 +219,9 @@ def beam_search(
     active = torch.arange(B, device=device)  # (b,) sentences still searched
     rows = active.repeat_interleave(beam)  # each has `beam` rows, its beginnings
     memory = model.encode(source, lengths)
-    state, memory = select(model.start(memory), rows), select(memory, rows)
+    state = select(model.start(memory), rows)
+    shared = getattr(model, "shares_memory", False)  # one copy a sentence, or one a row
+    memory = memory if shared else select(memory, rows)
     token = torch.full_like(rows, bos)
     total = torch.full((B, beam), -torch.inf, dtype=_widest(device), device=device)
     total[:, 0] = 0  # all rows are the same now: let one speak
@@ -254,7 +258,7 @@ def beam_search(
         rows, token = rows.view(-1), token.view(-1)
         state = select(state, rows)
         if len(alive) < len(active):
-            active, memory = active[alive], select(memory, rows)
+            active, memory = active[alive], select(memory, alive if shared else rows)
     return _collect(steps, ends, lengths.tolist(), beam, alpha)
 
 

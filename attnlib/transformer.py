@@ -207,9 +207,13 @@ class TransformerDecoder(nn.Module):
     def step(
         self, embedded: Tensor, state: TransformerState, memory: TransformerMemory
     ) -> tuple[Tensor, Tensor, TransformerState]:
-        """One step of free running on words (B, D): vectors (B, D), weights (B, S), new state."""
+        """One step of free running on words (B, D): vectors (B, D), weights (B, S), new state.
+
+        The memory is of B sentences, or of B / k where k words after one another continue
+        different beginnings of the same sentence.
+        """
         B, cached = len(embedded), len(state.caches[0].keys)
-        if not B == cached == len(memory.mask):
+        if cached != B or B % max(1, len(memory.mask)):
             raise ValueError(
                 f"{B} words, a cache of {cached} sentences and a memory of {len(memory.mask)}: "
                 "begin a new batch with start, or take rows of both with decoding.select"
@@ -284,6 +288,7 @@ class Transformer(AutoregressiveModel[TransformerMemory, TransformerState]):
     torch.Size([1, 2, 2, 2, 3])
     """
 
+    shares_memory = True
     decoder: TransformerDecoder
     _renamed = {
         ".around_self.norm.": ".norm_self.",

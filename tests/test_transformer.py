@@ -129,6 +129,38 @@ def test_searching_with_a_cache_finds_what_searching_without_does(positions):
             np.testing.assert_allclose(ours.weights, theirs.weights, **EXACT)
 
 
+@pytest.mark.parametrize("norm", ["before", "after"])
+def test_words_that_share_a_sentence_do_as_with_a_copy_each(norm):
+    model, many = transformer(norm=norm), batch()
+    memory = model.encode(many.source, many.source_lengths)
+    rows = torch.arange(len(many.source)).repeat_interleave(2)
+    copies, state = select(memory, rows), select(model.start(memory), rows)
+    apart = state
+    for seed in range(3):
+        words = torch.randint(4, 10, rows.shape, generator=torch.Generator().manual_seed(seed))
+        got, looked, state = model.step(words, state, memory)
+        want, copied, apart = model.step(words, apart, copies)
+        assert looked.shape == (len(rows), many.source.shape[1])
+        torch.testing.assert_close(got, want, **EXACT)
+        torch.testing.assert_close(looked, copied, **EXACT)
+    given = torch.randint(4, 10, (len(rows), 5))
+    for got, want in zip(model.decode(memory, given), model.decode(copies, given), strict=True):
+        torch.testing.assert_close(got, want, **EXACT)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_a_beam_that_shares_the_source_finds_what_one_with_copies_does(beam):
+    model, many = transformer(positions="rotary"), batch()
+    found = []
+    for model.shares_memory in (True, False):
+        found.append(beam_search(model, many.source, many.source_lengths, 9, beam=beam))
+    for shared, copied in zip(*found, strict=True):
+        assert [h.ids for h in shared] == [h.ids for h in copied]
+        for one, other in zip(shared, copied, strict=True):
+            assert one.logprob == pytest.approx(other.logprob, abs=1e-12)
+            np.testing.assert_allclose(one.weights, other.weights, rtol=0, atol=1e-12)
+
+
 def test_the_future_changes_nothing():
     words = torch.randint(1, V, (2, 6), generator=torch.Generator().manual_seed(1))
     other = words.clone()
@@ -402,7 +434,7 @@ def test_a_cache_is_of_one_batch():
     for wrong in (
         (word[:2], state, memory),
         (word, select(state, torch.tensor([0, 1])), memory),
-        (word, state, select(memory, torch.tensor([0]))),
+        (word, state, select(memory, torch.tensor([0, 1]))),
     ):
         with pytest.raises(ValueError, match="sentences and a memory of"):
             model.step(*wrong)
