@@ -198,7 +198,9 @@ class TransformerDecoder(nn.Module):
 
     def prepare(self, annotations: Tensor) -> tuple[KeyValue, ...]:
         """Keys and values of annotations (B, S, D) for each block, once a sentence."""
-        return tuple(each.prepare(annotations, annotations) for each in self._cross_attentions())
+        every = (each.prepare(annotations, annotations) for each in self._cross_attentions())
+        # each head's rows side by side, once: not at every step that asks for weights
+        return tuple(KeyValue(*(x.contiguous() for x in prepared)) for prepared in every)
 
     def start(self, memory: TransformerMemory) -> TransformerState:
         """Nothing in the caches."""
