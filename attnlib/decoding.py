@@ -29,6 +29,7 @@ from attnlib.selection import Soft
 
 NO_FLOAT64 = ("mps",)  # devices on which log-probabilities are summed in float32
 ALPHA = 0.6  # of the length penalty; Wu et al. found 0.6 to 0.7 best
+CHUNK = 50  # rows whose probabilities are made and read at once, while they are in the cache
 
 
 @dataclass(frozen=True)
@@ -231,10 +232,7 @@ def beam_search(
         logits, weights, state = model.step(token, state, memory)
         steps.append((token, rows, weights))  # rows: where each came from, a step ago
 
-        logp = _log_softmax(logits)  # (b * beam, V)
-        end = logp[:, eos].clone()
-        logp[:, eos] = -torch.inf
-        best, word = _top(logp, min(beam, logp.shape[-1] - 1))  # (b * beam, k)
+        best, word, end = _likeliest(logits, min(beam, logits.shape[-1] - 1), eos)
         best.masked_fill_((limit[active] <= t).repeat_interleave(beam).unsqueeze(1), -torch.inf)
         word, order = torch.cat([word, torch.full_like(token, eos).unsqueeze(1)], 1).sort(1)
         step = torch.cat([best, end.unsqueeze(1)], 1).gather(1, order)  # (b * beam, k + 1)
@@ -380,6 +378,18 @@ def _limits(source: Tensor, lengths: Tensor, max_length) -> Tensor:
 def _widest(device: torch.device) -> torch.dtype:
     """In what the log-probabilities of a sentence are summed."""
     return torch.float32 if device.type in NO_FLOAT64 else torch.float64
+
+
+def _likeliest(logits: Tensor, k: int, eos: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-probabilities and ids (R, k) of the best tokens but </s>, and that of </s> (R,)."""
+    found = []
+    for some in logits.split(CHUNK):
+        logp = _log_softmax(some)
+        end = logp[:, eos].clone()
+        logp[:, eos] = -torch.inf
+        found.append((*_top(logp, k), end))
+    best, word, end = (torch.cat(each) for each in zip(*found, strict=True))
+    return best, word, end
 
 
 def _top(values: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib.decoding import beam_search, greedy, length_penalty, select
+from attnlib.decoding import CHUNK, beam_search, greedy, length_penalty, select
 from attnlib.settings import make_translator
 
 BOS, EOS = 1, 2
@@ -126,6 +126,19 @@ def test_a_narrow_beam_follows_its_stated_rule(seed, beam, vocab):
     want = plain_beam(model, sentence, 5, beam, alpha=0.6)
     assert [h.ids for h in found] == [ids for _, ids in want]
     np.testing.assert_allclose([h.score for h in found], [s for s, _ in want], **EXACT)
+
+
+@pytest.mark.parametrize("beam", [2, 5])
+def test_a_large_batch_follows_the_rule_too(beam):
+    """More rows than `CHUNK`, whose probabilities are made some at a time."""
+    model = Toy(6, 1)
+    sentences = [[5 + i, 9] for i in range(2 + CHUNK // beam)]
+    together = beam_search(model, *batch(*sentences), 4, BOS, EOS, beam=beam, alpha=0.6)
+    assert model.calls[0] > CHUNK
+    for sentence, found in zip(sentences, together, strict=True):
+        want = plain_beam(model, sentence, 4, beam, alpha=0.6)
+        assert [h.ids for h in found] == [ids for _, ids in want]
+        np.testing.assert_allclose([h.score for h in found], [s for s, _ in want], **EXACT)
 
 
 @pytest.mark.parametrize("beam", [1, 4])
