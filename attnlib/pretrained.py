@@ -93,7 +93,7 @@ class Pretrained:
             One sentence each, as people write it: cased, not tokenised. What shows nothing is taken
             out, and typographic signs are written as in the training text (`data.cleaning`).
         beam : int
-            Width of the search; 1 is greedy and about five times as fast.
+            Width of the search; 1 is greedy and about three times as fast.
 
         Raises
         ------

@@ -10,6 +10,10 @@
 
 Both write the same sentences as ours. Neither has our optimisations, and that is the comparison.
 Their dropout is in more places than ours: on the attention weights and in the feed-forward layers.
+
+`ctranslate2` is the other way round: an engine in C++ that does nothing but translate, and so says
+how much plain PyTorch leaves. It is measured where it is installed (``pip install
+ctranslate2==4.8.5``), in float32 like the others.
 """
 
 from types import SimpleNamespace
@@ -17,7 +21,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from attnlib.data.tokenizer import BOS, EOS, PAD
+from attnlib.data.tokenizer import BOS, EOS, PAD, UNK
 from attnlib.positions import Sinusoidal
 from attnlib.transformer import Transformer
 
@@ -185,6 +189,70 @@ def joey_batch(source, lengths, target=None):
         eos_index=specials[1],
         is_train=target is not None,
     )
+
+
+def ctranslate2(model: Transformer, folder: str, longest: int = 512):
+    """CTranslate2's translator with our weights, kept in a folder; its words are our ids."""
+    from ctranslate2 import Translator
+    from ctranslate2.specs.common_spec import Activation
+    from ctranslate2.specs.transformer_spec import TransformerSpec
+
+    V, D = model.embedding.weight.shape
+    layers, heads, _ = sizes(model)
+    spec = TransformerSpec.from_config(layers, heads, pre_norm=True, activation=Activation.RELU)
+    parts = (spec.encoder, model.encoder), (spec.decoder, model.decoder.stack)
+    for theirs, ours in parts:
+        embeddings = theirs.embeddings
+        embeddings = embeddings[0] if isinstance(embeddings, list) else embeddings
+        embeddings.weight = _array(model.embedding.weight)
+        theirs.scale_embeddings = True
+        theirs.position_encodings.encodings = _array(Sinusoidal(D).table(longest))
+        _copy_norm(ours.norm, theirs.layer_norm)
+        for block, layer in zip(ours.blocks, theirs.layer, strict=True):
+            _copy_to_ctranslate2(block, layer)
+    _copy_linear(spec.decoder.projection, model.embedding.weight, bias=model.bias)
+    words = [str(i) for i in range(V)]
+    spec.register_source_vocabulary(words)
+    spec.register_target_vocabulary(words)
+    spec.config.bos_token = spec.config.decoder_start_token = str(BOS)
+    spec.config.eos_token = str(EOS)
+    spec.config.unk_token = str(UNK)
+    spec.config.add_source_bos = spec.config.add_source_eos = False
+    spec.validate()
+    spec.optimize()
+    spec.save(folder)
+    return Translator(folder, device="cpu", inter_threads=1, intra_threads=1)
+
+
+def _copy_to_ctranslate2(ours, theirs) -> None:
+    attention, other = ours.self_attention, theirs.self_attention
+    _copy_norm(ours.norm_self, other.layer_norm)
+    _copy_linear(other.linear[0], attention.W_Q.weight, attention.W_K.weight, attention.W_V.weight)
+    _copy_linear(other.linear[1], attention.W_O.weight)
+    if ours.cross_attention is not None:
+        attention, other = ours.cross_attention, theirs.attention
+        _copy_norm(ours.norm_cross, other.layer_norm)
+        _copy_linear(other.linear[0], attention.W_Q.weight)
+        _copy_linear(other.linear[1], attention.W_K.weight, attention.W_V.weight)
+        _copy_linear(other.linear[2], attention.W_O.weight)
+    _copy_norm(ours.norm_feed_forward, theirs.ffn.layer_norm)
+    for its, our in ((theirs.ffn.linear_0, "W_1"), (theirs.ffn.linear_1, "W_2")):
+        layer = getattr(ours.feed_forward, our)
+        _copy_linear(its, layer.weight, bias=layer.bias)
+
+
+def _copy_linear(theirs, *weights, bias=None) -> None:
+    """Our matrices, one below the other, as one of its layers; without a bias, zeros."""
+    theirs.weight = _array(torch.cat(weights))
+    theirs.bias = _array(torch.zeros(len(theirs.weight)) if bias is None else bias)
+
+
+def _copy_norm(ours, theirs) -> None:
+    theirs.gamma, theirs.beta = _array(ours.weight), _array(ours.bias)
+
+
+def _array(values: torch.Tensor):
+    return values.detach().numpy().copy()
 
 
 def _copy_to_joey(ours, theirs) -> None:

@@ -1,8 +1,8 @@
 """Our transformer against `nn.Transformer` used the ordinary way, and against Joey NMT.
 
 The same sizes, weights, sentences and batches; one thread; ratios of the processor's time, taken in
-turns in one run. The first is part of PyTorch. Joey NMT 2.3.0 is measured where it is installed,
-`rivals` says how: ``make bench`` passes without it.
+turns in one run. The first is part of PyTorch. Joey NMT and CTranslate2 are measured where they are
+installed, `rivals` says how: ``make bench`` passes without them.
 """
 
 import importlib.metadata
@@ -167,3 +167,33 @@ def test_decoding_is_faster_than_a_rivals(table, rival, beam):
     row |= {"ours": round(len(ids) / fast, 1), "plain": round(len(ids) / slow, 1)}
     table.append(row | {"ratio": round(slow / fast, 2)})
     assert slow / fast > 1
+
+
+@pytest.mark.parametrize("beam", [1, 5])
+def test_translating_beside_an_engine_made_for_it(table, beam, tmp_path):
+    """All of ours, from text to text with its weights, against CTranslate2's, from ids to ids."""
+    pytest.importorskip("ctranslate2")
+    found = importlib.metadata.version("ctranslate2")
+    loaded = pretrained.load(NAME)
+    sentences = multi30k("test_2016_flickr").source[::4]
+    engine = rivals.ctranslate2(loaded.model, str(tmp_path))
+    given = [[str(i) for i in (*loaded.ids(sentence), EOS)] for sentence in sentences]
+
+    def ours():
+        return [found.target_tokens for found in loaded.translate(sentences, beam=beam)]
+
+    def theirs():
+        found = engine.translate_batch(
+            given, beam_size=beam, length_penalty=ALPHA, max_batch_size=32
+        )
+        return [[int(word) for word in each.hypotheses[0]] for each in found]
+
+    pairs = zip(ours(), theirs(), strict=True)
+    same = sum(written == loaded.tokenizer.tokens(ids) for written, ids in pairs)
+    assert same >= (1 if beam == 1 else 0.9) * len(sentences)  # its length penalty is another
+    fast, slow = side_by_side(ours, theirs, clock=time.process_time)
+    how = "greedy" if beam == 1 else f"beam {beam}"
+    row = {"what": f"{how} against CTranslate2, sentences/s", "rival": f"ctranslate2 {found}"}
+    row |= {"ours": round(len(sentences) / fast, 1), "plain": round(len(sentences) / slow, 1)}
+    table.append(row | {"ratio": round(slow / fast, 2)})
+    assert slow / fast > 0.3
