@@ -43,6 +43,10 @@ GROCERIES_HOME = (
     "https://raw.githubusercontent.com/marcusklasson/GroceryStoreDataset/"
     "fc80ba90f803d79d0383df52c5a4ac5de99ff6fc/"
 )
+HISTORIC_HOME = (
+    "https://raw.githubusercontent.com/distant-viewing/hdpy/"
+    "f89833e9569f03f57956dae09be0213369fc39f2/data/"
+)
 TRIES = 3  # a broken or altered download is fetched again this many times in all
 SECONDS = 30  # without an answer
 
@@ -89,6 +93,13 @@ b4fc275ae7b5f4cd4996e34be44d352d8478cf2cf493ba7e61ad1775d736945a  trial/trial.f
 d5fe618c95a377f40747f189466bc2e7d2383507c84d31e2303e414c5ce43dc3  trial/trial.wa
 """
 GROCERIES = Path(__file__).with_name("groceries.txt")  # too many to stand here
+HISTORIC = Path(__file__).with_name("historic.txt")
+HISTORIC_CAPTIONS = "fsa-color/fsac_metadata.csv.bz2"
+HISTORIC_ARCHIVE = "fsa-color/photos.tar.xz"  # what a mirror may hold instead of the photographs
+HISTORIC_SUMS = {
+    HISTORIC_CAPTIONS: "098d0d27a57064f8368f917700232cedba5c7895bdbba6e5cd3a5a6c0bb611f1",
+    HISTORIC_ARCHIVE: "c9a756d1aa93f5fc4aaf7d3040415b154ffaeef2918fb532c22f6fcfc664be9b",
+}
 
 
 def groceries() -> list[tuple[str, str, str]]:
@@ -100,6 +111,26 @@ def groceries() -> list[tuple[str, str, str]]:
     lines = GROCERIES.read_text("utf-8").splitlines()
     rows = (line.split() for line in lines if not line.startswith("#"))
     return [(f"grocery-store/dataset/{path}", digest, label) for digest, path, label in rows]
+
+
+def historic(number: str) -> str:
+    """The name of a photograph by its number at the Library of Congress.
+
+    >>> historic("2017877340")
+    'fsa-color/data/fsac/thm/2017877340.jpg'
+    """
+    return f"fsa-color/data/fsac/thm/{number}.jpg"
+
+
+def historic_list() -> list[tuple[str, str, str]]:
+    """Number, sha256 and split of each photograph in `HISTORIC`.
+
+    >>> len(historic_list()), historic_list()[0][0]
+    (1615, '2017877340')
+    """
+    lines = HISTORIC.read_text("utf-8").splitlines()
+    rows = (line.split() for line in lines if not line.startswith("#"))
+    return [(number, digest, split) for digest, number, split in rows]
 
 
 def _table(sums):
@@ -121,6 +152,12 @@ def _registry():
     for name, digest, _ in groceries():
         path = name.removeprefix("grocery-store/")
         yield Entry(name, digest, GROCERIES_HOME + path)
+    captions = HISTORIC_CAPTIONS.removeprefix("fsa-color/")
+    yield Entry(HISTORIC_CAPTIONS, HISTORIC_SUMS[HISTORIC_CAPTIONS], HISTORIC_HOME + captions)
+    yield Entry(HISTORIC_ARCHIVE, HISTORIC_SUMS[HISTORIC_ARCHIVE], None, HISTORIC_HOME)
+    for number, digest, _ in historic_list():
+        path = historic(number).removeprefix("fsa-color/data/")
+        yield Entry(historic(number), digest, HISTORIC_HOME + path)
 
 
 REGISTRY = {entry.name: entry for entry in _registry()}
@@ -176,6 +213,17 @@ def fetch(name: str) -> Path:
     if path.is_file() and _accepts(entry, path):
         return path
     return _download(entry)
+
+
+def in_mirror(name: str) -> Path | None:
+    """A known file in the ``ATTNLIB_DATA`` mirror, its sha256 checked; None where it is not there.
+
+    Raises
+    ------
+    DataError
+        If its checksum is wrong, or the mirror is not a folder.
+    """
+    return _in_mirror(REGISTRY[name])
 
 
 def cache() -> Path:
