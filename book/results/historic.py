@@ -47,7 +47,7 @@ BATCH, EPOCHS, LR = 32, 24, 1e-3
 AMONG = 100  # captions
 KINDS = ("attention", "mean", "shuffled")
 RIDGES = (0.1, 1.0, 10.0)  # of the linear layer, as a share of the mean variance; by val
-SHOWN = ("2017878545", "2017878213")
+SHOWN = ("2017877743", "2017877532")  # of test, in chapter 7
 
 
 class Words:
@@ -242,6 +242,29 @@ def quality(texts: list[str], references: list[str]) -> dict:
     return found
 
 
+@torch.no_grad()
+def looks(model: Captioner, data: dict, words: Words) -> list[dict]:
+    """What it writes of the photographs that are shown, and the weights for their own captions."""
+    found = []
+    for i, photograph in enumerate(historic.split("test")):
+        if photograph.number not in SHOWN:
+            continue
+        features, ids = data["test"][0][i : i + 1], data["test"][1][i]
+        batch = collate([([], ids)])
+        shown = torch.from_numpy(features[:, 0]).float()
+        _, weights = model.hidden_forward(shown, torch.tensor([shown.shape[1]]), batch.target_in)
+        found.append(
+            {
+                "number": photograph.number,
+                "title": photograph.title,
+                "written": written(model, features, words)[0],
+                "words": list(photograph.words),
+                "weights": [[round(x, 3) for x in row] for row in weights[0, :-1].tolist()],
+            }
+        )
+    return found
+
+
 def linear(data: dict, words: Words) -> tuple[np.ndarray, dict]:
     """Scores of every test caption for every test photograph by a linear layer to bags of words."""
     means = {k: features[:, 0].astype(float).mean(1) for k, (features, _) in data.items()}
@@ -334,6 +357,8 @@ def main() -> None:
             )
             if kind != "shuffled":
                 found["models"][-1]["retrieval"] = retrieval(ranks(logs - blind[seed]))
+            if kind == "attention" and seed == options.seeds[0]:
+                found["shown"] = looks(model, data, words)
             print(json.dumps(found["models"][-1]), flush=True)
             record(options.out, COMMAND, found)
 
