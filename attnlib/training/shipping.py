@@ -23,7 +23,7 @@ MANY = 20  # files that a card lists one by one
 
 # shipped with 8 bits a number: all have to fit 40 MB
 EIGHT_BITS = {"en-fr-luong", "en-fr-transformer", "hansards-bahdanau"}
-EIGHT_BITS |= {"photographs-soft", "photographs-hard"}
+EIGHT_BITS |= {"mosaics-soft", "photographs-soft", "photographs-hard"}
 OWN_SCORED = 1000  # validation sentences or photographs of one's own, which have no test set
 FIRST = 200  # test sentences or images: few enough to try again, for a test of the card
 LICENCES = {

@@ -29,7 +29,7 @@ from attnlib.vision import Tiled
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/photographs.py"
-MODELS = ("photographs-soft", "mosaics-soft")
+MODELS = ("photographs-soft", "photographs-hard", "mosaics-soft")
 TESTED = 2000  # mosaics
 UNTRAINED = 8
 PART = 100  # mosaics a step
