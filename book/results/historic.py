@@ -17,6 +17,7 @@ the image adds to its log-probability (that of the model of shuffled photographs
 
 import argparse
 import copy
+import hashlib
 import json
 import random
 from collections import Counter
@@ -95,7 +96,8 @@ def seen(name: str, encoder: Tiled) -> np.ndarray:
             found.append(encoder.features(pixels).half().numpy())
         return np.stack(found)
 
-    key = f"{efficientnet.checksum()[:8]}-{SIZE}-{number}"
+    listed = "".join(files.REGISTRY[files.historic(x.number)].sha256 for x in of)
+    key = hashlib.sha256(f"{efficientnet.checksum()} {shape} {listed}".encode()).hexdigest()[:16]
     path = files.cache() / "fsa-color" / f"{name}-seen-{key}.npz"
     return files.kept(path, shape, np.float16, see)
 
@@ -106,7 +108,7 @@ def captioner(words: Words, kind: str, encoder: Tiled) -> Captioner:
     return Captioner(
         len(words.words),
         WIDTH,
-        encoder=copy.deepcopy(encoder),
+        encoder=Tiled(encoder.network, tiles=1),  # with positions of its own
         attention=None if kind == "mean" else attention,
         hidden=HIDDEN,
         timing="after",
@@ -204,7 +206,7 @@ def said_of(
     """The log-probability of each of the `chosen` captions of each photograph: (n, AMONG)."""
     found = np.empty(chosen.shape, np.float32)
     for i, row in enumerate(features[:, 0]):
-        shown = torch.from_numpy(row[None]).float().expand(AMONG, -1, -1)
+        shown = torch.from_numpy(row[None]).float().expand(chosen.shape[1], -1, -1)
         found[i] = spoken(model, shown, [ids[j] for j in chosen[i]]).sum(1)
     return found
 
