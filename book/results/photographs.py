@@ -106,6 +106,16 @@ def said(grammar, captions: list[str], told) -> dict:
     }
 
 
+def by_encoder(true: list[bool], told, scores: np.ndarray) -> dict:
+    """How many captions are true where the encoder alone names all photographs, and where not."""
+    parts: dict[str, list[list[float]]] = {"all": [], "not all": []}
+    for verdict, (things, _) in zip(true, told, strict=True):
+        kinds = [mosaics.NOUNS.index(thing.noun) for thing in things]
+        named = all(scores[x.image].argmax() == kind for x, kind in zip(things, kinds, strict=True))
+        parts["all" if named else "not all"].append([float(verdict)])
+    return {name: {"mosaics": len(rows), **share(rows)} for name, rows in parts.items() if rows}
+
+
 def share(found: list[list[float]]) -> dict:
     """The mean of the values of all mosaics, whose mosaics are drawn again for its interval."""
     mean = metrics.bootstrap_interval([sum(some) for some in found], [len(some) for some in found])
@@ -193,6 +203,10 @@ def measure(name: str, tested: int) -> dict:
         looks += [x.weights for x in loaded.force_decode(drawn, texts[part.start : part.stop])]
     found: dict = {"name": name, "pointing": marked(looks, nouns, tiles)}
     found |= said(collection.grammar, captions, told)
+    found_true = [
+        collection.grammar.check(text, things).true
+        for text, (things, _) in zip(captions, told, strict=True)
+    ]
     found["first noun"] = spread(looks, nouns, tiles)
     if kept is None:
         return found
@@ -216,6 +230,7 @@ def measure(name: str, tested: int) -> dict:
         looked = [x.weights for x in other.force_decode(everything, texts)]
         found["untrained"].append(marked(looked, nouns, tiles))
     named, scores = encoder_alone(encoder, collection.tile)
+    found["true, the encoder alone names"] = by_encoder(found_true, told, scores)
     best = []
     for things, texts in told:
         for noun in [things[next(iter(x))] for x in dict.fromkeys(texts[0].things) if x]:
