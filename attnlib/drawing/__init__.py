@@ -2,9 +2,11 @@
 
 from attnlib.drawing.canvas import Canvas
 from attnlib.drawing.captioner import (
+    before_and_after,
     captioner,
     field_of_view,
     four_cells,
+    frozen_eye,
     marking_rule,
     ways_in,
 )
@@ -58,6 +60,7 @@ __all__ = [
     "asking",
     "average_or_choice",
     "beam",
+    "before_and_after",
     "captioner",
     "clocks",
     "dependencies",
@@ -69,6 +72,7 @@ __all__ = [
     "field_of_view",
     "four_cells",
     "four_windows",
+    "frozen_eye",
     "gradient_paths",
     "gradients",
     "growing_cache",

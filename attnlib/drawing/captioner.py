@@ -251,3 +251,84 @@ def ways_in(
 
 def _tuple(numbers: Sequence[float]) -> str:
     return "(" + ", ".join(f"{x:g}" for x in numbers) + ")"
+
+
+def frozen_eye(tile: int = 3, word: str = "bananas") -> Canvas:
+    """From photographs to a word, when a frozen network sees each photograph by itself.
+
+    Parameters
+    ----------
+    tile : cells on a side of a tile
+    word : the word that is written
+    """
+    side, high = 96, 30
+    canvas = Canvas(
+        WIDEST,
+        262,
+        "Three photographs in a grid of two by two tiles; one tile is empty. A frozen network sees"
+        f" each tile by itself and gives {tile} by {tile} annotations of it, {2 * tile} by"
+        f" {2 * tile} together. Attention, asked by the LSTM, averages them, and the decoder writes"
+        f" {word}.",
+    )
+    canvas.text(10 + side / 2, 14, "mosaic", bold=True)
+    half = side / 2
+    for i, (role, shade) in enumerate((("key", 0.6), ("value", 0.6), ("ink", 0), ("query", 0.6))):
+        x, y = 10 + half * (i % 2), high + half * (i // 2)
+        canvas.box(x, y, half, half, dashed=role == "ink", shade=0.06)
+        for dx, dy in ((15, 28), (24, 16), (33, 30)) if role != "ink" else ():
+            canvas.circle(x + dx, y + dy, 8, role=role, shade=shade)
+    middle = high + half / 2
+    canvas.arrow((10 + side + 4, middle), (160, middle))
+    canvas.text(216, 14, "image encoder", bold=True)
+    canvas.box(162, high, 108, half, ("one tile at", "a time, frozen"), dashed=True)
+    canvas.arrow((272, middle), (306, middle))
+    canvas.text(310 + half, 14, "annotations", role="key", bold=True)
+    canvas.matrix(310, high, (2 * tile, 2 * tile), role="key", cell=side / (2 * tile))
+    for i in range(4):  # the tiles again
+        canvas.box(310 + half * (i % 2), high + half * (i // 2), half, half, shade=0)
+    canvas.text(216, high + half + 20, "taught by ImageNet", faint=True)
+    below = high + side
+    canvas.arrow((310 + half, below + 6), (310 + half, below + 46), role="key", thick=2.5)
+    canvas.text(302 + half, below + 26, "keys and values", anchor="end", role="key")
+    canvas.box(310, below + 48, side, 40, "attention", bold=True)
+    canvas.box(162, below + 48, 108, 40, ("decoder", "(LSTM)"), bold=True)
+    canvas.arrow((272, below + 58), (308, below + 58), role="query", thick=2.5)
+    canvas.arrow((308, below + 78), (272, below + 78), role="context", thick=2.5)
+    canvas.text(290, below + 104, "query, context", faint=True)
+    canvas.arrow((160, below + 68), (108, below + 68))
+    canvas.text(58, below + 68, f"*{word}*", bold=True)
+    return canvas
+
+
+def before_and_after(
+    shares: Sequence[Sequence[float]] = ((0.38, 0.61, 0.01), (0.82, 0.16, 0.02)),
+    words: Sequence[str] = ("bananas", "above"),
+) -> Canvas:
+    """How the weight is spread before a first noun is chosen, and after it.
+
+    Parameters
+    ----------
+    shares : of the weight, on the photograph that is named, on all others and on empty tiles; while
+        the noun is written, and one word later
+    words : the two words
+    """
+    told = "; ".join(
+        f"while {word} is written the named photograph has {own:.2f} of the weight, the others"
+        f" {others:.2f} and empty tiles {empty:.2f}"
+        for word, (own, others, empty) in zip(words, shares, strict=True)
+    )
+    canvas = Canvas(WIDEST, 214, f"Two steps of the decoder, {told}.")
+    wide = 106  # of a bar that has all of the weight
+    knows = "nothing yet", f"*{words[0]}*"
+    for i, (word, (own, others, empty)) in enumerate(zip(words, shares, strict=True)):
+        x = 20 + 230 * i
+        canvas.text(x + 85, 14, f"writes *{word}*", bold=True)
+        canvas.text(x + 85, 36, f"has said {knows[i]}", role="query")
+        for row, (name, share, role) in enumerate(
+            (("named", own, "context"), ("others", others, "key"), ("empty", empty, "ink"))
+        ):
+            y = 56 + 52 * row
+            canvas.text(x + 52, y + 20, name, anchor="end", role=role)
+            canvas.matrix(x + 60, y, (1, 1), role=role, cell=(wide * share, 40))
+            canvas.text(x + 68 + wide * share, y + 20, f"{share:.2f}", anchor="start")
+    return canvas

@@ -14,10 +14,12 @@ CHAPTERS: dict[str, tuple[float, float, float, str, tuple[str, ...]]] = {
     "9": (10, 250, 130, "9 Transformer", ("8",)),
     "5": (155, 250, 130, "5 Windows", ("4",)),
     "7": (300, 250, 130, "7 Captions", ("6",)),
+    "7b": (300, 330, 130, "7b Photographs", ("7",)),
 }
 HIGH = 36
 
 
+SECOND = ("3b", "7b")  # pages of a chapter that no other chapter rests on
 SHORTEST = ("2", "3", "8", "9")  # for students who know recurrent networks, so without chapter 1
 
 
@@ -30,14 +32,14 @@ def dependencies() -> Canvas:
     )
     canvas = Canvas(
         WIDEST,
-        300,
+        380,
         f"Boxes for the chapters, joined by arrows: {told}. The shortest route is "
-        f"{', '.join(SHORTEST)}; the arrow from 1 to 3 and chapter 3b are dashed.",
+        f"{', '.join(SHORTEST)}; the arrow from 1 to 3 and chapters 3b and 7b are dashed.",
     )
     for name, (left, top, width, words, needs) in CHAPTERS.items():
         short = name in SHORTEST
         role = "context" if short else "ink"
-        canvas.box(left, top, width, HIGH, words, role=role, dashed=name == "3b", bold=short)
+        canvas.box(left, top, width, HIGH, words, role=role, dashed=name in SECOND, bold=short)
         for other in needs:
             x, y, wide, _, _ = CHAPTERS[other]
             thick = 4 if short and other in SHORTEST else 1.5
@@ -46,5 +48,5 @@ def dependencies() -> Canvas:
                 ends = (x + wide, y + HIGH / 2), (left - 1, top + HIGH / 2)
             else:
                 ends = (x + wide / 2, y + HIGH), (left + width / 2, top - 1)
-            canvas.arrow(*ends, role=role, thick=thick, dashed=name == "3b" or other == "1")
+            canvas.arrow(*ends, role=role, thick=thick, dashed=name in SECOND or other == "1")
     return canvas
