@@ -44,6 +44,7 @@ FIGURES = {
     "05_global_local": "fig-05-windows",
     "06_soft_hard": "fig-06-where",
     "07_show_attend_tell": "fig-07-words",
+    "07b_photographs": "fig-07-eye",
     "08_self_attention": "fig-08-ways",
     "09_transformer": "fig-09-model",
 }

@@ -72,6 +72,9 @@ CHAPTERS = {
     "7": Chapter("07_show_attend_tell", 30, "mark where a model looks, and doubt it", {
         "all": Part(60, "all"),
     }),
+    "7b": Chapter("07b_photographs", 20, "tell an encoder's mistake from a decoder's", {
+        "all": Part(30, "all"),
+    }),
     "8": Chapter("08_self_attention", 30, "write multi-head attention and its mask", {
         "core": Part(60, "without {ref}`sec-08-root`, {ref}`sec-08-path` and {ref}`sec-08-cost`"),
         "rest": Part(15, "{ref}`sec-08-root`, {ref}`sec-08-path`, {ref}`sec-08-cost`"),
@@ -113,7 +116,7 @@ SYLLABI: dict[str, list[Week]] = {
         Week({"4": ()}, 4),
         Week({"5": ()}, 5),
         Week({"6": ()}, 6),
-        Week({"7": ()}, 7),
+        Week({"7": (), "7b": ()}, 7),
         Week({"8": ()}, 8),
         Week({"9": ("block", "train")}),
         Week({"9": ("measure",)}),
@@ -196,7 +199,7 @@ def minutes() -> str:
     rows, total = [], [0, 0, 0]
     for name, chapter in CHAPTERS.items():
         number = int(chapter.page[:2])
-        set_here = number if number in given and name != "3b" else ""
+        set_here = number if number in given and name.isdigit() else ""
         row = [chapter.read, chapter.lecture, exercises(name)[0]]
         total = [a + b for a, b in zip(total, row, strict=True)]
         slides = f'<a href="../../slides/{chapter.page}.html">slides</a>'
