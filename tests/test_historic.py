@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from attnlib.data import files, historic
-from attnlib.data.historic import Photograph
+from attnlib.data.historic import CaptionedPhotograph
 
 TOOL = Path(__file__).parents[1] / "book" / "_tools" / "historic.py"
 spec = importlib.util.spec_from_file_location("list_of_historic", TOOL)
@@ -29,7 +29,7 @@ def splits():
         pytest.skip(f"the photographs are neither mirrored nor downloadable: {error}")
 
 
-def alike(first: Photograph, second: Photograph) -> bool:
+def alike(first: CaptionedPhotograph, second: CaptionedPhotograph) -> bool:
     a, b = set(first.words), set(second.words)
     return len(a & b) / len(a | b) >= tool.ALIKE
 
@@ -56,7 +56,7 @@ def test_every_photograph_is_in_one_split_and_is_alike_none_of_another(splits):
 
 @given(st.lists(st.sampled_from(["a barn", "a barn in Utah", "two ships", "ships"]), max_size=6))
 def test_groups_are_those_of_a_search_from_each(titles):
-    photographs = [Photograph(str(i), title) for i, title in enumerate(titles)]
+    photographs = [CaptionedPhotograph(str(i), title) for i, title in enumerate(titles)]
     prints = [(1 << 7 * (i % 9)) - 1 for i in range(len(titles))]
     found = {frozenset(map(str, group)) for group in tool.together(photographs, prints)}
     left, wanted = set(range(len(titles))), set()
@@ -78,8 +78,8 @@ def test_groups_are_those_of_a_search_from_each(titles):
 def test_a_caption_keeps_words_alone():
     title = '["Old" Pie Town, N[ew] Mex[ico], C-47 [i. e. a plane]; 30-calibre guns(?)]'
     words = "old pie town new mexico c-47 30-calibre guns"
-    assert " ".join(Photograph("", title).words) == words
-    assert len(Photograph("", "word " * 99).words) == historic.LONGEST
+    assert " ".join(CaptionedPhotograph("", title).words) == words
+    assert len(CaptionedPhotograph("", "word " * 99).words) == historic.LONGEST
 
 
 def test_a_fingerprint_is_of_the_look_and_not_of_the_size():

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib.data.historic import LEFT_OUT, Photograph
+from attnlib.data.historic import LEFT_OUT, CaptionedPhotograph
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, UNK
 from attnlib.vision import ImageEncoder, Tiled
 
 TITLES = ["A red barn", "A red ship", "A barn in Utah", "Red barn and ship", "Red barn, ship, Jack"]
-TOLD = [Photograph(str(i), title) for i, title in enumerate([*TITLES, *TITLES[:2]])]
+TOLD = [CaptionedPhotograph(str(i), title) for i, title in enumerate([*TITLES, *TITLES[:2]])]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def encoder():
 def test_a_word_is_known_by_captions_that_differ_and_not_by_photographs(words):
     assert words.words == [*SPECIALS, "barn", "red"]  # in 4; ship in 3, though of 4 photographs
     assert words.ids(TOLD[2]) == [UNK, words.id["barn"], UNK, UNK]
-    many = [Photograph("", f"{'jack' if i % 2 else 'jack barn'} {i}") for i in range(9)]
+    many = [CaptionedPhotograph("", f"{'jack' if i % 2 else 'jack barn'} {i}") for i in range(9)]
     assert "jack" in LEFT_OUT and script.Words(many).words == [*SPECIALS, "barn"]
 
 
@@ -95,7 +95,7 @@ def test_views_are_of_one_size_and_the_first_is_the_whole_square(monkeypatch):
     from PIL import Image
 
     image = Image.fromarray(np.linspace(0, 255, 120 * 90 * 3).reshape(90, 120, 3).astype(np.uint8))
-    monkeypatch.setattr(Photograph, "image", lambda _: image)
+    monkeypatch.setattr(CaptionedPhotograph, "image", lambda _: image)
     found = script.views(TOLD[0], 3)
     assert found.shape == (3, script.SIZE, script.SIZE, 3) and found.dtype == np.uint8
     middle = np.asarray(image.crop((15, 0, 105, 90)).resize((script.SIZE,) * 2, 3))

@@ -31,7 +31,7 @@ SPLIT_OF = {number: where for number, _, where in files.historic_list()}
 
 
 @dataclass(frozen=True)
-class Photograph:
+class CaptionedPhotograph:
     """One photograph: its number at the Library of Congress, and its caption."""
 
     number: str
@@ -41,7 +41,7 @@ class Photograph:
     def words(self) -> tuple[str, ...]:
         """The caption in lower case, without punctuation and without what cataloguers added.
 
-        >>> Photograph("", "[C. & N.W. R.R. [i.e. railroad], at Elko, N[ew] Mex[ico](?)]").words
+        >>> CaptionedPhotograph("", "[C. & N.W. R.R. [i.e. railroad], at Elko, N[ew] Mex[ico](?)]").words
         ('c', 'n', 'w', 'r', 'r', 'at', 'elko', 'new', 'mexico')
         """
         text = re.sub(r"\[i\.\s?e\.[^]]*\]", "", self.title)
@@ -87,19 +87,19 @@ def _unpack(archive) -> None:
 
 
 @functools.cache
-def photographs() -> tuple[Photograph, ...]:
+def photographs() -> tuple[CaptionedPhotograph, ...]:
     """All photographs by their number, with their captions."""
     return read(bz2.decompress(files.fetch(files.HISTORIC_CAPTIONS).read_bytes()).decode("utf-8"))
 
 
-def read(text: str) -> tuple[Photograph, ...]:
+def read(text: str) -> tuple[CaptionedPhotograph, ...]:
     """The photographs of a table with the columns filename and title, by their number."""
     rows = csv.DictReader(io.StringIO(text))
-    return tuple(sorted((Photograph(x["filename"], x["title"]) for x in rows), key=str))
+    return tuple(sorted((CaptionedPhotograph(x["filename"], x["title"]) for x in rows), key=str))
 
 
 @functools.cache
-def split(name: str) -> tuple[Photograph, ...]:
+def split(name: str) -> tuple[CaptionedPhotograph, ...]:
     """The photographs of ``train`` (1,000 and a few), ``val`` (250) or ``test`` (365).
 
     Photographs whose captions are alike, and pictures that are near twins, are together in one

@@ -40,8 +40,8 @@ def fingerprint(image: Image.Image) -> int:
 
 
 def together(
-    photographs: Sequence[historic.Photograph], fingerprints: Sequence[int]
-) -> list[list[historic.Photograph]]:
+    photographs: Sequence[historic.CaptionedPhotograph], fingerprints: Sequence[int]
+) -> list[list[historic.CaptionedPhotograph]]:
     """Groups of photographs that belong together: by caption, or by look, or by way of a third."""
     bags = [frozenset(x.words) for x in photographs]
     holders = defaultdict(list)
