@@ -15,8 +15,8 @@ from PIL import Image
 from attnlib.data import files, historic
 from attnlib.data.historic import CaptionedPhotograph
 
-TOOL = Path(__file__).parents[1] / "book" / "_tools" / "historic.py"
-spec = importlib.util.spec_from_file_location("list_of_historic", TOOL)
+TOOL = Path(__file__).parents[1] / "book" / "_tools" / "list_historic.py"
+spec = importlib.util.spec_from_file_location("list_historic", TOOL)
 tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
 

@@ -41,8 +41,8 @@ class CaptionedPhotograph:
     def words(self) -> tuple[str, ...]:
         """The caption in lower case, without punctuation and without what cataloguers added.
 
-        >>> CaptionedPhotograph("", "[C. & N.W. R.R. [i.e. railroad], at Elko, N[ew] Mex[ico](?)]").words
-        ('c', 'n', 'w', 'r', 'r', 'at', 'elko', 'new', 'mexico')
+        >>> CaptionedPhotograph("", "[N.W. R.R. [i.e. railroad], Elko, N[ew] Mex[ico](?)]").words
+        ('n', 'w', 'r', 'r', 'elko', 'new', 'mexico')
         """
         text = re.sub(r"\[i\.\s?e\.[^]]*\]", "", self.title)
         text = re.sub(r"[][()?'\"]", "", text.lower())

@@ -2,7 +2,7 @@
 
     git clone https://github.com/distant-viewing/hdpy
     git -C hdpy checkout f89833e9569f03f57956dae09be0213369fc39f2
-    python book/_tools/historic.py hdpy/data > attnlib/data/historic.txt
+    python book/_tools/list_historic.py hdpy/data > attnlib/data/historic.txt
 
 Photographs that are alike, in caption or look, are put into one split.
 """
@@ -21,7 +21,7 @@ from attnlib.data import files, historic
 
 HEADER = (
     "# The photographs of attnlib.data.historic: sha256, number, split.\n"
-    "# Made by book/_tools/historic.py from the data of hdpy (public domain).\n"
+    "# Made by book/_tools/list_historic.py from the data of hdpy (public domain).\n"
 )
 AT_LEAST = {"train": 1000, "val": 250, "test": 1615}  # photographs, as they come
 ALIKE = 0.6  # captions that share this much of their words are kept in one split
