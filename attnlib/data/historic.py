@@ -73,8 +73,8 @@ def opened(number: str) -> Image.Image:
 
 def without_frame(path: Path | str) -> Image.Image:
     """A file's photograph, without the slide's mount."""
-    with Image.open(path) as image:
-        image = image.convert("RGB")
+    with Image.open(path) as opened_file:
+        image = opened_file.convert("RGB")
     width, height = image.size
     across, down = round(FRAME * width), round(FRAME * height)
     return image.crop((across, down, width - across, height - down))
