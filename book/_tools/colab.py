@@ -147,7 +147,7 @@ class Chapter(MarkdownWriter):
         ]
         lines += [""]
         for path in found:
-            name, text = path.relative_to(self.folder).as_posix(), path.read_text("utf8")
+            name, text = self.place(path), path.read_text("utf8")
             if len(text.encode()) > LARGEST_FILE:
                 raise MarkupError(f"{self.docname}: {name} is too large to carry along")
             if path.suffix == ".json":  # one long line: where forms do not fold, it stays short
@@ -159,6 +159,16 @@ class Chapter(MarkdownWriter):
         cell = nbformat.v4.new_code_cell("\n".join(lines))
         cell.metadata["cellView"] = "form"
         return cell
+
+    def place(self, path: Path) -> str:
+        """Return where a file is written: below the notebook, that of an appendix too."""
+        home = next(home for home in self.homes() if path.is_relative_to(home))
+        return path.relative_to(home).as_posix()
+
+    def homes(self) -> list[Path]:
+        """Return the folders whose files a chapter may read: its own, and the book's around it."""
+        own = self.folder.resolve()
+        return [own, own.parent] if (own.parent / "results").is_dir() else [own]
 
     def named_files(self, cell: nbformat.NotebookNode) -> list[Path]:
         """Return the book's files that stand as strings in code, also as Path("a") / "b".
@@ -176,11 +186,11 @@ class Chapter(MarkdownWriter):
         names = {
             name for name in names if isinstance(name, str) and re.fullmatch(r"[\w./-]+", name)
         }
+        homes = self.homes()
         tries = [self.folder / name for name in names]
-        tries += [self.folder / "results" / name for name in names]
-        home = self.folder.resolve()
+        tries += [home / "results" / name for home in homes for name in names]
         files = (path.resolve() for path in tries if path.suffix and path.is_file())
-        return [path for path in files if path.is_relative_to(home)]
+        return [path for path in files if any(path.is_relative_to(home) for home in homes)]
 
     # blocks at the level of the chapter
 
