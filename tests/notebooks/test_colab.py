@@ -26,7 +26,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = [path.stem for path in notebooks.chapters()]
-chapter = pytest.mark.parametrize("name", CHAPTERS)
+PAGES = [*CHAPTERS, "appendix/own"]  # of which each is a notebook of its own
+chapter = pytest.mark.parametrize("name", PAGES)
 
 
 def convert(root: Path, out: Path, run_python) -> subprocess.CompletedProcess:
@@ -52,7 +53,7 @@ def book(tmp_path_factory, run_python, worker_id) -> dict[str, nbformat.Notebook
             done = convert(ROOT, out, run_python)
             assert done.returncode == 0, done.stderr
             done_before.touch()
-    return {path.stem: nbformat.read(path, 4) for path in out.glob("book/*.ipynb")}
+    return {name: nbformat.read(out / "book" / f"{name}.ipynb", 4) for name in PAGES}
 
 
 def test_assignments_are_the_released_ones_with_a_set_up_cell(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from reading import CHAPTERS, chapter, code_cells, directives
+from reading import CHAPTERS, chapter, code_cells, directives, prose
 
 ROOT = Path(__file__).parents[2]
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
@@ -29,6 +29,11 @@ def visible(path: Path) -> list[str]:
 @chapter
 def test_little_code_is_in_view(path):
     assert len(visible(path)) <= 200
+
+
+def test_the_page_that_is_typed_along_is_short():
+    path = ROOT / "book/appendix/own.ipynb"
+    assert prose(path) <= 1800 and len(visible(path)) <= 80
 
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)

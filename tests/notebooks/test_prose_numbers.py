@@ -16,7 +16,8 @@ import notebooks
 import prose_numbers
 import pytest
 
-CHAPTERS = {path.stem: path for path in notebooks.chapters()}
+PAGES = [*notebooks.chapters(), notebooks.BOOK / "appendix/own.ipynb"]
+CHAPTERS = {path.stem: path for path in PAGES}
 chapter = pytest.mark.parametrize("name", CHAPTERS)
 
 NUMBER = re.compile(r"(?<![\w.,/-])\d+\.\d+(?!\w|\.\d)")

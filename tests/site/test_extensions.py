@@ -346,7 +346,7 @@ def test_the_page_of_the_look_shows_every_size_and_colour(site):
     assert shown == set_there - {"--attn-serif", "--attn-sans", "--attn-scale", "--attn-h4"}
 
 
-@pytest.mark.parametrize("name", [*CHAPTERS, "book/appendix/autoencoder"])
+@pytest.mark.parametrize("name", [*CHAPTERS, "book/appendix/autoencoder", "book/appendix/own"])
 def test_the_notebook_to_download_installs_what_it_needs(site, name):
     page = (HTML / f"{name}.html").read_text("utf-8")
     address = f"_sources/{name}.ipynb"
