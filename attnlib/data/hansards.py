@@ -6,10 +6,12 @@ linked the words: *sure* where there was no doubt, *possible* where a reasonable
 (idioms, words of grammar).
 """
 
+import functools
 import hashlib
 import re
 import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from attnlib.data import corpora, files
 
@@ -105,15 +107,9 @@ def corpus(split: str = "train", longest: int | None = 20) -> corpora.Corpus:
         {" ".join(words) for found in gold_pairs for words in getattr(found, side)}
         for side in ("source", "target")
     )
-    pairs: dict[tuple[str, ...], None] = {}
-    for english, french in _debates():
-        for pair in zip(english, french, strict=True):
-            lengths = [len(side.split()) for side in pair]
-            if min(lengths) and (longest is None or max(lengths) <= longest):
-                pairs[tuple(" ".join(side.lower().split()) for side in pair)] = None
     kept = [
         (english, french)
-        for english, french in pairs
+        for english, french in _distinct(files.fetch(TRAINING), longest)
         if english not in english_gold
         and french not in french_gold
         and (hashlib.sha256(english.encode()).digest()[0] < 256 / 50) == (split == "val")
@@ -121,9 +117,22 @@ def corpus(split: str = "train", longest: int | None = 20) -> corpora.Corpus:
     return corpora.Corpus([e for e, _ in kept], [f for _, f in kept], ("en", "fr"))
 
 
-def _debates():
+@functools.lru_cache(maxsize=1)  # both splits are parts of it
+def _distinct(path: Path, longest: int | None) -> tuple[tuple[str, str], ...]:
+    """All different pairs of the debates, each side lower-cased and split into words."""
+    pairs: dict[tuple[str, str], None] = {}
+    for sides in _debates(path):
+        for pair in zip(*sides, strict=True):
+            english, french = (side.lower().split() for side in pair)
+            lengths = len(english), len(french)
+            if min(lengths) and (longest is None or max(lengths) <= longest):
+                pairs[" ".join(english), " ".join(french)] = None
+    return tuple(pairs)
+
+
+def _debates(path: Path):
     """Lines of the two sides of each debate, in the order of their names."""
-    with tarfile.open(files.fetch(TRAINING)) as archive:
+    with tarfile.open(path) as archive:
         members = {member.name: member for member in archive.getmembers() if member.isfile()}
         for name in sorted(members):
             if not name.endswith(".e"):

@@ -284,17 +284,38 @@ def setup(app):
     return {"parallel_read_safe": True}
 
 
+def contents(root: Path) -> tuple[str, list[str]]:
+    """The table of contents without its globs, and their patterns: pages of the API by module.
+
+    No chapter names one of those, and to read them takes longer than all the others.
+    """
+    patterns = []
+
+    def without(entry):
+        if isinstance(entry, list):
+            patterns.extend(x["glob"] for x in entry if "glob" in x)
+            return [without(x) for x in entry if "glob" not in x]
+        if isinstance(entry, dict):
+            found = {name: without(value) for name, value in entry.items()}
+            return {name: value for name, value in found.items() if value != []}
+        return entry
+
+    toc = without(yaml.safe_load((root / "_toc.yml").read_text("utf8")))
+    return yaml.safe_dump(toc, sort_keys=False), patterns
+
+
 def convert(root: Path = ROOT, out: Path = OUT) -> list[Path]:
     """Write the Colab notebooks of the book at `root`; returns their paths. Warnings are errors."""
     from jupyter_book.config import get_final_config
 
-    options = {
-        "external_toc_path": str(root / "_toc.yml"),
-        "latex_individualpages": False,
-    }
     folder = os.getcwd()
     os.chdir(root)  # the paths of _config.yml are meant from there
+    scratch = tempfile.TemporaryDirectory()
     try:
+        toc, left_out = contents(root)
+        path = Path(scratch.name) / "_toc.yml"
+        path.write_text(toc, "utf8")
+        options = {"external_toc_path": str(path), "latex_individualpages": False}
         config, _ = get_final_config(
             user_yaml=root / "_config.yml", sourcedir=root, cli_config=options
         )
@@ -303,12 +324,13 @@ def convert(root: Path = ROOT, out: Path = OUT) -> list[Path]:
             *config.get("nb_mime_priority_overrides", []),
             *PRIORITIES,
         ]
-        with tempfile.TemporaryDirectory() as scratch, docutils_namespace():
+        config["exclude_patterns"] = [*config.get("exclude_patterns", []), *left_out]
+        with docutils_namespace():
             app = Sphinx(
                 srcdir=root,
                 confdir=None,
                 outdir=out,
-                doctreedir=Path(scratch) / "doctrees",
+                doctreedir=Path(scratch.name) / "doctrees",
                 buildername="colab",
                 confoverrides=config,
                 status=None,
@@ -322,6 +344,7 @@ def convert(root: Path = ROOT, out: Path = OUT) -> list[Path]:
                 raise SystemExit(app.statuscode)
     finally:
         os.chdir(folder)
+        scratch.cleanup()
     return sorted(path for path in out.glob("book/*.ipynb"))
 
 

@@ -44,13 +44,12 @@ def learn(config, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(
     "timing, feeding", [("before", "context"), ("after", "input"), ("after", "none")]
 )
-def test_attention_learns_to_reverse(timing, feeding, seed, tmp_path):
+def test_attention_learns_to_reverse(timing, feeding, tmp_path):
     torch.set_num_threads(1)
-    config = REVERSE.replace(timing=timing, feeding=feeding, seed=seed)
+    config = REVERSE.replace(timing=timing, feeding=feeding, seed=1)
     right, pairs = learn(config, tmp_path)
     assert right >= 0.8
     if timing == "after":  # the state that has read a word asks for the next: it must look there
