@@ -187,6 +187,8 @@ def main() -> None:
         "bleu": model.card["metrics"]["hansards_val.bleu"],
         "sha256": model.card["sha256"][storage.MODEL],
         "sentences": len(gold),
+        "sure_links": sum(map(len, gold.sure)),
+        "links": sum(map(len, gold.possible)),  # a sure link is possible too
         "training_pairs": len(pairs),
         "weight_on_end": round(float(np.mean([w.weights[:, -1].mean() for w in found])), 4),
         "rows": rows,
