@@ -74,7 +74,7 @@ def select(state, index: Tensor):
     return state
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def greedy(
     model,
     source: Tensor,
@@ -155,7 +155,7 @@ def greedy(
     return found
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def beam_search(
     model,
     source: Tensor,
