@@ -15,6 +15,7 @@ the training photographs, names every test photograph, and is asked which tile s
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,21 @@ def said(grammar, captions: list[str], told) -> dict:
     }
 
 
+def from_full_tiles(collection, nouns: list[Nouns], others: int = 10_000) -> dict:
+    """How often the tile that most often comes first, among those that are full, holds the noun.
+
+    Counted on as many mosaics after those that are tested: what a guess can know of the first noun
+    of a given caption without seeing any photograph.
+    """
+    first: dict[tuple, Counter] = {}
+    for i in range(len(nouns), len(nouns) + others):
+        things, captions = collection.told(i)
+        its = Nouns(things, captions[0], collection.tile)
+        first.setdefault(tuple(sorted(its.shown)), Counter())[its.tiles[0]] += 1
+    guesses = [first[tuple(sorted(its.shown))].most_common(1)[0][0] for its in nouns]
+    return share([[float(g == its.tiles[0])] for g, its in zip(guesses, nouns, strict=True)])
+
+
 def by_encoder(true: list[bool], told, scores: np.ndarray) -> dict:
     """How many captions are true where the encoder alone names all photographs, and where not."""
     parts: dict[str, list[list[float]]] = {"all": [], "not all": []}
@@ -193,20 +209,29 @@ def measure(name: str, tested: int) -> dict:
     parts = [range(start, min(start + PART, tested)) for start in range(0, tested, PART)]
     encoder = loaded.model.encoder
     kept = SeenMosaics(collection, encoder) if isinstance(encoder, Tiled) else None
-    seen, looks, captions = [], [], []
+    seen, looks, captions, own = [], [], [], []
     for part in parts:
         drawn = [(kept or collection).sample(i).image for i in part]
         if kept:
             drawn = torch.from_numpy(np.stack(drawn)).float()
         seen.append(drawn)
-        captions += [x.text for x in loaded.caption(drawn)]
+        written = loaded.caption(drawn)
+        captions += [x.text for x in written]
+        own += [x.weights for x in written]
         looks += [x.weights for x in loaded.force_decode(drawn, texts[part.start : part.stop])]
-    found: dict = {"name": name, "pointing": marked(looks, nouns, tiles)}
+    found: dict = {"name": name, "full tiles alone": from_full_tiles(collection, nouns)}
+    found |= {"pointing": marked(looks, nouns, tiles)}
     found |= said(collection.grammar, captions, told)
     found_true = [
         collection.grammar.check(text, things).true
         for text, (things, _) in zip(captions, told, strict=True)
     ]
+    true = [i for i in range(tested) if found_true[i]]
+    theirs = [
+        Nouns(told[i][0], collection.grammar.link(captions[i], told[i][0]), collection.tile)
+        for i in true
+    ]
+    found["pointing, own true captions"] = marked([own[i] for i in true], theirs, tiles)
     found["first noun"] = spread(looks, nouns, tiles)
     if kept is None:
         return found
