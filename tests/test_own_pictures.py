@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sacrebleu
 import torch
+from commands import fails, ok
 from PIL import Image
 from torch import nn
 
@@ -80,21 +81,6 @@ def there(learned, monkeypatch):
 
 def train(*argv, files=FILES):
     return cli.main(["train", "mine", *files, *SMALL, *argv])
-
-
-def ok(capsys, *argv):
-    capsys.readouterr()
-    assert cli.main(list(argv)) == 0
-    return capsys.readouterr().out
-
-
-def fails(capsys, *argv):
-    """The one line that explains it."""
-    capsys.readouterr()
-    assert cli.main(list(argv)) == 2
-    out, err = capsys.readouterr()
-    assert err.startswith("attnlib") and err.count("\n") == 1 and out == ""
-    return err
 
 
 # Training -------------------------------------------------------------------------------------
@@ -329,7 +315,7 @@ def said(captions, folder="pics"):
         (said("silent.tsv"), "none of the 1 images of pics that silent.tsv names can be read and"),
         (said("latin.tsv"), "latin.tsv, line 1, is not UTF-8 text (byte 0xe9): convert it"),
         (said("long.tsv"), "each training caption has more than 60 subwords: raise --max-length"),
-        (said("one.tsv"), "1 photographs cannot be held out of 1 different ones: give more, or a"),
+        (said("one.tsv"), "1 photographs cannot be held out of 1 different ones: give more of th"),
         (said("nowhere"), "nowhere cannot be read: No such file or directory"),
         (said("captions.tsv", "nowhere"), "nowhere is not a folder: give the one with the photogr"),
         (FILES[:2], "--captions is missing: photographs need a folder and their captions"),

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import sacrebleu
 import torch
+from commands import fails, ok
 
 from attnlib import cli, evaluation, metrics, pretrained, training
 from attnlib.data import own
@@ -83,21 +84,6 @@ def learned(tmp_path_factory):
 def there(learned, monkeypatch):
     monkeypatch.chdir(learned)
     return pretrained.load("runs/mine")
-
-
-def ok(capsys, *argv):
-    capsys.readouterr()
-    assert cli.main(list(argv)) == 0
-    return capsys.readouterr().out
-
-
-def fails(capsys, *argv):
-    """The one line that explains it."""
-    capsys.readouterr()
-    assert cli.main(list(argv)) == 2
-    out, err = capsys.readouterr()
-    assert err.startswith("attnlib") and err.count("\n") == 1 and out == ""
-    return err
 
 
 # Training -------------------------------------------------------------------------------------

@@ -122,19 +122,30 @@ def split(corpus: Corpus, number: int) -> tuple[Corpus, Corpus]:
     >>> [part.source for part in split(text, 1)]
     [['a', 'a', 'c'], ['b']]
     """
-    sources = list(dict.fromkeys(corpus.source))
-    if not 0 < number < len(sources):
-        raise ValueError(
-            f"{number} sources cannot be held out of {len(sources)} different ones: give more "
-            "text, or a validation set"
-        )
-    chosen = set(random.Random(0).sample(sources, number))
+    chosen = held_out(corpus.source, number, "sources", "text")
 
     def part(held: bool) -> Corpus:
         pairs = [pair for pair in corpus if (pair[0] in chosen) == held]
         return Corpus([x for x, _ in pairs], [y for _, y in pairs], corpus.languages)
 
     return part(False), part(True)
+
+
+def held_out(items: Sequence[str], number: int, called: str, more: str) -> set[str]:
+    """A draw of so many different items, which depends on the items alone.
+
+    Raises
+    ------
+    ValueError
+        If none would be left; the message calls the items so, and asks for more of something.
+    """
+    different = list(dict.fromkeys(items))
+    if not 0 < number < len(different):
+        raise ValueError(
+            f"{number} {called} cannot be held out of {len(different)} different ones: give more "
+            f"{more}, or a validation set"
+        )
+    return set(random.Random(0).sample(different, number))
 
 
 def gold(path: Path | str, source: Sequence[str], target: Sequence[str]) -> Gold:

@@ -8,7 +8,6 @@ COCO's JSON. An image may have several captions. What cannot be used is left out
 import csv
 import hashlib
 import json
-import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,13 +116,7 @@ def split(found: Found, number: int) -> tuple[Found, Found]:
     ValueError
         If no photograph would be left to train on.
     """
-    different = list(dict.fromkeys(found.sha256))
-    if not 0 < number < len(different):
-        raise ValueError(
-            f"{number} photographs cannot be held out of {len(different)} different ones: give "
-            "more, or a validation set"
-        )
-    held = set(random.Random(0).sample(different, number))
+    held = own.held_out(found.sha256, number, "photographs", "of them")
     train, val = (
         found.only([i for i, digest in enumerate(found.sha256) if (digest in held) == side])
         for side in (False, True)
