@@ -30,6 +30,8 @@ FIXED := PYTHONHASHSEED=0 COLUMNS=100 \
 PYTEST := $(BIN)/python -m pytest
 NOTEBOOKS := $(wildcard $(addprefix book/,*.ipynb appendix/*.ipynb course/*.ipynb \
 	assignments/source/*/*.ipynb))
+# Pages that open in Colab are tested as they would be there: alone.
+ALONE := $(wildcard book/[0-9]*.ipynb) book/appendix/own.ipynb
 # Of the scripts mypy looks at names and calls alone: they run for hours, and seldom.
 LOOSE := arg-type assignment dict-item index list-item misc operator return-value union-attr var-annotated
 # Tests are shared among workers; a notebook's cells stay together.
@@ -130,8 +132,10 @@ unit: $(READY) ## unit and property tests, and the examples of docstrings and RE
 	$(FIXED) $(PYTEST) attnlib tests README.md --ignore=tests/site $(SHARED) --durations=40
 
 check-notebooks: $(READY) ## run every notebook and compare with its stored outputs
-	$(FIXED) $(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg \
-	  -n $(WORKERS) --dist loadfile book --ignore=book/assignments --durations=40
+	$(BIN)/python book/_tools/alone.py $(ALONE)
+	$(FIXED) JUPYTER_PATH=$(CURDIR)/_build/alone/jupyter $(PYTEST) --nbval \
+	  --nbval-sanitize-with tests/notebooks/sanitize.cfg -n $(WORKERS) --dist loadfile --durations=40 \
+	  book _build/alone/pages --ignore=book/assignments $(addprefix --ignore=,$(ALONE))
 
 check-site: book check-built-site ## open every page in a browser
 

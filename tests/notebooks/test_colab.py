@@ -1,19 +1,14 @@
 """The notebooks for Colab: nothing of MyST is left in them, and each runs alone."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
-import venv
-import zipfile
-from importlib import metadata
 from pathlib import Path
 
+import alone
 import colab
 import colab_tex
-import compare
 import nbformat
 import notebooks
 import pytest
@@ -21,8 +16,6 @@ import yaml
 from filelock import FileLock
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = [path.stem for path in notebooks.chapters()]
@@ -64,10 +57,6 @@ def test_assignments_are_the_released_ones_with_a_set_up_cell(tmp_path):
         first, *cells = nbformat.read(path, 4).cells
         assert colab.requirement(colab.repository_url()) in first.source
         assert cells == nbformat.read(released[path.name], 4).cells
-
-
-def text_of(notebook) -> str:
-    return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
 
 
 # --- no MyST is left ---
@@ -114,7 +103,7 @@ def check_plain(notebook):
     for formula in formulas(notebook):
         assert not set(re.findall(r"\\([A-Za-z]+)", formula)) & {*macros, "class"}, formula
         assert "<" not in formula, formula
-    text = text_of(notebook)
+    text = alone.text_of(notebook)
     anchors = set(re.findall(r'<a id="([^"]+)"', text))
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
     assert text.count("<details>") == text.count("</details>")
@@ -202,12 +191,12 @@ def test_the_sample_is_plain(sample):
     ],
 )
 def test_myst_becomes(sample, words):
-    assert words in text_of(sample["01_sample"])
+    assert words in alone.text_of(sample["01_sample"])
 
 
 @pytest.mark.slow
 def test_a_chapter_without_a_list_of_references_gets_one(sample):
-    text = text_of(sample["02_more"])
+    text = alone.text_of(sample["02_more"])
     assert "Luong *et al.* ([2015](#ref-luong2015))" in text
     assert '\n## References\n\n- <a id="ref-luong2015" name="ref-luong2015"></a>' in text
     assert "/blob/colab/book/01_sample.ipynb" in text  # the figure of the other chapter
@@ -296,119 +285,7 @@ def test_every_code_cell_of_the_chapter_is_there(book, name):
     assert code[-len(wanted) :] == wanted
 
 
-# --- each runs alone, in an empty folder, with only the wheel installed ---
-
-
-def built_wheel(folder: Path) -> Path:
-    """Build attnlib's wheel from a copy, so that nothing is left in the repository."""
-    source = folder / "source"
-    skipped = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "attnlib", source / "attnlib", ignore=skipped)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = ("pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, source)
-    subprocess.run([sys.executable, "-m", *map(str, command)], check=True)
-    return next(folder.glob("attnlib-*.whl"))
-
-
-def closure(requirements: list[str]) -> set[str]:
-    """Return the names of all distributions that the requirements ask for, here and now."""
-    wanted, left = set(), [Requirement(text) for text in requirements]
-    seen = set()
-    while left:
-        asked = left.pop()
-        name = canonicalize_name(asked.name)
-        if (name, frozenset(asked.extras)) in seen:
-            continue
-        seen.add((name, frozenset(asked.extras)))
-        wanted.add(name)
-        for text in metadata.requires(name) or []:
-            further = Requirement(text)
-            extras = asked.extras or {""}
-            if not further.marker or any(further.marker.evaluate({"extra": e}) for e in extras):
-                left.append(further)
-    return wanted
-
-
-def link_distribution(name: str, target: Path) -> None:
-    """Put an installed distribution into another environment, file by file."""
-    for file in metadata.files(name) or []:
-        source, copy = Path(file.locate()), target / file
-        if ".." in file.parts or not source.is_file():
-            continue  # scripts and manual pages
-        if copy.exists():
-            continue  # another distribution holds it too: all of NVIDIA's hold nvidia/__init__.py
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, copy)
-        except OSError:  # another disk
-            shutil.copy2(source, copy)
-
-
-@pytest.fixture(scope="session")
-def fresh(tmp_path_factory):
-    """A fresh environment with the wheel and what the wheel asks for, and nothing else.
-
-    Installing torch anew would take minutes and a network. So the distributions that the wheel's
-    own metadata ask for (and those that these ask for) are linked from this environment, then pip
-    installs the wheel with no index at hand: what it does not ask for, the chapters cannot import.
-    """
-    folder = tmp_path_factory.mktemp("fresh")
-    wheel = built_wheel(folder)
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-        about = metadata.PathDistribution(zipfile.Path(archive, name.rsplit("/", 1)[0] + "/"))
-        asked = [Requirement(text) for text in about.requires]
-    chosen = [r for r in asked if not r.marker or r.marker.evaluate({"extra": "book"})]
-    target = next((folder / "venv" / "lib").glob("python3.*")) / "site-packages"
-    for name in closure([f"{r.name}[{','.join(r.extras)}]" for r in chosen]):
-        link_distribution(name, target)
-    command = (python, "-m", "pip", "install", "-q", "--no-index", "--disable-pip-version-check")
-    subprocess.run([*map(str, command), f"attnlib[book] @ {wheel.as_uri()}"], check=True)
-    kernel = folder / "jupyter" / "kernels" / "fresh"
-    kernel.mkdir(parents=True)
-    launch = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec = {"argv": launch, "display_name": "fresh", "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(spec), "utf8")
-    yield folder, wheel
-    shutil.rmtree(folder / "venv")
-
-
-def installed(folder: Path) -> str:
-    command = [str(folder / "venv" / "bin" / "python"), "-m", "pip", "freeze"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def run_alone(notebook, fresh, folder: Path, monkeypatch) -> None:
-    """Execute a notebook in `folder`, the wheel standing in for the repository."""
-    from nbclient import NotebookClient
-
-    home, wheel = fresh
-    setup = notebook.cells[0]
-    repository = colab.requirement(colab.repository_url())
-    assert setup.source.count(repository) == 1
-    setup.source = setup.source.replace(repository, f"attnlib[book] @ {wheel.as_uri()}")
-    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")  # all that the wheel asks for is there already
-    monkeypatch.setenv("JUPYTER_PATH", str(home / "jupyter"))
-    monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
-    monkeypatch.setenv("PATH", str(home / "venv" / "bin"), prepend=os.pathsep)
-    for name, value in notebooks.ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    before = installed(home)
-    NotebookClient(
-        notebook,
-        kernel_name="fresh",
-        timeout=600,
-        record_timing=False,
-        store_widget_state=False,
-        extra_arguments=["--log-level=ERROR"],
-        resources={"metadata": {"path": str(folder)}},
-    ).execute()
-    assert installed(home) == before, "the set-up cell replaced a package"
+# --- each runs alone, in an empty folder, with only the wheel installed: alone.py, under nbval ---
 
 
 def test_two_distributions_may_hold_the_same_file(tmp_path, monkeypatch):
@@ -425,115 +302,93 @@ def test_two_distributions_may_hold_the_same_file(tmp_path, monkeypatch):
         (about / "RECORD").write_text("".join(f"{file},,\n" for file in files), "utf8")
     monkeypatch.syspath_prepend(site)
     for name in ("first", "second"):
-        link_distribution(name, tmp_path / "linked")
+        alone.link_distribution(name, tmp_path / "linked")
     linked = {str(p.parent.relative_to(tmp_path)) for p in tmp_path.glob("linked/**/__init__.py")}
     assert linked == {"linked/shared", "linked/shared/first", "linked/shared/second"}
 
 
-def outputs(cell) -> list:
-    """Return what a cell shows, as it is stored."""
-    return [notebooks.normalise_output(o) for o in notebooks.joined(cell.outputs)]
+EXERCISE = """\
+### Exercise 1.1 (Double it)
 
+```python
+# check
+assert double(2) == 4
+```
 
-def texts(outputs: list) -> list[str]:
-    """Return the texts among them."""
-    return [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
+<details>
+<summary><b>Solution to Exercise 1.1 (Double it)</b></summary>
 
+```python
+def double(x):
+    return 2 * x
+print(double(start))
+```
 
-SOLUTION = re.compile(r"<summary><b>Solution to (.*?)</b></summary>(.*?)</details>", re.DOTALL)
-CODE = re.compile(r"^```python\n(.*?)^```(?:\s*^```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
-QUOTED = re.compile(r"# (attnlib/\S+\.py)\n")  # the first line of what is shown, not run
-LONG = re.compile(r"# (?:takes )?(?:some|\d+) (?:minutes|hours)\b.*\n")
+```text
+6
+```
 
-
-def solutions(notebook) -> dict[str, list[tuple[str, str]]]:
-    """Blocks of code of each solution that has any, each with what the page says it prints."""
-    found = {title: CODE.findall(body) for title, body in SOLUTION.findall(text_of(notebook))}
-    return {title: blocks for title, blocks in found.items() if blocks}
-
-
-def checks(notebook) -> dict[str, list[str]]:
-    """The blocks of each exercise that begin with `# check`: a right answer passes them."""
-    found = {}
-    for number, body in re.findall(
-        r"^#+ (Exercise [\d.]+)(.*?)(?=^#{2,} |<details>|\Z)", text_of(notebook), re.M | re.S
-    ):
-        found[number] = [code for code, _ in CODE.findall(body) if code.startswith("# check\n")]
-    assert sum(map(len, found.values())) == text_of(notebook).count("```python\n# check\n")
-    return found
-
-
-AT_ONCE = f"""import os
-from attnlib.training import Run
-
-if not os.path.exists("book"):
-    os.symlink({str(ROOT / "book")!r}, "book")  # "from the root of a checkout"
-_whole = Run.run
-Run.run = lambda self, *_, **__: _whole(self, minutes=0)  # one update
+</details>
 """
 
 
-def with_solutions(notebook) -> None:
-    """Let the code of each solution follow the chapter, each in a copy of the page's names.
-
-    Solutions that train for minutes train for one update. An exercise's own check follows.
-    """
-    checked = checks(notebook)
-    for title, blocks in solutions(notebook).items():
-        lines = ["import contextlib, io", "_names = dict(globals())"]
-        for code, printed in blocks:
-            if QUOTED.match(code):
-                continue
-            lines += AT_ONCE.splitlines() if LONG.match(code) else []
-            lines += [
-                "with contextlib.redirect_stdout(io.StringIO()) as _said:",
-                f"    exec(compile({code!r}, {title!r}, 'exec'), _names)",
-            ]
-            lines += ["Run.run = _whole"] if LONG.match(code) else []
-            if printed:
-                lines.append(f"assert _said.getvalue() == {printed!r}, _said.getvalue()")
-        number = re.match(r"Exercise [\d.]+", re.sub(r"<[^>]+>", "", title))
-        for code in checked.pop(number.group() if number else "", []):
-            lines.append(f"exec(compile({code!r}, {title!r}, 'exec'), _names)")
-        notebook.cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
-    assert not any(checked.values()), "an exercise has a check, and its solution no code"
+@pytest.mark.parametrize(
+    "old, new, fails",
+    [
+        ("", "", None),
+        ("2 * x", "3 * x", "9"),  # it prints what the page does not say
+        ("print(double(start))", "print(6)", None),
+        ("2 * x", "x + 3", AssertionError),  # it prints what it should, and the check fails
+        ("double(start)", "double(begin)", NameError),
+    ],
+)
+def test_a_solution_that_prints_something_else_or_fails_its_check_is_seen(old, new, fails):
+    text = EXERCISE.replace(old, new) if old else EXERCISE
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    (cell,) = alone.solution_cells(notebook)
+    names = {"start": 3}  # as a cell of the page has left it
+    if fails is None:
+        exec(cell.source, names)
+    else:
+        expected = fails if isinstance(fails, type) else AssertionError
+        with pytest.raises(expected, match=None if isinstance(fails, type) else fails):
+            exec(cell.source, names)
+    assert "double" not in names  # each has a copy of the page's names
 
 
-@pytest.mark.slow
-@chapter
-def test_chapter_runs_alone_and_says_what_the_page_says(book, fresh, tmp_path, monkeypatch, name):
-    """Its solutions too, one by one, from where the page has come to."""
-    stored = nbformat.from_dict(book[name])
-    executed = nbformat.from_dict(book[name])
-    with_solutions(executed)
-    run_alone(executed, fresh, tmp_path, monkeypatch)
-    for old, new in zip(stored.cells, executed.cells):
-        if old.get("outputs") and "# nbval-ignore-output" not in old.source:
-            was, now = outputs(old), outputs(new)
-            was = compare.settle(was, now, old.metadata.get("tags", []))
-            assert texts(now) == texts(was), old.source
+def test_a_check_needs_a_solution_with_code():
+    text = EXERCISE[: EXERCISE.index("<details>")]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    with pytest.raises(AssertionError, match="no code"):
+        alone.solution_cells(notebook)
+
+
+def test_what_nbval_runs_has_the_stored_outputs_and_another_page_would_be_seen(book, tmp_path):
+    name = CHAPTERS[0]
+    stored = nbformat.read(ROOT / "book" / f"{name}.ipynb", 4)
+    made = alone.laid_out(book[name], stored, tmp_path / "attnlib.whl", {})
+    pages = [cell for cell in stored.cells if cell.cell_type == "code"]
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    start = next(i for i, cell in enumerate(code) if cell.source.endswith(pages[0].source))
+    for page, cell in zip(pages, code[start:]):
+        assert cell.outputs == page.outputs
+        assert cell.metadata.get("tags", []) == page.metadata.get("tags", [])
+    assert sum(notebooks.IGNORED in cell.metadata.get("tags", []) for cell in code[start:]) == (
+        sum(notebooks.IGNORED in page.metadata.get("tags", []) for page in pages)
+        + len(alone.solutions(book[name]))
+        + 1  # that no package was replaced
+    )
+    pages[-1].source += "\n1"
+    with pytest.raises(AssertionError):
+        alone.laid_out(book[name], stored, tmp_path / "attnlib.whl", {})
 
 
 @chapter
 def test_what_a_solution_quotes_is_in_the_library(book, name):
-    for title, blocks in solutions(book[name]).items():
+    for title, blocks in alone.solutions(book[name]).items():
         for code, _ in blocks:
-            if quoted := QUOTED.match(code):
+            if quoted := alone.QUOTED.match(code):
                 source = (ROOT / quoted.group(1)).read_text("utf-8")
                 lines = [line.strip() for line in source.splitlines()]
                 for line in code.splitlines()[1:]:
                     assert line.strip() in lines, f"{title}: {line}"
-
-
-@pytest.mark.slow
-def test_the_sample_runs_alone(sample, fresh, tmp_path, monkeypatch):
-    """The fresh kernel is the wheel's: the package does not come from this folder."""
-    notebook = nbformat.from_dict(sample["02_more"])
-    where = "import attnlib, torch\nprint(attnlib.__file__)\nprint(torch.__version__)"
-    notebook.cells.append(nbformat.v4.new_code_cell(where))
-    run_alone(notebook, fresh, tmp_path, monkeypatch)
-    *_, last, added = (cell for cell in notebook.cells if cell.cell_type == "code")
-    package, torch = added.outputs[0].text.split()
-    assert Path(package).is_relative_to(fresh[0] / "venv")
-    assert torch.split("+")[0] == metadata.version("torch").split("+")[0]
-    assert "7.7782" in "".join(texts(outputs(last)))
