@@ -80,7 +80,7 @@ def test_every_exercise_says_how_hard_and_how_long(path):
 
 @chapter
 def test_two_exercises_or_more_are_built_by_the_reader_and_checked(path):
-    """A stub to complete, and assertions; the solution is run against them in test_colab."""
+    """A stub to complete, and assertions; alone.py lets nbval run the solution against them."""
     built = [
         token.content
         for token in directives(path, "exercise")
