@@ -31,7 +31,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``pretrained``          the shipped models: ``load("en-fr-bahdanau")``
 ``evaluation``          a model's test set, translated or captioned, and scored
 ``training``            one loop, one frozen description of a run, exact resume
-``checks``              what the checks of an assignment call
+``checks``              of an assignment's answers, and of any attention; the bug museum
 ``explore``             interactive figures
 ``text``                what the terminal shows: alignments, comparisons, cards as lines
 ``cli``                 ``attnlib translate | compare | align | caption | evaluate | train | info``

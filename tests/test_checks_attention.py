@@ -1,0 +1,271 @@
+"""`checks.attention`: what is right passes, and every planted bug is found by its check."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from attnlib import checks, scores, windows
+from attnlib.attention import Attention
+from attnlib.multihead import MultiHeadAttention
+from attnlib.positions import Rotary
+
+
+def right(queries, keys, values, mask=None):
+    """Scaled dot-product attention in four lines; a row that may see nothing is zeros."""
+    e = queries @ keys.transpose(1, 2) / math.sqrt(queries.shape[-1])
+    shown = torch.ones_like(e, dtype=torch.bool) if mask is None else mask
+    weights = e.masked_fill(~shown, torch.finfo(e.dtype).min).softmax(-1) * shown
+    return weights @ values, weights
+
+
+RIGHT = {
+    "a function": (right, {}),
+    "without weights": (lambda q, k, v, mask: right(q, k, v, mask)[0], {}),
+    "without a mask": (lambda q, k, v: right(q, k, v), {}),
+    "PyTorch's function": (scaled_dot_product_attention, {}),
+    "one head": (Attention(scores.ScaledDotScore()), {}),
+    "unscaled": (Attention(scores.DotScore()), {"scale": 1.0}),
+    "additive": (Attention(scores.AdditiveScore(4, 3, 7)), {"width": (4, 3, 6)}),
+    "heads": (MultiHeadAttention(12, 3), {}),
+    "causal heads": (MultiHeadAttention(8, 2, windows.Causal()), {"causal": True}),
+    "rotary heads": (MultiHeadAttention(8, 2, rotate=Rotary(4)), {"positions": True}),
+    "in single precision": (MultiHeadAttention(8, 2), {"dtype": torch.float32}),
+    "one sequence": (
+        MultiHeadAttention(8, 2),
+        {"call": lambda m, x, _k, _v, mask: m(x, x, x, mask), "one_sequence": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_passes(name):
+    module, options = RIGHT[name]
+    report = checks.attention(module, **options)
+    assert report and not report.failed, str(report)
+    assert report.demand() is report
+    asked = {each.check for each in report.findings} - set(report.unasked)
+    assert asked >= {"batch", "paths"}
+    if name not in ("without a mask",):
+        assert asked >= {"padding", "future", "empty rows"}
+
+
+def test_what_it_cannot_ask_it_says():
+    report = checks.attention(lambda q, k, v: right(q, k, v))
+    assert report.unasked == ("padding", "future", "heads", "empty rows")
+    assert "<lambda> takes no mask" in str(report)
+    report = checks.attention(*RIGHT["one sequence"][:1], **RIGHT["one sequence"][1])
+    assert set(report.unasked) == {"keys", "queries", "lengths"}
+
+
+# Bugs planted in the function: what errs, and the checks that fail ------------------------------
+
+
+def scaled(q, k):
+    """The scaled dot score."""
+    return q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
+
+
+def planted(**steps):
+    """Attention of a function with steps replaced: score, fill, soft, weigh."""
+
+    def attend(queries, keys, values, mask=None):
+        e = steps.get("score", lambda q, k: q @ k.transpose(1, 2) / q.shape[-1] ** 0.5)(
+            queries, keys
+        )
+        shown = torch.ones_like(e, dtype=torch.bool) if mask is None else mask
+        shown = steps.get("see", lambda shown: shown)(shown)
+        weights = e.masked_fill(~shown, steps.get("floor", torch.finfo(e.dtype).min))
+        weights = steps.get("soft", lambda e: e.softmax(-1))(weights)
+        if steps.get("zero", True):
+            weights = weights * shown
+        return steps.get("weigh", lambda a, v: a @ v)(weights, values), weights
+
+    return attend
+
+
+def shared(x):
+    """What a batch's first sentence is, for all of them."""
+    return x[:1].expand_as(x)
+
+
+PLANTED = {
+    "the mask is not read": ({"see": torch.ones_like}, {"padding", "future"}),
+    "the mask lies along the queries": (
+        {"see": lambda shown: shown.transpose(1, 2)},
+        {"padding", "future"},
+    ),
+    "a low floor": ({"floor": -3.0, "zero": False}, {"padding", "future"}),
+    "minus infinity": ({"floor": -torch.inf}, {"empty rows"}),
+    "the next key is seen": (
+        {"see": lambda shown: shown | shown.roll(1, -1)},
+        {"padding", "future"},
+    ),
+    "no scale": ({"score": lambda q, k: q @ k.transpose(1, 2)}, {"scale"}),
+    "1 / D": ({"score": lambda q, k: q @ k.transpose(1, 2) / 8}, {"scale"}),
+    "over the queries": (
+        {"soft": lambda e: e.softmax(1)},
+        {"queries", "sums", "lengths"},
+    ),
+    "over the batch": ({"soft": lambda e: e.softmax(0)}, {"sums", "batch"}),
+    "all weights 1": ({"soft": torch.ones_like}, {"keys", "queries", "sums"}),
+    "an even average": ({"soft": lambda e: (0 * e.clamp(min=-9)).softmax(-1)}, {"keys", "queries"}),
+    "the query cancels": (
+        {"score": lambda q, k: (0 * q + k[:, :1]) @ k.transpose(1, 2)},
+        {"queries"},
+    ),
+    "values of the first sentence": ({"weigh": lambda a, v: a @ shared(v)}, {"batch"}),
+    "keys of the first sentence": (
+        {"score": lambda q, k: q @ shared(k).transpose(1, 2) / 8**0.5},
+        {"batch"},
+    ),
+    "values in reverse": ({"weigh": lambda a, v: a @ v.flip(1)}, {"padding", "future", "order"}),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_bug_is_found(name):
+    steps, wanted = PLANTED[name]
+    report = checks.attention(planted(**steps))
+    assert not report and set(report.failed) >= wanted, str(report)
+    assert all(f"FAILED  {check}" in str(report) for check in report.failed)
+    with pytest.raises(checks.CheckError, match="FAILED"):
+        report.demand()
+
+
+@pytest.mark.parametrize("soft", [lambda e: e.softmax(1), torch.ones_like, torch.sigmoid])
+def test_sums_are_seen_without_the_weights(soft):
+    """An average of equal values is that value, whatever the weights."""
+    attend = planted(soft=soft)
+    report = checks.attention(lambda q, k, v, mask: attend(q, k, v, mask)[0])
+    assert "sums" in report.failed and "of equal values, outputs differ by" in str(report)
+
+
+class OverQueries(MultiHeadAttention):
+    """Its weights sum to 1 the other way."""
+
+    def _every_head(self, q, k, v, mask, start, need_weights):
+        return (q @ k.transpose(2, 3)).softmax(2) @ v, None
+
+
+def test_sums_are_seen_without_weights_behind_projections():
+    report = checks.attention(OverQueries(8, 2), call=lambda m, *x: m(*x)[0])
+    assert "sums" in report.failed and "of equal values" in str(report)
+
+
+def test_the_scale_is_measured_and_named():
+    def found(report):
+        return next(each for each in report.findings if each.check == "scale")
+
+    assert "0.3536 times the dot product of 8" in found(checks.attention(right)).seen
+    without = found(checks.attention(planted(score=lambda q, k: q @ k.transpose(1, 2))))
+    assert without.passed is False and "this is 1 (no scale)" in without.means
+    assert found(checks.attention(Attention(scores.CosineScore()))).passed is None
+    heads = MultiHeadAttention(12, 2)
+    assert "0.4082 times the dot product of 6" in found(checks.attention(heads)).seen
+    square = found(checks.attention(MultiHeadAttention(9, 3)))
+    assert square.passed and "1 / sqrt(number of heads) would be the same" in square.seen
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_pytorchs_module_fails_where_nothing_may_be_seen_and_only_there(batch_first, bias):
+    module = torch.nn.MultiheadAttention(8, 2, 0.3, bias=bias, batch_first=batch_first)
+    state = {name: x.clone() for name, x in module.state_dict().items()}
+    report = checks.attention(module)
+    assert report.failed == ("empty rows",)
+    assert "but not without weights" in str(report)
+    assert (
+        module.training and module.dropout == 0.3 and module.in_proj_weight.dtype is torch.float32
+    )
+    assert all(torch.equal(x, state[name]) for name, x in module.state_dict().items())
+
+
+def test_a_module_given_sentences_where_it_wants_positions_mixes_them():
+    module = torch.nn.MultiheadAttention(8, 2)  # positions first
+
+    def call(module, queries, keys, values, mask):
+        if mask is not None:
+            raise NotImplementedError("no mask")
+        return module(queries, keys, values, average_attn_weights=False)
+
+    report = checks.attention(module, call=call)
+    assert {"batch", "sums", "heads"} <= set(report.failed)
+    assert "padding" in report.unasked
+
+
+def test_a_second_path_that_drops_the_mask_is_found():
+    report = checks.attention(right, ways={"without its mask": lambda f, q, k, v, mask: f(q, k, v)})
+    assert set(report.failed) == {"padding", "future", "paths"}
+    assert "without its mask: but not as called" in str(report)
+
+
+def test_heads_cut_wrongly_are_named():
+    class Cut(MultiHeadAttention):
+        def _split(self, name, projection, x):
+            return projection(x).reshape(len(x), self.heads, x.shape[1], -1)
+
+    report = checks.attention(Cut(8, 2))
+    assert {"heads", "order"} <= set(report.failed)
+    (means,) = (each.means for each in report.findings if each.check == "heads")
+    assert means == "the heads are split by a view, and joined as if they were not"
+
+
+def test_projections_under_other_names_can_be_given():
+    class Other(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c, self.d = (torch.nn.Linear(8, 8) for _ in range(4))
+
+        def forward(self, q, k, v, mask=None):
+            q, k, v = (
+                f(x).unflatten(-1, (2, 4)).transpose(1, 2)
+                for f, x in zip((self.a, self.b, self.c), (q, k, v), strict=True)
+            )
+            mask = None if mask is None else mask.unsqueeze(1)
+            return self.d(scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2))
+
+    module = Other()
+    assert "heads" in checks.attention(module).unasked
+    four = module.a, module.b, module.c, module.d
+    report = checks.attention(module, projections=four, heads=2)
+    assert report and "heads" not in report.unasked
+    turned = checks.attention(module, projections=(module.b, *four[1:]), heads=2)
+    assert "heads" in turned.failed
+    with pytest.raises(ValueError, match="projections are four"):
+        checks.attention(module, projections=four)
+
+
+# What is not attention-like --------------------------------------------------------------------
+
+
+def test_what_cannot_be_called_is_refused():
+    with pytest.raises(TypeError, match="a module or a function, got int"):
+        checks.attention(3)
+    with pytest.raises(TypeError, match="MultiHeadAttention is a class: give an attention made of"):
+        checks.attention(MultiHeadAttention)
+    with pytest.raises(TypeError, match=r"Linear\(input\) is not called \(queries, keys, values"):
+        checks.attention(torch.nn.Linear(8, 8))
+    with pytest.raises(TypeError, match="has attn_mask, and which of True and False hides"):
+        checks.attention(lambda q, k, v, attn_mask=None: q)
+    with pytest.raises(TypeError, match="has key_padding_mask and attn_mask, and which"):
+        checks.attention(lambda query, key, value, key_padding_mask=None, attn_mask=None: query)
+
+
+def test_what_gives_something_else_is_refused():
+    with pytest.raises(ValueError, match="gives a int; an attention gives a tensor"):
+        checks.attention(lambda q, k, v, mask: 1)
+    with pytest.raises(ValueError, match=r"gives \(3, 8\) for queries \(3, 5, 8\)"):
+        checks.attention(lambda q, k, v, mask: q.mean(1))
+    with pytest.raises(ValueError, match=r"stops with .*: give width= or call="):
+        checks.attention(torch.nn.Linear(9, 8), call=lambda m, q, k, v, mask: m(q))
+
+
+def test_a_mask_the_other_way_round_is_no_bug_but_is_refused():
+    def hides(q, k, v, mask=None):
+        return right(q, k, v, None if mask is None else ~mask)
+
+    with pytest.raises(ValueError, match="attends to what its mask hides, and to nothing else"):
+        checks.attention(hides)
+    assert checks.attention(hides, call=lambda f, q, k, v, m: f(q, k, v, None if m is None else ~m))

@@ -1,0 +1,127 @@
+"""The bug museum: each bug is found by its smallest test, and by `checks`; its twin passes."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from attnlib import checks, reference
+from attnlib.checks import museum, museum_code
+
+ROOMS = museum.rooms()
+ATTENTIONS = [name for name, room in ROOMS.items() if room.checks]
+
+
+def test_there_are_twelve_rooms_and_three_of_them_are_new():
+    assert len(ROOMS) == 12 and len(ATTENTIONS) == 9
+    assert sum(room.year == 2026 for room in ROOMS.values()) >= 3
+    assert len({room.url for room in ROOMS.values()}) == 12
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_the_smallest_test_finds_the_bug_and_passes_its_twin(name):
+    room = ROOMS[name]
+    assert room.passes(room.correct())
+    assert not room.passes(room.broken())
+    with pytest.raises(AssertionError):
+        room.test(room.broken())
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_says_what_there_is_to_say(name):
+    room = ROOMS[name]
+    assert room.repository.count("/") == 1 and room.url.startswith(
+        f"https://github.com/{room.repository}/"
+    )
+    assert room.url.rsplit("/", 1)[1] == room.reference.rsplit(" ", 1)[1]
+    assert len(room.line) > 40 and len(room.worked) > 40
+    assert len(inspect.getsource(room.test).splitlines()) <= 16  # small
+
+
+@pytest.mark.parametrize("name", [n for n in ROOMS if n != "the other divergence"])
+def test_broken_and_correct_differ_in_the_step_that_is_named(name):
+    room = ROOMS[name]
+    broken, correct = type(room.broken()), type(room.correct())
+    assert room.step in vars(broken) and getattr(broken, room.step) is not getattr(
+        correct, room.step
+    )
+    assert issubclass(broken, correct)
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_checks_find_the_bug_and_pass_its_twin(name):
+    room = ROOMS[name]
+    options = {"call": museum.call, "ways": {"fused": museum.call_fused}}
+    correct = checks.attention(room.correct(), **options)
+    assert correct and not {"padding", "future", "heads", "empty rows"} & set(correct.unasked)
+    broken = checks.attention(room.broken(), **options)
+    assert set(broken.failed) == set(room.checks), str(broken)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_right_one_is_the_one_of_the_loops(causal, need_weights):
+    attention = museum_code.RightAttention(6, 3).double()
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, 6, generator=random, dtype=torch.float64)
+    real = torch.tensor([[True] * 4, [True, True, False, False]])
+    found, weights = (
+        None if y is None else y.detach()
+        for y in attention(x, x, x, real, causal, need_weights=need_weights)
+    )
+    matrices = [getattr(attention, W).weight.detach().numpy() for W in ("W_Q", "W_K", "W_V", "W_O")]
+    for b in range(2):
+        mask = real[b].expand(4, 4).numpy()
+        if causal:
+            mask = np.tril(mask)
+        rows = [x[b].numpy()] * 3
+        want = reference.multi_head(
+            reference.scaled_dot_score, *rows, *matrices, heads=3, mask=mask
+        )
+        np.testing.assert_allclose(found[b], want[0], rtol=0, atol=1e-12)
+        if need_weights:
+            np.testing.assert_allclose(weights[b], want[1], rtol=0, atol=1e-12)
+
+
+def test_the_beam_finds_what_trying_everything_finds():
+    """With as many hypotheses as there are, beam search is exhaustive."""
+    step = museum._step
+    best, score = None, -np.inf
+    for number in range(4**3):
+        words = [number // 16, number // 4 % 4, number % 4]
+        state, last, total = torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), 0.0
+        for word in words:
+            state, log_p, _ = step(state, last)
+            total += log_p[0, word].item()
+            last = torch.tensor([word])
+        if total > score:
+            best, score = words, total
+    for kind in (museum_code.BeamSearch, museum_code.BeamLooksElsewhere):
+        words, weights = kind(step, beam=64)(torch.zeros(2), 0, 3)
+        assert words.tolist() == best  # the words are right in both: only the weights are not
+        torch.testing.assert_close(weights.sum(-1), torch.ones(3))
+
+
+def test_the_masks_that_an_attention_of_the_museum_takes():
+    layer, x = museum_code.RightAttention(), torch.randn(1, 4, 8)
+    causal = torch.ones(1, 4, 4).tril().bool()
+    torch.testing.assert_close(
+        museum.call(layer, x, x, x, causal)[0], layer(x, x, x, None, True)[0]
+    )
+    pairs = torch.eye(4, dtype=torch.bool).unsqueeze(0)
+    with pytest.raises(NotImplementedError, match="no pairs"):
+        museum.call(layer, x, x, x, pairs)
+
+
+def test_departures_show_their_difference():
+    target, norm, floor = museum.departures().values()
+    # 196 cells, each 16/196 instead of 1
+    assert target.shown["target 1"] == pytest.approx(196 * (1 - 16 / 196) ** 2)
+    assert target.shown["target 16/196"] == 0
+    # six times x + 2 x / |x|, which only makes x longer: 1 + 6 * 2
+    assert norm.shown["pre-norm"] == pytest.approx(13, abs=1e-3)
+    assert norm.shown["post-norm"] == pytest.approx(1, abs=1e-3)
+    assert floor.shown["filled with -1e9"] == floor.shown["-1e9 added"] == 0.5
+    assert floor.shown["-1e4 added"] == pytest.approx(1 / (1 + np.exp(-5)), abs=1e-3)
+    assert floor.shown["-1e9 in half precision"] == -np.inf
