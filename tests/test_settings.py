@@ -96,6 +96,8 @@ CHANGES = [
     ("encoder_bf16", True, SCENES),
     ("clip", 1e-3, TEXT),
     ("average", 2, TEXT | {"updates": 10, "validate_every": 10}),
+    ("ema", 0.5, TEXT),
+    ("r_drop", 1.0, TEXT | {"dropout": 0.5}),
     ("seed", 2, TEXT),
     ("seed", 2, TRANSFORMER),
     ("seed", 2, SCENES),

@@ -87,6 +87,82 @@ def test_the_loss_and_its_gradient_are_pytorchs(smoothing):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_r_drop_has_the_gradient_of_both_divergences(smoothing):
+    """Liang et al. 2021, eq. 1 to 3, by PyTorch's own losses; their sum for two passes, halved."""
+    torch.manual_seed(0)
+    shapes = (2, 150, 6), (11, 6), (11,)  # more rows than one chunk
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    wanted, alpha = torch.randint(11, (150,)), 3.0
+    first, second = torch.nn.functional.linear(*inputs)
+    nll = sum(
+        cross_entropy(z, wanted, label_smoothing=smoothing, reduction="sum")
+        for z in (first, second)
+    )
+    one, other = first.log_softmax(-1), second.log_softmax(-1)
+    apart = sum(
+        torch.nn.functional.kl_div(b, a, reduction="sum", log_target=True)  # KL(a, b)
+        for a, b in ((one, other), (other, one))
+    )
+    want = torch.autograd.grad((nll + alpha * apart / 2) / 2, inputs)
+    got = training.SmoothedCrossEntropy.apply(*inputs, wanted, smoothing, alpha)
+    torch.testing.assert_close(got, nll / 2, rtol=1e-12, atol=0)
+    for ours, theirs in zip(torch.autograd.grad(got, inputs), want, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
+
+
+def test_with_r_drop_two_draws_of_dropout_are_one_batch():
+    """Without dropout both passes are the same: nothing is added, and each counts for one half."""
+    batch = collate([([5, 6], [7, 8, 9]), ([4], [10])])
+    found = {}
+    for dropout, r_drop in ((0.0, 0.0), (0.0, 5.0), (0.5, 5.0)):
+        torch.manual_seed(0)
+        model = make_translator(12, width=6, hidden=4, score="dot", decoder_hidden=8).double()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = dropout
+        objective = Objective(model.train(), 0.1, r_drop=r_drop)
+        loss = objective(batch.source, batch.source_lengths, batch.target_in, batch.target_out)
+        gradient = torch.autograd.grad(loss, model.embedding.weight)[0]
+        found[dropout, r_drop] = loss.item(), gradient
+        if dropout:  # nothing is dropped in evaluation, and one pass is enough
+            objective.eval()
+            with torch.no_grad():
+                plain = objective(
+                    batch.source, batch.source_lengths, batch.target_in, batch.target_out
+                )
+            assert plain.item() == pytest.approx(found[0.0, 0.0][0], rel=1e-6)
+    alone, twice, dropped = found.values()
+    assert twice[0] == pytest.approx(alone[0], rel=1e-6)
+    torch.testing.assert_close(twice[1], alone[1], rtol=0, atol=1e-6)
+    assert not torch.allclose(dropped[1], alone[1], rtol=0, atol=1e-3)
+
+
+def test_products_in_bf16_end_with_their_context_and_change_little():
+    torch.manual_seed(0)
+    model = make_transformer(30, width=32, heads=2, dropout=0.0)
+    batch = collate([([5, 6, 7], [7, 8, 9]), ([4], [10])])
+    state = torch.get_float32_matmul_precision(), torch.backends.cuda.flash_sdp_enabled()
+
+    def loss():
+        with torch.no_grad():
+            return Objective(model)(
+                batch.source, batch.source_lengths, batch.target_in, batch.target_out
+            ).item()
+
+    exact = loss()
+    with pytest.raises(ZeroDivisionError), training.bf16_products():
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert not torch.backends.cuda.flash_sdp_enabled()  # the fused attention of a CPU, too
+        assert loss() == pytest.approx(exact, rel=0.01)  # bf16 has 8 bits
+        _ = 1 / 0
+    assert state == (
+        torch.get_float32_matmul_precision(),
+        torch.backends.cuda.flash_sdp_enabled(),
+    )
+    assert loss() == exact
+
+
 def test_learning_rate_rises_then_falls_to_nothing():
     how = Optimisation(lr=1.0, warmup=10, updates=110)
     rates = [training.learning_rate(u, how) for u in range(110)]
@@ -114,6 +190,27 @@ def test_averaged_weights_are_the_mean_of_the_snapshots(tmp_path):
     assert run.run()
     assert len(taken) == 3
     torch.testing.assert_close(weights(run), torch.stack(taken).mean(0), rtol=0, atol=1e-6)
+
+
+def test_a_moving_average_keeps_a_share_of_itself(tmp_path):
+    run = Run(TINY.replace(ema=0.75), tmp_path, device="cpu", quiet=True)
+    taken = []
+    keep = run._average
+
+    def spy():
+        taken.append(torch.cat([p.detach().flatten().clone() for p in run.model.parameters()]))
+        keep()
+
+    run._average = spy
+    assert run.run()
+    assert len(taken) == TINY.optimisation.updates
+    mean = taken[0]
+    for number, values in enumerate(taken[1:], 2):
+        share = max(1 / number, 0.25)  # the mean of the first four, then three parts of it
+        mean = (1 - share) * mean + share * values
+    torch.testing.assert_close(weights(run), mean, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="ema must be at least 0, below 1, got 1"):
+        TINY.replace(ema=1.0)
 
 
 def test_a_stopped_run_ends_at_the_same_weights(tmp_path):

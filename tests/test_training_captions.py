@@ -411,9 +411,7 @@ def flickr8k(tmp_path, monkeypatch):
         (tmp_path / "annotations" / f"Flickr_8k.{name}Images.txt").write_text(chosen)
     for variable, folder in (("PHOTOGRAPHS", "photographs"), ("ANNOTATIONS", "annotations")):
         monkeypatch.setenv(f"ATTNLIB_{variable}", str(tmp_path / folder))
-    precision = torch.get_float32_matmul_precision()
-    yield tmp_path
-    torch.set_float32_matmul_precision(precision)  # the command lowers it
+    return tmp_path
 
 
 class Squares(vision.Grid, nn.Module):

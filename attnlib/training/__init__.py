@@ -35,7 +35,14 @@ from attnlib.training.config import (
     TransformerConfig,
     TranslatorConfig,
 )
-from attnlib.training.environment import Processes, Stopped, StopSignals, commit, hardware
+from attnlib.training.environment import (
+    Processes,
+    Stopped,
+    StopSignals,
+    bf16_products,
+    commit,
+    hardware,
+)
 from attnlib.training.inputs import ImageData, TextData, load_corpus, prepare, toy_examples
 from attnlib.training.loop import Run
 from attnlib.training.loss import (
@@ -121,6 +128,7 @@ __all__ = [
     "TextData",
     "TransformerConfig",
     "TranslatorConfig",
+    "bf16_products",
     "check_shippable",
     "commit",
     "doubly_stochastic_loss",

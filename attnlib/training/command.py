@@ -20,7 +20,7 @@ from attnlib.data import files
 from attnlib.data.batches import by_tokens
 from attnlib.training import own, queue, recipes, shipping
 from attnlib.training.config import RunConfig
-from attnlib.training.environment import Processes, Stopped, only_one
+from attnlib.training.environment import Processes, Stopped, bf16_products, only_one
 from attnlib.training.inputs import ImageData, TextData, prepare
 from attnlib.training.loop import Run
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             updates = config.optimisation.updates
             print(f"{config.name:32} {updates:6} updates, by --run: needs your own copy")
         return 0
-    threads, precise = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    threads = torch.get_num_threads()
     try:
         if options.measure:
             for name in options.measure:
@@ -69,7 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _explained(error, 2)
     finally:
         torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precise)
     return 0
 
 
@@ -269,18 +268,17 @@ def _train(options: argparse.Namespace) -> None:
             continue
         if any_late:
             break
-        _set_precision(config)
         with only_one(folder) if first else contextlib.nullcontext():
             run = Run(config, folder, device=options.device, workers=options.workers)
-            left = (until - time.monotonic()) / 60
-            if run.run(None if left == math.inf else left) and first:
+            if _run(run, until) and first:
                 _print(shipping.ship(run, folder / "model"))
 
 
-def _set_precision(config: RunConfig) -> None:
-    """bf16 products where the CPU has them; its fused attention is 15 times slower with them."""
-    exact = config.architecture == "transformer"
-    torch.set_float32_matmul_precision("highest" if exact else "medium")
+def _run(run: Run, until: float) -> bool:
+    """Train until finished, or until the monotonic clock says so; return whether finished."""
+    left = (until - time.monotonic()) / 60
+    with bf16_products(run.device):
+        return run.run(None if left == math.inf else left)
 
 
 def _train_own(options: argparse.Namespace) -> None:
@@ -309,7 +307,6 @@ def _train_own(options: argparse.Namespace) -> None:
     if queue.shipped(folder):
         say(f"finished before; {use}")
         return
-    _set_precision(config)
     data = prepare(config)
     for note in data.notes:
         say(note)
@@ -323,8 +320,7 @@ def _train_own(options: argparse.Namespace) -> None:
         what = "photographs" if pictures else "text"
         say(f"{config.optimisation.updates:,} updates, {times:.1f} times the {what}")
         run = Run(config, folder, data, device=options.device, workers=options.workers)
-        left = (until - time.monotonic()) / 60
-        if run.run(None if left == math.inf else left):
+        if _run(run, until):
             if first:
                 _print(shipping.ship(run, folder / "model"))
                 say(f"finished; {use}")

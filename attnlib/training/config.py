@@ -142,11 +142,14 @@ class Optimisation:
     encoder_lr_scale: float = 1.0  # learning rate of the image encoder, times `lr`; 0: frozen
     encoder_bf16: bool = False  # the image encoder in bf16 while training, on a CPU too
     average: int = 10  # snapshots averaged, over the last fifth of the updates
+    ema: float = 0.0  # in place of them a moving average: how much of itself it keeps an update
     validate_every: int = 500
 
     def __post_init__(self):
         if self.updates < 1:
             raise ValueError(f"updates must be at least 1, got {self.updates}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be at least 0, below 1, got {self.ema}")
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class Loss:
     coverage_target: str = "one"  # or steps/cells
     word_detection: float = 0.0  # weight of `word_detection_loss`, in nats a caption
     supervised_attention: float = 0.0  # of `supervised_attention_loss`; needs masks
+    r_drop: float = 0.0  # weight of R-Drop: two passes with other dropout shall agree
 
 
 OWN = ("own", images.OWN)  # data of one's own

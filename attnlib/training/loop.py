@@ -181,7 +181,7 @@ class Run:
                 state.loss_sum += loss
                 state.loss_tokens += batch.target_tokens
                 state.seconds = before + time.monotonic() - started
-                if state.update in averaged:
+                if config.optimisation.ema or state.update in averaged:
                     self._average()
                 bar.update()
                 if state.update % config.optimisation.validate_every == 0 or self.finished:
@@ -294,10 +294,13 @@ class Run:
         return float(total), lr
 
     def _average(self) -> None:
+        """Let the weights join the average; a moving one begins as the mean of the first."""
         self.progress.averaged += 1
+        ema = self.config.optimisation.ema
+        share = max(1 / self.progress.averaged, 1 - ema if ema else 0.0)
         with torch.no_grad():
             for mean, parameter in zip(self.mean, self.model.parameters(), strict=True):
-                mean.lerp_(parameter, 1 / self.progress.averaged)
+                mean.lerp_(parameter, share)
 
     def _save(self) -> None:
         """Write the checkpoint; all processes take part, the first one writes."""

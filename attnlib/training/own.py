@@ -15,7 +15,7 @@ from attnlib.data import files, images, own, own_pictures
 from attnlib.training import checkpoint, recipes
 from attnlib.training.checkpoint import CHECKPOINT
 from attnlib.training.config import DataConfig, RunConfig
-from attnlib.training.environment import Processes, Stopped
+from attnlib.training.environment import Processes, Stopped, bf16_products
 from attnlib.training.inputs import ImageData, TextData
 from attnlib.training.loop import Run
 from attnlib.training.schedule import learning_rate
@@ -216,15 +216,17 @@ def paced(
     with tempfile.TemporaryDirectory() as folder:
         run = Run(config, folder, data, device, quiet=True)
         try:
-            run.run(minutes=0)  # the first update is slow
-            done, seconds = run.progress.update, run.progress.seconds
-            run.run(minutes=min(0.25, minutes / 20))
+            with bf16_products(run.device):
+                run.run(minutes=0)  # the first update is slow
+                done, seconds = run.progress.update, run.progress.seconds
+                run.run(minutes=min(0.25, minutes / 20))
         except Stopped as stopped:
             what = f"{config.name} was stopped while its speed was measured; nothing is lost"
             raise Stopped(stopped.number, what) from stopped
         rate = (run.progress.update - done) / max(run.progress.seconds - seconds, 1e-9)
         before = time.monotonic()
-        run._validate(0.0)
+        with bf16_products(run.device):
+            run._validate(0.0)
         validation = time.monotonic() - before
     left = 60 * minutes - (time.monotonic() - began)
     number = max(1, min(20, int(ASIDE * left / validation)))

@@ -25,7 +25,7 @@ from _record import record
 from attnlib import evaluation, pretrained
 from attnlib.captioning import CaptionDecoder
 from attnlib.metrics import pointing
-from attnlib.training import QUEUE, Run, RunConfig
+from attnlib.training import QUEUE, Run, RunConfig, bf16_products
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/captioning.py"
@@ -61,9 +61,8 @@ def measure(name: str, config: RunConfig) -> dict:
     """Train one variant with one seed, and mark it."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(config, Path(scratch), quiet=True)
-        torch.set_float32_matmul_precision("medium")  # for the training; it is marked in float32
-        run.run(checkpoint_seconds=math.inf)
-        torch.set_float32_matmul_precision("highest")
+        with bf16_products():
+            run.run(checkpoint_seconds=math.inf)
     arguments = config.arguments(len(run.data.tokenizer))
     card = {"architecture": "captioner", "pictures": config.data.corpus, "model": arguments}
     model = pretrained.Pretrained(name, run.averaged_model(), run.data.tokenizer, card)

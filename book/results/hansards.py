@@ -32,7 +32,15 @@ from _record import record
 
 from attnlib import evaluation, ibm1, metrics, pretrained, storage
 from attnlib.data import hansards
-from attnlib.training import HANSARDS, QUEUE, Run, RunConfig, TextData, validation_loss
+from attnlib.training import (
+    HANSARDS,
+    QUEUE,
+    Run,
+    RunConfig,
+    TextData,
+    bf16_products,
+    validation_loss,
+)
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/hansards.py"
@@ -64,9 +72,8 @@ def small(name: str, data: TextData | None = None) -> Run:
 def trained(config: RunConfig, data: TextData | None = None) -> Run:
     """A run, finished if it has not been."""
     run = Run(config, Path("runs") / config.name, data, "cpu")
-    torch.set_float32_matmul_precision("medium")  # for the training; it is measured in float32
-    run.run()
-    torch.set_float32_matmul_precision("highest")
+    with bf16_products():
+        run.run()
     return run
 
 

@@ -23,14 +23,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import torch
 from _record import begin, record
 
 from attnlib import pretrained
 from attnlib.data import images
 from attnlib.data.grammar import NUMBERS, Caption
 from attnlib.metrics import pointing
-from attnlib.training import QUEUE, Run
+from attnlib.training import QUEUE, Run, bf16_products
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/noun_first.py"
@@ -110,9 +109,8 @@ def measure(order: str, seed: int) -> dict:
     config = BASE.replace(name=f"scenes-{order.replace(' ', '-')}", seed=seed)
     with tempfile.TemporaryDirectory() as scratch, mock.patch.object(images, "load", loader(order)):
         run = Run(config, Path(scratch), quiet=True)
-        torch.set_float32_matmul_precision("medium")  # for the training; it is marked in float32
-        run.run(checkpoint_seconds=math.inf)
-        torch.set_float32_matmul_precision("highest")
+        with bf16_products():
+            run.run(checkpoint_seconds=math.inf)
         pictures = images.load("scenes", "test")
         arguments = config.arguments(len(run.data.tokenizer))
         card = {"architecture": "captioner", "pictures": "scenes", "model": arguments}

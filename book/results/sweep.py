@@ -30,7 +30,15 @@ from _record import record
 
 from attnlib import ibm1, metrics, pretrained
 from attnlib.data.corpora import multi30k
-from attnlib.training import QUEUE, Run, RunConfig, TextData, prepare, validation_loss
+from attnlib.training import (
+    QUEUE,
+    Run,
+    RunConfig,
+    TextData,
+    bf16_products,
+    prepare,
+    validation_loss,
+)
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/sweep.py"
@@ -73,9 +81,8 @@ def measure(config: RunConfig, data: TextData, links: tuple[list, list], keep: b
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path("runs") / config.name if keep else Path(scratch)
         run = Run(config, folder, data, quiet=True)
-        torch.set_float32_matmul_precision("medium")  # for the training; it is measured in float32
-        run.run(checkpoint_seconds=60 if keep else math.inf)
-        torch.set_float32_matmul_precision("highest")
+        with bf16_products():
+            run.run(checkpoint_seconds=60 if keep else math.inf)
     test, tokenizer = multi30k(TEST)[:TESTED], data.tokenizer
     model = pretrained.Pretrained(config.name, run.averaged_model(), tokenizer, {})
     found = [each.text for each in model.translate(test.source, 1)]
@@ -98,7 +105,6 @@ def measure(config: RunConfig, data: TextData, links: tuple[list, list], keep: b
 
 def speeds(data: TextData, chosen: list[RunConfig]) -> list[dict]:
     """Training tokens/s of each setting, all taking turns on the same sentences: the median."""
-    torch.set_float32_matmul_precision("medium")
     rates = {config: [] for config in chosen}
     small = dataclasses.replace(data, val=data.val[:1])
     with tempfile.TemporaryDirectory() as scratch:
@@ -108,7 +114,8 @@ def speeds(data: TextData, chosen: list[RunConfig]) -> list[dict]:
                 folder = tempfile.mkdtemp(dir=scratch)
                 run = Run(timed, folder, small, quiet=True)
                 start = time.perf_counter()
-                run.run(checkpoint_seconds=math.inf)
+                with bf16_products():
+                    run.run(checkpoint_seconds=math.inf)
                 rates[config].append(run.progress.tokens / (time.perf_counter() - start))
     return [
         {dial: value for dial, value in setting(config).items() if dial != "seed"}

@@ -26,7 +26,7 @@ from _record import record
 
 from attnlib import metrics, pretrained, storage
 from attnlib.data.corpora import multi30k
-from attnlib.training import FIRST_PART, Run, RunConfig, TextData, prepare
+from attnlib.training import FIRST_PART, Run, RunConfig, TextData, bf16_products, prepare
 
 RESULTS = Path(__file__).with_name("translation_length.json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/translation_length.py"
@@ -59,9 +59,8 @@ def small(name: str, seed: int, data: TextData) -> pretrained.Pretrained:
     """A small model, trained if it has not been."""
     config: RunConfig = SMALL_MODELS[name].replace(name=f"{name}-seed{seed}", seed=seed)
     run = Run(config, Path("runs") / config.name, data, device="cpu")
-    torch.set_float32_matmul_precision("medium")  # for the training; nothing is measured in bf16
-    run.run()
-    torch.set_float32_matmul_precision("highest")
+    with bf16_products():
+        run.run()
     return pretrained.Pretrained(config.name, run.averaged_model(), data.tokenizer, {})
 
 
