@@ -108,7 +108,7 @@ def align(arguments: argparse.Namespace) -> None:
     from attnlib.data import own
 
     _can_write(arguments.output)
-    source, target = own.parallel(_paths(arguments))
+    source, target = zip(*_parallel(_paths(arguments)), strict=True)
     gold = own.gold(arguments.gold, source, target) if arguments.gold else None
     loaded = _load(arguments.model, "translator")
     _must_attend(loaded, "so it aligns nothing")
@@ -122,12 +122,12 @@ def align(arguments: argparse.Namespace) -> None:
         if not arguments.output:
             return
     found = evaluation.links(loaded, source, target)
-    pairs = [sorted((s, t) for t, s in each) for each in found]
-    lines = [" ".join(f"{s}-{t}" for s, t in each) for each in pairs]
+    links = [sorted((s, t) for t, s in each) for each in found]
+    lines = [" ".join(f"{s}-{t}" for s, t in each) for each in links]
     if arguments.output:
         _write(arguments, lines)
     elif arguments.json:
-        for each in zip(source, target, pairs, strict=True):
+        for each in zip(source, target, links, strict=True):
             _print_json(dict(zip(("source", "target", "links"), each, strict=True)))
     else:
         print(*lines, sep="\n")
@@ -226,7 +226,6 @@ def _kinds(paths: Path | list[Path], caption: str) -> list[str]:
 def evaluate(arguments: argparse.Namespace) -> None:
     """Print how well a model does on a test set, each number with its signature."""
     from attnlib import evaluation
-    from attnlib.data import corpora, own
 
     _can_write(arguments.output)
     paths, role = _paths(arguments, needed=False), "translator"
@@ -237,7 +236,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         paths, role = folder, "captioner"
     test = None
     if paths and not folder:
-        test = corpora.Corpus(*own.parallel(paths), ("source", "target"))
+        test = _parallel(paths)
     loaded = _load(arguments.model, role if paths else None)
     if folder:
         test = _photographs(folder, loaded.side)
@@ -260,6 +259,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for key, score in found.scores.items():
             digits = 2 if text.is_percent(key) else 4
             print(f"  {key:32} {score:6.{digits}f}  {score.signature}")
+    for line in evaluation.oddities(found):
+        print(line, file=sys.stderr)
     if arguments.output:
         _write(arguments, found.hypotheses)
 
@@ -399,7 +400,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_files(command: argparse.ArgumentParser) -> None:
     command.add_argument("--source", metavar="FILE", help="sentences of your own, one a line")
     command.add_argument("--target", metavar="FILE", help="their translations")
-    command.add_argument("--tsv", metavar="FILE", help="or both in one file, with a tab between")
+    command.add_argument(
+        "--tsv", metavar="FILE", help="or both in one file, with a tab between: left is the source"
+    )
 
 
 def _paths(arguments: argparse.Namespace, needed: bool = True) -> list[str]:
@@ -410,6 +413,16 @@ def _paths(arguments: argparse.Namespace, needed: bool = True) -> list[str]:
     if len(sides) == 1 or arguments.tsv or (needed and not sides):
         raise ValueError("give --source FILE and --target FILE, or --tsv FILE alone")
     return sides
+
+
+def _parallel(paths: list[str]):
+    """The sentence pairs of the user's own files; whether they look out of step is said."""
+    from attnlib.data import corpora, own
+
+    pairs = corpora.Corpus(*own.parallel(paths), ("source", "target"))
+    for line in own.step_warnings(pairs, paths):
+        print(line, file=sys.stderr)
+    return pairs
 
 
 def _photographs(paths: list[str], side: int):
@@ -537,7 +550,6 @@ def _save(draw, path: Path) -> None:
     """Save the figure of the axes that are drawn; what there is to say of it, in a line each."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a line says it for all
         draw().figure.savefig(path, bbox_inches="tight")
     for message in dict.fromkeys(str(each.message) for each in said):
         print(f"attnlib: {' '.join(message.split())}", file=sys.stderr)

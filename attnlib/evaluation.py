@@ -119,6 +119,33 @@ def evaluate(
     return Evaluation(name, test.source, hypotheses, test.target, scores)
 
 
+def oddities(found: Evaluation) -> list[str]:
+    """What a score does not tell: many empty lines, or one and the same line for many, in words.
+
+    Said is that more than 1 % of the sentences, or pictures, got nothing, sources that are empty
+    themselves not counted; and that there are fewer different lines than a tenth of the different
+    sources and references.
+
+    >>> evaluation = Evaluation("test", ["a", "b"], ["x", ""], ["y", "z"], {})
+    >>> oddities(evaluation)
+    ['1 of 2 lines that the model wrote is empty: --beam 1 leaves fewer so']
+    """
+    asked = [line for line, source in zip(found.hypotheses, found.source) if source.strip()]
+    empty, different = sum(not line.strip() for line in asked), len(set(asked))
+    first = [each if isinstance(each, str) else each[0] for each in found.references]
+    said, lines = [], f"{len(asked):,} lines that the model wrote"
+    if empty > 0.01 * len(asked):
+        said.append(
+            f"{empty:,} of {lines} {'is' if empty == 1 else 'are'} empty: --beam 1 leaves fewer so"
+        )
+    if different < 0.1 * min(len(set(found.source)), len(set(first))):
+        said.append(
+            f"only {different:,} of {lines} differ: it has hardly been trained, or the files that "
+            "it was trained on are out of step"
+        )
+    return said
+
+
 def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 5) -> Evaluation:
     """Caption test pictures, and hold each caption against the truth about its picture.
 

@@ -284,7 +284,8 @@ def draw_as_is(texts: Iterable[Text]) -> None:
     Warns
     -----
     UserWarning
-        Once, if no installed font has some of the letters; it names them.
+        Once, if no installed font has some of the letters; it names them. Matplotlib's own warning
+        for each of them is silenced.
 
     Examples
     --------
@@ -305,6 +306,8 @@ def draw_as_is(texts: Iterable[Text]) -> None:
             text.set_fontfamily([*text.get_fontfamily(), *families])
             nowhere |= without
     if nowhere:
+        for letter in nowhere:  # which is said here, once for all
+            warnings.filterwarnings("ignore", f"Glyph {ord(letter)} .*missing from")
         letters = " ".join(sorted(nowhere))
         warnings.warn(
             f"no installed font has {letters}: boxes stand for them until you install one "

@@ -492,6 +492,10 @@ def _folder(name: str) -> Path:
     for folder in (Path(name), Path(name) / "model"):  # where `attnlib train` leaves it
         if name and (folder / CARD).is_file():
             return folder
+    if len(Path(name).parts) > 1 and not Path(name).exists():
+        beside = sorted(path.parent.parent for path in Path(name).parent.glob(f"*/model/{CARD}"))
+        others = f"; finished models there: {', '.join(map(str, beside))}" if beside else ""
+        raise ValueError(f"there is no folder {name}{others}")
     have = f"models: {', '.join(known) or 'none'}"
     pairs = sorted(
         "-".join(both) for both in {tuple(card(o)["languages"]) for o in known} if len(both) == 2

@@ -232,11 +232,11 @@ def test_what_is_left_out_is_counted_and_said(here, capsys):
     assert train("--updates", "1", "--max-length", "50") == 0
     err = capsys.readouterr().err
     assert (
-        "mine: 9 training photographs with 18 captions, 1 empty captions left out, "
+        "mine: 9 training photographs with 18 captions, 1 empty caption left out, "
         "1 missing (4.png), 1 unreadable (3.png), 1 without a caption there (extra.png), "
         "1 of more than 50 subwords left out\n"
     ) in err
-    assert "mine: 1 validation photographs with 2 captions, held out, by a draw\n" in err
+    assert "mine: 1 validation photograph with 2 captions, held out, by a draw\n" in err
     assert "subwords, not the 4,000 asked for: the text has no more" in err
 
 
@@ -304,7 +304,7 @@ def said(captions, folder="pics"):
 @pytest.mark.parametrize(
     "argv, message",
     [
-        (said("none.txt"), "none.txt: there is no line in it"),
+        (said("none.txt"), "none.txt is empty: there is no line to read"),
         (said("prose.txt"), "prose.txt: expected 'image.jpg', a tab and a caption, 'image.jpg,cap"),
         (said("half.tsv"), "half.tsv, line 2: expected 'image.jpg', a tab and a caption, got '1.p"),
         (said("half.csv"), "half.csv, line 2: expected 'image.jpg,caption', got '1.png'"),
@@ -315,7 +315,7 @@ def said(captions, folder="pics"):
         (said("silent.tsv"), "none of the 1 images of pics that silent.tsv names can be read and"),
         (said("latin.tsv"), "latin.tsv, line 1, is not UTF-8 text (byte 0xe9): convert it"),
         (said("long.tsv"), "each training caption has more than 60 subwords: raise --max-length"),
-        (said("one.tsv"), "1 photographs cannot be held out of 1 different ones: give more of th"),
+        (said("one.tsv"), "1 photograph cannot be held out of 1 different one: give more of them"),
         (said("nowhere"), "nowhere cannot be read: No such file or directory"),
         (said("captions.tsv", "nowhere"), "nowhere is not a folder: give the one with the photogr"),
         (FILES[:2], "--captions is missing: photographs need a folder and their captions"),

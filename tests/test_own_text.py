@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import types
@@ -16,6 +17,8 @@ import pytest
 import sacrebleu
 import torch
 from commands import fails, ok
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from attnlib import cli, evaluation, metrics, pretrained, training
 from attnlib.data import own
@@ -103,6 +106,18 @@ def test_the_card_says_what_the_model_was_made_of_and_claims_no_test_set(there, 
     sums = {n: evaluation.hansards.files.sha256(learned / n) for n in ("train.en", "train.fr")}
     assert card["data"] == sums
     assert list(card["metrics"]) == ["val.loss", "val.bleu", "val.bleu_lc", "val.chrf"]
+    kept = card["model"]["vocab_size"]
+    assert card["subwords"] == (
+        f"100 in training, {kept} kept: the training text has the others only inside longer ones"
+    )
+    assert len(there.tokenizer) == kept < 100
+    config = training.RunConfig.from_dict(card["config"])
+    data = training.prepare(config)
+    dropped = {*data.tokenizer.tokens(range(100))} - {*there.tokenizer.tokens(range(kept))}
+    assert len(dropped) == 100 - kept
+    assert all(
+        any(each in x != each for x in there.tokenizer.tokens(range(kept))) for each in dropped
+    )
     assert card["signatures"]["val.bleu"].startswith("beam 5, the first 27 pairs, nrefs:1|")
     message = fails(capsys, "evaluate", "runs/mine")
     assert "mine was trained on text of one's own, which has no test set here: give" in message
@@ -155,6 +170,21 @@ def test_gzip_tabs_and_other_ends_of_lines_are_the_same_text(here, capsys):
         assert (here / f"{number}/mine/model/model.safetensors").read_bytes() == want
     card = json.loads((here / "0/mine/model/card.json").read_text())
     assert card["languages"] == ["source", "target"]
+    (said,) = (line for line in capsys.readouterr().err.splitlines() if "left to right" in line)
+    shown = re.fullmatch(
+        "mine: both.tsv.gz, left to right: source 'the (.*)' to target 'le (.*)'; --languages FROM "
+        "TO gives them names",
+        said,
+    )
+    rows = zip(source.splitlines(), target.splitlines())
+    assert any(
+        x.startswith(f"the {shown[1][:10]}") and y.startswith(f"le {shown[2][:10]}")
+        for x, y in rows
+    )
+    argv = ["--updates", "1", "--languages", "eng", "fra", "--folder", "2"]
+    assert train(*argv, files=["--tsv", "both.tsv.gz"]) == 0
+    said = capsys.readouterr().err
+    assert "mine: both.tsv.gz, left to right: eng 'the " in said and "FROM" not in said
 
 
 def test_only_a_newline_ends_a_line(tmp_path):
@@ -194,6 +224,57 @@ def test_held_out_sources_are_not_trained_on(here):
         training.load_corpus(config.data, "test")
 
 
+LETTERS = st.sampled_from("abcdefghij")
+
+
+def joined(pairs):
+    """The groups of sources that hang together, by following pairs until nothing is new."""
+    groups = []
+    for source, _ in pairs:
+        group, before = {source}, set()
+        while group != before:
+            before = set(group)
+            targets = {y for x, y in pairs if x in group}
+            group = {x for x, y in pairs if y in targets}
+        groups.append(frozenset(group))
+    return set(groups)
+
+
+@given(st.lists(st.tuples(LETTERS, LETTERS), min_size=2), st.integers(1, 9))
+def test_what_is_held_out_shares_neither_side_where_groups_allow_it(pairs, number):
+    text = Corpus([x for x, _ in pairs], [y for _, y in pairs], ("en", "fr"))
+    assume(number < len(set(text.source)))
+    train_text, val = own.split(text, number)
+    assert sorted([*train_text, *val]) == sorted(pairs)
+    assert len(set(val.source)) == number and not set(train_text.source) & set(val.source)
+    groups = joined(pairs)
+    if sum(len(group) == 1 for group in groups) >= number:
+        assert not set(train_text.target) & set(val.target)
+    broken = [group for group in groups if group & set(val.source) and group - set(val.source)]
+    left = number - sum(len(group) for group in groups if group <= set(val.source))
+    assert all(len(group) > left for group in broken)  # else it would have been held out whole
+
+
+def test_a_group_larger_than_a_tenth_is_not_drawn_while_there_are_others():
+    sources = [f"a{i}" for i in range(30)] + [f"b{i}" for i in range(200)]
+    targets = ["same"] * 30 + [f"t{i}" for i in range(200)]
+    text = Corpus(sources, targets, ("en", "fr"))
+    for number in (50, 100, 200):
+        train_text, val = own.split(text, number)
+        assert "same" not in val.target and not set(train_text.target) & set(val.target)
+    _, val = own.split(text, 229)  # 200, and what is missing from the group
+    assert val.target.count("same") == 29
+
+
+def test_targets_that_could_not_be_kept_apart_are_counted(here, capsys):
+    source, _ = toy(100, seed=1)
+    (here / "some.en").write_text("".join(f"{x} {i}\n" for i, x in enumerate(source)))
+    (here / "some.fr").write_text("le chien\n" * 100)
+    assert train("--updates", "1", files=pair("some.en", "some.fr")) == 0
+    said = "10 validation pairs, held out of the training text, by a draw, 10 with a target that"
+    assert said + " is in the training text too\n" in capsys.readouterr().err
+
+
 def test_validation_text_never_reaches_the_tokenizer(here):
     write(here, 20, seed=5, name="valid")
     (here / "valid.fr").write_text("ß" * 3 + "\n" + "ß zzz\n" * 19)
@@ -214,8 +295,33 @@ def test_minutes_are_turned_into_updates_once(here, capsys):
     assert card["config"]["optimisation"] == begun
     assert f"--updates {begun['updates']} " in card["command"]
     assert card["seconds"] < 6
+    assert card["planned_minutes"] == 0.05 and "for another length" not in capsys.readouterr().err
     assert train(*argv) == 0
-    assert "finished before" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "mine: finished before; attnlib translate --model runs/mine/model < FILE\n"
+    )
+    message = fails(capsys, "train", "mine", *FILES, *SMALL, "--device", "cpu", "--minutes", "20")
+    planned = f"as planned when it began ({begun['updates']} updates, --minutes 0.05)"
+    assert f"runs/mine holds a finished run, {planned}; for another length choose" in message
+    assert train("--updates", str(begun["updates"])) == 0  # the same, by another name
+
+
+@pytest.mark.parametrize("first", [["--minutes", "0.05"], ["--updates", "4"]])
+def test_a_stopped_run_goes_on_as_planned_and_says_so(here, capsys, first):
+    assert train(*first, "--budget", "0") == 0
+    begun = checkpoint.read(here / "runs/mine/checkpoint.pt")["config"]["optimisation"]
+    capsys.readouterr()
+    assert train("--minutes", "7", "--budget", "0") == 0
+    how = ", --minutes 0.05" if "--minutes" in first else ""
+    assert (
+        f"mine: goes on as planned when it began ({begun['updates']} updates{how}); for another "
+        "length choose another name\n"
+    ) in capsys.readouterr().err
+    kept = checkpoint.read(here / "runs/mine/checkpoint.pt")
+    assert kept["config"]["optimisation"] == begun and kept["progress"]["update"] == 2
+    message = fails(capsys, "train", "mine", *FILES, *SMALL, "--updates", "9999")
+    updates = begun["updates"]
+    assert f"another run (optimisation.updates was {updates}, is 9999): choose" in message
 
 
 @pytest.mark.parametrize("change", ["text", "setting"])
@@ -303,9 +409,11 @@ GIVEN = pair("thirty.en", "thirty.en")
         (pair("thirty.en", "latin.fr"), "latin.fr, line 30, is not UTF-8 text (byte 0xe9): conv"),
         (pair("thirty.en", "nowhere"), "nowhere cannot be read: No such file or directory"),
         (pair("thirty.en", "."), ". cannot be read: Is a directory"),
-        (pair("none.en", "none.en"), "none.en and none.en: there is no line in it"),
+        (pair("none.en", "none.en"), "none.en is empty: there is no line to read"),
+        (pair("thirty.en", "none.en"), "none.en is empty: there is no line to read"),
+        (["--tsv", "none.en"], "none.en is empty: there is no line to read"),
         (pair("blank.en", "thirty.en"), "blank.en and thirty.en: each pair has an empty side"),
-        (pair("one.en", "thirty.en"), "1 sources cannot be held out of 1 different ones: give"),
+        (pair("one.en", "thirty.en"), "1 source cannot be held out of 1 different one: give"),
         (pair("broken.en.gz", "thirty.en"), "broken.en.gz is no whole gzip file: make it again"),
         (pair("false.en.gz", "thirty.en"), "false.en.gz is no whole gzip file: make it again"),
         (["--tsv", "no.tsv"], "no.tsv, line 2, has no tab between a source and a target"),
@@ -378,6 +486,33 @@ def test_evaluate_is_what_sacrebleu_says_of_the_translations(there, tmp_path, ca
     assert f"  {'test.bleu':32} {bleu.score:6.2f}  nrefs:1|" in printed
     assert found["signatures"]["test.bleu"].startswith("nrefs:1|case:mixed|")
     assert (found["model"], found["sentences"], found["beam"]) == ("mine", 20, 1)
+
+
+@pytest.mark.parametrize(
+    "written, said",
+    [
+        (["un chien"] * 20, ["only 1 of 20 lines that the model wrote differ: it has hardly been"]),
+        ([f"x{i}" for i in range(20)], []),
+        (["x", "y"] * 10, []),  # a tenth
+        ([*map(str, range(19)), " "], ["1 of 20 lines that the model wrote is empty: --beam 1"]),
+        ([""] * 20, ["20 of 20 lines that the model wrote are empty", "only 1 of 20 lines"]),
+    ],
+)
+def test_what_a_score_does_not_tell_is_said(there, capsys, monkeypatch, written, said):
+    found = [types.SimpleNamespace(text=text) for text in written]
+    monkeypatch.setattr(pretrained.Pretrained, "translate", lambda self, *_: found)
+    assert cli.main(["evaluate", "runs/mine", *TEST, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["sentences"] == 20
+    lines = err.splitlines()
+    assert len(lines) == len(said) and all(map(str.startswith, lines, said))
+
+
+def test_few_different_lines_are_no_wonder_where_the_references_are_few():
+    found = evaluation.Evaluation("test", [*map(str, range(99))], ["x"] * 99, ["y"] * 99, {})
+    assert evaluation.oddities(found) == []
+    asked = evaluation.Evaluation("test", ["", *"abc"], ["", *"xyz"], [*"wxyz"], {})
+    assert evaluation.oddities(asked) == []  # nothing was asked for
 
 
 def test_evaluate_keeps_empty_lines_in_their_place(there, tmp_path, capsys):
@@ -492,6 +627,8 @@ def test_gold_links_that_do_not_fit_are_one_line(there, tmp_path, capsys, gold, 
         (["align", "scenes-soft", *TEST], "scenes-soft is a captioner and does not translate"),
         (["evaluate", "scenes-soft", *TEST], "scenes-soft is a captioner and does not translate"),
         (["align", "en-fr-fixed", *TEST], "en-fr-fixed has no attention, so it aligns nothing"),
+        (["translate", "--model", "runs/nix", "x"], "there is no folder runs/nix; finished models"),
+        (["info", "no/where"], "there is no folder no/where\n"),
         (
             ["translate", "--model", "runs", "x"],
             "unknown model 'runs', a folder without a finished",

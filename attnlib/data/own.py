@@ -7,17 +7,25 @@ byte-order mark (UTF-16 with one is read too); a name that ends in ``.gz`` is a 
 
 import codecs
 import gzip
+import itertools
 import random
 import re
 import zlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from attnlib.data import cleaning
 from attnlib.data.corpora import Corpus
 from attnlib.data.hansards import Gold
 
 _PHARAOH = re.compile(r"(\d+)([-?])(\d+)")
+BLOCK, FEWEST = 500, 200  # lines that are compared together, and the fewest that can be
+FAR = 3  # lines that a text is shifted by, at most, to see whether it fits better there
+VARIED = 0.1  # least standard deviation of log lengths, each against the mean of its neighbours
+SENTENCES = 15  # characters of a line, in the middle: below that they may be words
 _WPT = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s+([SP]))?(?:\s+[\d.eE+-]+)?")  # with a confidence
 
 
@@ -77,13 +85,14 @@ def parallel(paths: Sequence[Path | str]) -> tuple[list[str], list[str]]:
         source, target = [fields[0] for fields in pairs], [" ".join(f[1:2]) for f in pairs]
     else:
         source, target = map(lines, paths)
+    if not source or not target:
+        name = paths[0] if not source else paths[1]
+        raise ValueError(f"{name} is empty: there is no line to read")
     if len(source) != len(target):
         raise ValueError(
             f"{paths[0]} has {len(source):,} lines but {paths[1]} {len(target):,}: line n of the "
             "one must translate line n of the other"
         )
-    if not source:
-        raise ValueError(f"{' and '.join(map(str, paths))}: there is no line in it")
     return source, target
 
 
@@ -101,13 +110,17 @@ def read(paths: Sequence[Path | str], languages: tuple[str, str]) -> tuple[Corpu
     sides = [[plain(line) for line in side] for side in parallel(paths)]
     pairs = [pair for pair in zip(*sides, strict=True) if all(pair)]
     if not pairs:
-        raise ValueError(f"{' and '.join(map(str, paths))}: each pair has an empty side")
+        raise ValueError(f"{' and '.join(_different(paths))}: each pair has an empty side")
     corpus = Corpus([source for source, _ in pairs], [target for _, target in pairs], languages)
     return corpus, len(sides[0]) - len(pairs)
 
 
 def split(corpus: Corpus, number: int) -> tuple[Corpus, Corpus]:
     """Text to train on, and text held out: all pairs of `number` different sources, drawn.
+
+    What is drawn are groups of pairs that share a side, so that no source and no target is on both
+    sides. Only where such groups are too large, or all pairs hang together, are sources drawn
+    alone to make up the number, and some of their targets stand in the other text too.
 
     The draw depends on the text alone: whoever reads it again gets the same.
 
@@ -118,11 +131,11 @@ def split(corpus: Corpus, number: int) -> tuple[Corpus, Corpus]:
 
     Examples
     --------
-    >>> text = Corpus(["a", "b", "a", "c"], ["1", "2", "3", "4"], ("en", "fr"))
-    >>> [part.source for part in split(text, 1)]
-    [['a', 'a', 'c'], ['b']]
+    >>> text = Corpus(["a", "b", "a", "c", "d"], ["1", "2", "3", "4", "2"], ("en", "fr"))
+    >>> [part.source for part in split(text, 2)]
+    [['b', 'd'], ['a', 'a', 'c']]
     """
-    chosen = held_out(corpus.source, number, "sources", "text")
+    chosen = held_out(corpus.source, number, "source", "text", _groups(corpus))
 
     def part(held: bool) -> Corpus:
         pairs = [pair for pair in corpus if (pair[0] in chosen) == held]
@@ -131,21 +144,129 @@ def split(corpus: Corpus, number: int) -> tuple[Corpus, Corpus]:
     return part(False), part(True)
 
 
-def held_out(items: Sequence[str], number: int, called: str, more: str) -> set[str]:
+def write(corpus: Corpus, paths: Sequence[Path | str]) -> None:
+    """Write the sources and the targets to two plain text files, a sentence a line."""
+    for path, side in zip(paths, (corpus.source, corpus.target), strict=True):
+        Path(path).write_text("".join(line + "\n" for line in side), encoding="utf-8")
+
+
+def held_out(
+    items: Iterable[str],
+    number: int,
+    called: str,
+    more: str,
+    groups: Sequence[Sequence[str]] | None = None,
+) -> set[str]:
     """A draw of so many different items, which depends on the items alone.
+
+    Whole groups are drawn where they are given: those of at most a tenth of the number first, then
+    larger ones that still fit, and items alone for what is missing then.
 
     Raises
     ------
     ValueError
-        If none would be left; the message calls the items so, and asks for more of something.
+        If none would be left; the message calls an item so, and asks for more of something.
     """
     different = list(dict.fromkeys(items))
     if not 0 < number < len(different):
+        there = plural(len(different), "different one")
         raise ValueError(
-            f"{number} {called} cannot be held out of {len(different)} different ones: give more "
-            f"{more}, or a validation set"
+            f"{plural(number, called)} cannot be held out of {there}: "
+            f"give more {more}, or a validation set"
         )
-    return set(random.Random(0).sample(different, number))
+    draw = random.Random(0)
+    if groups is None:
+        return set(draw.sample(different, number))
+    chosen: set[str] = set()
+    order = draw.sample(groups, len(groups))
+    for group in sorted(order, key=lambda group: max(len(group), number // 10)):
+        if len(chosen) + len(group) <= number:
+            chosen.update(group)
+    left = [item for item in different if item not in chosen]
+    return chosen | set(draw.sample(left, number - len(chosen)))
+
+
+def _groups(corpus: Corpus) -> list[list[str]]:
+    """The different sources, those together that are joined by pairs with a side in common."""
+    parents: dict[Hashable, Hashable] = {}  # union-find, over both sides
+
+    def root(node: Hashable) -> Hashable:
+        while parents.setdefault(node, node) != node:
+            parents[node] = parents[parents[node]]
+            node = parents[node]
+        return node
+
+    for source, target in corpus:
+        parents[root((0, source))] = root((1, target))
+    groups: dict[Hashable, list[str]] = defaultdict(list)
+    for source in dict.fromkeys(corpus.source):
+        groups[root((0, source))].append(source)
+    return list(groups.values())
+
+
+def out_of_step(corpus: Corpus) -> str | None:
+    """What makes it look as if line n of one side did not translate line n of the other, if so.
+
+    A long sentence has a long translation. So the lengths of both sides are correlated, in blocks
+    of `BLOCK` lines; each length is a logarithm, less the mean of those of its two neighbours,
+    since in a file that is sorted by length neighbours agree whatever the step. Said is the first
+    block where the lengths agree much better with those of a line up to `FAR` away; or that they do
+    not agree at all, in lines that are long enough for sentences. Where lengths hardly vary
+    (`VARIED`), as in sorted text, there are few lines, or they are words, nothing can be told.
+
+    Examples
+    --------
+    >>> import random
+    >>> lines = ["word " * random.Random(n).randrange(3, 30) for n in range(1001)]
+    >>> out_of_step(Corpus(lines[1:], lines[1:], ("en", "fr")))
+    >>> out_of_step(Corpus(lines[1:], lines[:-1], ("en", "fr")))
+    'from pair 1 on the lengths of line n of the one file fit line n + 1 of the other ...'
+    """
+    number = max(1, round(len(corpus) / BLOCK))
+    edges = [i * len(corpus) // number for i in range(number + 1)]
+    agree = []
+    for begin, end in itertools.pairwise(edges):
+        rough = [_roughness(side[begin:end]) for side in (corpus.source, corpus.target)]
+        if end - begin < FEWEST or min(each.std() for each in rough) < VARIED:
+            continue
+        source, target = (each / each.std() for each in rough)
+        inner = slice(FAR, len(source) - FAR)
+        fits = {
+            shift: float((source[inner] * np.roll(target, -shift)[inner]).mean())
+            for shift in range(-FAR, FAR + 1)
+        }
+        best = max(fits, key=lambda shift: fits[shift])
+        if fits[best] - fits[0] > 0.5:
+            return (
+                f"from pair {begin + 1:,} on the lengths of line n of the one file fit line n "
+                f"{'+-'[best < 0]} {abs(best)} of the other (correlation {fits[best]:.2f}), and "
+                f"not line n ({fits[0]:.2f})"
+            )
+        agree.append(fits[0])
+    middle = max(np.median([*map(len, side)]) for side in (corpus.source, corpus.target))
+    sure = agree and len(corpus) >= BLOCK and middle >= SENTENCES
+    if sure and (mean := np.mean(agree)) < 0.1:
+        return (
+            "the lengths of line n of the one file and line n of the other do not agree "
+            f"(correlation {mean:.2f})"
+        )
+    return None
+
+
+def step_warnings(corpus: Corpus, paths: Sequence[Path | str]) -> list[str]:
+    """A line that says why these files look out of step, and how to check; none if they do not."""
+    if (why := out_of_step(corpus)) is None:
+        return []
+    names = " and ".join(_different(paths))
+    return [f"WARNING: {names} may be out of step: {why}; read some pairs there, side by side"]
+
+
+def _roughness(side: Sequence[str]) -> np.ndarray:
+    """How the length of each line differs from its neighbours' mean, in logarithms."""
+    if len(side) < 3:
+        return np.zeros(1)
+    logs = np.log1p([len(line) for line in side])
+    return logs[1:-1] - (logs[:-2] + logs[2:]) / 2
 
 
 def gold(path: Path | str, source: Sequence[str], target: Sequence[str]) -> Gold:
@@ -203,3 +324,16 @@ def plain(line: str) -> str:
     if not (line.isprintable() and cleaning.INVISIBLE.isdisjoint(line)):  # few lines are not
         line = cleaning.clean(line)
     return line.strip()
+
+
+def plural(number: int, what: str) -> str:
+    """A number of things, in words.
+
+    >>> plural(1, "validation pair"), plural(1500, "validation pair")
+    ('1 validation pair', '1,500 validation pairs')
+    """
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _different(paths: Sequence[Path | str]) -> list[str]:
+    return list(dict.fromkeys(map(str, paths)))

@@ -71,8 +71,8 @@ def read(paths: Sequence[Path | str], size: int = SIZE) -> Found:
     there = [name for name in texts if (root / name).is_file()]
     if not there:
         raise ValueError(
-            f"none of the {len(texts):,} images that {captions} names is in {images}: the first "
-            f"would be {root / next(iter(texts))}"
+            f"none of the {len(texts):,} images that {captions} names is in {images}: "
+            f"the first would be {root / next(iter(texts))}"
         )
     sums = [_checksum(root / name) for name in there]
     listed = "".join(f"{digest}  {name}\n" for name, digest in zip(there, sums))
@@ -85,15 +85,15 @@ def read(paths: Sequence[Path | str], size: int = SIZE) -> Found:
     )
     if not rows:
         raise ValueError(
-            f"none of the {len(there):,} images of {images} that {captions} names can be read and "
-            "has a caption"
+            f"none of the {len(there):,} images of {images} that {captions} names can be "
+            "read and has a caption"
         )
     folders = {(root / name).parent for name in there}
     others = {x for each in folders for x in each.iterdir() if x.suffix.lower() in SUFFIXES}
     silent = sorted(others - {root / name for name in texts if texts[name]})
     missing = [name for name in texts if not (root / name).is_file()]
     unreadable = [name for name, can in zip(there, good) if not can]
-    notes = [f"{empty:,} empty captions left out"] if empty else []
+    notes = [f"{own.plural(empty, 'empty caption')} left out"] if empty else []
     for several, what in (
         (missing, "missing"),
         (unreadable, "unreadable"),
@@ -116,7 +116,7 @@ def split(found: Found, number: int) -> tuple[Found, Found]:
     ValueError
         If no photograph would be left to train on.
     """
-    held = own.held_out(found.sha256, number, "photographs", "of them")
+    held = own.held_out(found.sha256, number, "photograph", "of them")
     train, val = (
         found.only([i for i, digest in enumerate(found.sha256) if (digest in held) == side])
         for side in (False, True)
@@ -150,8 +150,9 @@ def texts_of(path: Path | str) -> tuple[dict[str, list[str]], int]:
     elif "," in first:
         pairs = _commas(path, lines)
     else:
-        problem = f"expected {FORMS}, got {first[:60]!r}" if first else "there is no line in it"
-        raise ValueError(f"{path}: {problem}")
+        if not first:
+            raise ValueError(f"{path} is empty: there is no line to read")
+        raise ValueError(f"{path}: expected {FORMS}, got {first[:60]!r}")
     found: dict[str, list[str]] = {}
     empty = 0
     for name, text in pairs:

@@ -31,6 +31,7 @@ class Progress:
     loss_sum: float = 0.0  # of the updates since the last row of the log, in nats
     loss_tokens: int = 0
     logged_seconds: float = 0.0  # `seconds` at that row
+    planned_minutes: float = 0.0  # what the updates were planned for; 0: given as a number
 
 
 def write(path: Path, content: dict) -> None:

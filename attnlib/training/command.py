@@ -18,6 +18,7 @@ import torch
 
 from attnlib.data import files
 from attnlib.data.batches import by_tokens
+from attnlib.data.own import plural
 from attnlib.training import own, queue, recipes, shipping
 from attnlib.training.config import RunConfig
 from attnlib.training.environment import Processes, Stopped, bf16_products, only_one
@@ -166,7 +167,11 @@ def _add_own(parser: argparse.ArgumentParser) -> None:
     )
     text.add_argument("--source", metavar="FILE", help="what is translated")
     text.add_argument("--target", metavar="FILE", help="what it is translated to")
-    text.add_argument("--tsv", metavar="FILE", help="or both in one file, with a tab between")
+    text.add_argument(
+        "--tsv",
+        metavar="FILE",
+        help="or both in one file, with a tab between: left is what is translated",
+    )
     for name in ("source", "target", "tsv"):
         text.add_argument(f"--valid-{name}", metavar="FILE", help="the same for validation")
     text.add_argument(
@@ -191,7 +196,8 @@ def _add_own(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=_minutes,
         metavar="M",
-        help="as many updates as fit this time on this machine; then the model is measured",
+        help="as many updates as fit this time on this machine, as fast as it is when they begin; "
+        "then the model is measured. They are planned once: for another length take another NAME",
     )
     both.add_argument(
         "--model",
@@ -295,37 +301,49 @@ def _train_own(options: argparse.Namespace) -> None:
     config = own.config(options.name, kind, text, valid, languages, options.updates, given)
     torch.set_num_threads(options.threads)
     folder = options.folder / config.name
-    before = own.written(folder)
-    if before is not None:
-        config = own.as_begun(config, before, given) if options.minutes else config
+    begun_before = own.written(folder)
+    plan = ""
+    if begun_before is not None:
+        before, planned = begun_before
+        config = own.as_begun(config, before, given, measured=bool(options.minutes))
         own.check(config, before, folder)
+        if options.minutes and options.minutes != planned:
+            plan = own.as_planned(before.optimisation.updates, planned)
     first = Processes.join().rank == 0
     say = partial(print, f"{config.name}:", file=sys.stderr, flush=True) if first else _say_nothing
     pictures = kind == "captioner"
     use = f"attnlib {{}} --model {folder / 'model'} {{}}"
     use = use.format(*(("caption", "IMAGE") if pictures else ("translate", "< FILE")))
     if queue.shipped(folder):
+        if plan:
+            raise ValueError(f"{folder} holds a finished run, {plan}")
         say(f"finished before; {use}")
         return
+    if plan:
+        say(f"goes on {plan}")
     data = prepare(config)
     for note in data.notes:
         say(note)
     if isinstance(data, ImageData):
         data.look()
     with only_one(folder) if first else contextlib.nullcontext():
-        if options.minutes and before is None:
+        if options.minutes and begun_before is None:
             minutes = options.minutes - (time.monotonic() - began) / 60
             config = own.paced(config, data, minutes, options.device, given)
         times = config.optimisation.updates / _batches(config, data)
         what = "photographs" if pictures else "text"
-        say(f"{config.optimisation.updates:,} updates, {times:.1f} times the {what}")
+        number = plural(config.optimisation.updates, "update")
+        say(f"{number}, {times:.1f} times the {what}")
         run = Run(config, folder, data, device=options.device, workers=options.workers)
+        if options.minutes and begun_before is None:
+            run.progress.planned_minutes = options.minutes
         if _run(run, until):
             if first:
                 _print(shipping.ship(run, folder / "model"))
                 say(f"finished; {use}")
         else:
-            say(f"stopped after {run.progress.update:,} updates; the same command goes on")
+            done = plural(run.progress.update, "update")
+            say(f"stopped after {done}; the same command goes on")
 
 
 def _batches(config: RunConfig, data: TextData | ImageData) -> int:

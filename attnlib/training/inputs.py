@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -293,7 +294,8 @@ def _own_pictures(data: DataConfig) -> tuple[Tokenizer, Photographs, Photographs
         paths, captions = zip(*short)
         kept[called] = Photographs(paths, captions, data.size)
         number, long = (sum(map(len, each)) for each in (captions, found.captions))
-        said[called].insert(0, f"{len(paths):,} {called} photographs with {number:,} captions")
+        photographs = own.plural(len(paths), f"{called} photograph")
+        said[called].insert(0, f"{photographs} with {own.plural(number, 'caption')}")
         if long > number:
             said[called].append(
                 f"{long - number:,} of more than {data.max_length} subwords left out"
@@ -312,7 +314,7 @@ def load_corpus(data: DataConfig, split: str) -> corpora.Corpus:
     if data.corpus == "hansards":
         return hansards.corpus(split)
     if data.corpus == "own":
-        parts, _ = _own_text(data)
+        parts, _, _ = _own_text(data)
         if split not in parts:
             raise ValueError(f"unknown split {split!r}: one of {', '.join(parts)}")
         return parts[split]
@@ -343,7 +345,7 @@ def _own(data: DataConfig) -> TextData:
     ValueError
         If all pairs are too long; as `own.read` and `own.split`.
     """
-    whole, empty = _own_text(data)
+    whole, empty, warned = _own_text(data)
     tokenizer = Tokenizer.train(whole["train"].source + whole["train"].target, data.vocab_size)
     text: dict[str, corpora.Corpus] = {}
     pairs: dict[str, list[Pair]] = {}
@@ -360,33 +362,55 @@ def _own(data: DataConfig) -> TextData:
         more += [f"{long:,} of more than {data.max_length} subwords left out"] if long else []
         if split == "val" and not data.valid_files:
             more.append("held out of the training text, by a draw")
-        notes.append(", ".join([f"{kept:,} {called} pairs", *more]))
+            seen = set(text["train"].target)  # where `own.split` could not help it
+            if again := sum(target in seen for target in text["val"].target):
+                more.append(f"{again:,} with a target that is in the training text too")
+        notes.append(", ".join([own.plural(kept, f"{called} pair"), *more]))
+    if len(data.files) == 1:
+        notes.insert(0, _direction(text["train"], data))
     known = set(text["train"])
     if again := sum(pair in known for pair in text["val"]):
-        notes.append(f"{again:,} of the validation pairs are in the training text too")
-    notes.append(_vocabulary(tokenizer, data))
+        pairs_are = "pair is" if len(text["val"]) == 1 else "pairs are"
+        notes.append(f"{again:,} of the validation {pairs_are} in the training text too")
+    notes += [_vocabulary(tokenizer, data), *warned]
     train, val = (_arranged(pairs[split], data) for split in ("train", "val"))
     return TextData(tokenizer, train, val, text["train"], text["val"][:SCORED], tuple(notes))
 
 
+def _direction(corpus: corpora.Corpus, data: DataConfig) -> str:
+    """Which side of a file with tabs is translated to which, by an example."""
+    source, target = (shorten(side[0], 40) for side in (corpus.source, corpus.target))
+    said = f"{data.files[0]}, left to right: {data.source} {source!r} to {data.target} {target!r}"
+    if (data.source, data.target) == ("source", "target"):
+        said += "; --languages FROM TO gives them names"
+    return said
+
+
 def _vocabulary(tokenizer: Tokenizer, data: DataConfig) -> str:
     """How many subwords there are, and why not as many as were asked for."""
-    said = f"{len(tokenizer):,} subwords"
+    said = own.plural(len(tokenizer), "subword")
     if len(tokenizer) == data.vocab_size:
         return said
     less = "the text has no more" if len(tokenizer) < data.vocab_size else "so many characters"
     return f"{said}, not the {data.vocab_size:,} asked for: {less}"
 
 
-def _own_text(data: DataConfig) -> tuple[dict[str, corpora.Corpus], dict[str, int]]:
-    """The training and the validation text, and how many pairs of their files had an empty side."""
+def _own_text(
+    data: DataConfig,
+) -> tuple[dict[str, corpora.Corpus], dict[str, int], list[str]]:
+    """The training and the validation text, how many pairs of their files had an empty side, and
+    which files look out of step.
+    """
     languages = data.source, data.target
     train, empty = own.read(data.files, languages)
+    warned = own.step_warnings(train, data.files)
     if data.valid_files:
         val, val_empty = own.read(data.valid_files, languages)
+        warned += own.step_warnings(val, data.valid_files)
     else:
         (train, val), val_empty = own.split(train, data.held_out), 0
-    return {"train": train[: data.sentences], "val": val}, {"train": empty, "val": val_empty}
+    parts = {"train": train[: data.sentences], "val": val}
+    return parts, {"train": empty, "val": val_empty}, warned
 
 
 def toy_examples(data: DataConfig, split: str, number: int, seed: int) -> list[toy.Example]:

@@ -148,8 +148,9 @@ def config(
     return made
 
 
-def written(folder: Path) -> RunConfig | None:
-    """The run that is in a folder, finished or not; None where there is none.
+def written(folder: Path) -> tuple[RunConfig, float] | None:
+    """The run that is in a folder, finished or not, and for how many minutes its updates were
+    planned (0: they were given as a number); None where there is none.
 
     Raises
     ------
@@ -158,20 +159,38 @@ def written(folder: Path) -> RunConfig | None:
     """
     card = folder / "model" / storage.CARD
     if card.exists():
-        return RunConfig.from_dict(json.loads(card.read_text(encoding="utf-8"))["config"])
+        found = json.loads(card.read_text(encoding="utf-8"))
+        return RunConfig.from_dict(found["config"]), found.get("planned_minutes", 0.0)
     if (folder / CHECKPOINT).exists():
-        return RunConfig.from_dict(checkpoint.read(folder / CHECKPOINT)["config"])
+        found = checkpoint.read(folder / CHECKPOINT)
+        return RunConfig.from_dict(found["config"]), checkpoint.progress(found).planned_minutes
     return None
 
 
-def as_begun(config: RunConfig, before: RunConfig, given: Mapping[str, Any]) -> RunConfig:
-    """The same run with the number of updates that was measured when it began; see `paced`."""
-    pace = {
-        name: getattr(before.optimisation, name)
-        for name in ("updates", "warmup", "validate_every")
-        if name not in given
-    }
+def as_begun(
+    config: RunConfig, before: RunConfig, given: Mapping[str, Any], measured: bool
+) -> RunConfig:
+    """The same run at the pace that was chosen when it began, where none is given; see `paced`.
+
+    The number of updates is only kept where it is to be `measured`: as a number it is given, or is
+    the recipe's.
+    """
+    names = ("updates", "warmup", "validate_every")[0 if measured else 1 :]
+    pace = {name: getattr(before.optimisation, name) for name in names if name not in given}
     return config.replace(**pace)
+
+
+def as_planned(updates: int, planned_minutes: float) -> str:
+    """How the length of a run was chosen, and how to get another.
+
+    >>> as_planned(986, 8)
+    'as planned when it began (986 updates, --minutes 8); for another length choose another name'
+    """
+    how = f", --minutes {planned_minutes:g}" if planned_minutes else ""
+    return (
+        f"as planned when it began ({own.plural(updates, 'update')}{how}); for another length "
+        "choose another name"
+    )
 
 
 def check(config: RunConfig, before: RunConfig, folder: Path) -> None:

@@ -111,6 +111,7 @@ def ship(run: Run, folder: Path | str) -> dict:
         **({"pictures": config.data.corpus} if pictures else {"signs": signs(config)}),
         "model": config.arguments(len(tokenizer)),
         **({"bits": 8} if config.name in EIGHT_BITS else {}),
+        **({"subwords": _subwords(run, tokenizer)} if config.data.corpus in OWN else {}),
         "parameters": sum(p.numel() for p in model.parameters()),
         "config": config.as_dict(),
         "command": own.command(config)
@@ -128,6 +129,7 @@ def ship(run: Run, folder: Path | str) -> dict:
         "device": state.device or run.device.type,
         "hardware": state.hardware or hardware(run.device),
         "seconds": round(state.seconds),
+        **({"planned_minutes": state.planned_minutes} if state.planned_minutes else {}),
         "tokens_per_s": round(state.tokens / max(state.seconds, 1e-9)),
         "commit": commit(),
         "attnlib": __version__,
@@ -159,6 +161,16 @@ def measure(folder: Path | str, data: ImageData | None = None) -> dict:
     card = {**shipped.card, "metrics": values, "signatures": signatures, "unmeasured": unmeasured}
     storage.save(folder, shipped.model, shipped.tokenizer, card)
     return card
+
+
+def _subwords(run: Run, kept: Tokenizer) -> str:
+    """How many subwords training had, and how many of them are in the model's folder."""
+    assert isinstance(run.data.tokenizer, Tokenizer)
+    said = f"{len(run.data.tokenizer):,} in training"
+    left_out = len(run.data.tokenizer) - len(kept)
+    if left_out:
+        said += f", {len(kept):,} kept: the training text has the others only inside longer ones"
+    return said
 
 
 def _languages(config: RunConfig) -> list[str]:
