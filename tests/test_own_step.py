@@ -43,6 +43,15 @@ def test_text_that_is_moved_is_found_and_other_text_is_not(number, by):
     )
 
 
+def test_a_step_is_found_where_whole_passages_are_long_or_short():
+    """There the lengths of neighbours agree, nearly as well as those of a line and its own."""
+    rng = random.Random(0)
+    lengths = [(10 if i // 60 % 2 else 40) + rng.randint(-3, 3) for i in range(1000)]
+    corpus = Corpus(["ab" * n for n in lengths], ["xyz" * n for n in lengths], ("en", "fr"))
+    assert own.out_of_step(corpus) is None
+    assert "fit line n - 1 of the other" in own.out_of_step(moved(corpus, 1))
+
+
 def test_a_lost_line_is_found_in_the_block_behind_it():
     corpus = text(5000)
     for lost, first in ((0, 1), (1700, 2001), (4000, 4001)):
