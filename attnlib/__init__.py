@@ -18,6 +18,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``transformer``         stacks of blocks: encoder-decoder and language model, with caches
 ``vision``              image encoders: ours, and torchvision's for photographs
 ``efficientnet``        an image encoder that ImageNet taught, with its weights
+``attribution``         what an output owes to its inputs: norms, rollout, gradients, erasure
 ``settings``            from names, in a configuration or on a card, to scores, windows, models
 ``data``                toy tasks, corpora, subwords, batches, files
 ``decoding``            greedy and beam search over a step function

@@ -368,3 +368,32 @@ def convolve(image, W, b, stride, beyond):
                         if 0 <= y < height and 0 <= x < width:
                             out[o, r, s] += dot_score(W[o, :, i, j], image[:, y, x])
     return out
+
+
+def rollout(layers):
+    """Attention rollout (Abnar and Zuidema 2020, eq. 1): each layer half attention, half residual.
+
+    `layers` are weights (S, S), the heads averaged. How much of input j is in position i: the sum
+    over every path from i down to j of the products of the mixed weights on it.
+    """
+    S = len(layers[0])
+    reached = [[float(i == j) for j in range(S)] for i in range(S)]
+    for weights in layers:
+        new = [[0.0] * S for _ in range(S)]
+        for i in range(S):
+            mixed = [weights[i][k] + (i == k) for k in range(S)]
+            for j in range(S):
+                for k in range(S):
+                    new[i][j] += mixed[k] / sum(mixed) * reached[k][j]
+        reached = new
+    return np.array(reached)
+
+
+def value_norms(weights, values, W_V, W_O):
+    """|a_ts f(x_s)| with f(x) = W_O W_V x (Kobayashi et al. 2020, section 2), (T, S)."""
+    found = np.zeros((len(weights), len(values)))
+    for t, row in enumerate(weights):
+        for s, a in enumerate(row):
+            added = [a * y for y in times(W_O, times(W_V, values[s]))]
+            found[t, s] = np.sqrt(dot_score(added, added))
+    return found

@@ -34,6 +34,7 @@ LAYERS = {
     "tables": 4,
     "checks": 1,
     "storage": 4,
+    "attribution": 6,
     "settings": 6,
     "choosing": 7,
     "pretrained": 7,
