@@ -25,6 +25,8 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``metrics``             of translations, alignments, captions and heads, all with intervals
 ``ibm1``                word alignment by counting, what attention is measured against
 ``choosing``            soft against hard where the right choice is known: tasks, one small model
+``evidence``            sentences whose deciding words are known, a classifier that attends to them
+``adversary``           other weights, the same prediction: searched for, exact, trained
 ``plotting``            arrays in, Axes out
 ``drawing``             the book's drawings: boxes, arrows, vectors and matrices as SVG
 ``tables``              results as a table, on a page and in a terminal

@@ -37,6 +37,8 @@ LAYERS = {
     "attribution": 6,
     "settings": 6,
     "choosing": 7,
+    "evidence": 7,
+    "adversary": 8,
     "pretrained": 7,
     "evaluation": 8,
     "training": 9,

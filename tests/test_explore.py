@@ -29,6 +29,7 @@ from attnlib.explore import (
     LocalWindows,
     MemoryFigure,
     ModelsFigure,
+    MovedWeights,
     PositionsFigure,
     Quiz,
     SoftHard,
@@ -58,6 +59,11 @@ def caption_steps():
 TOKENS = {"source_tokens": PAIR[0], "target_tokens": PAIR[1]}
 LOOKS = dict.fromkeys(("encoder", "decoder", "cross"), np.eye(3)[None, None])
 SAID = SimpleNamespace(**TOKENS, text="une chemise rouge", weights=PAIR[2])
+READ = {
+    "words": ["not", "good"],
+    "evidence": [0, 1],
+    "readings": {"a GRU": {"weights": [0.3, 0.7], "alone": [-2.0, -1.5]}},
+}
 FIGURES = [
     SoftmaxLookup,
     FiveDials,
@@ -69,6 +75,7 @@ FIGURES = [
     lambda: SoftHard(samples=10),
     lambda: HeadsFigure([SimpleNamespace(**TOKENS, **LOOKS)]),
     lambda: ModelsFigure("a", {"one": SAID}),
+    lambda: MovedWeights([READ]),
     lambda: Quiz("Which?", [("one", True, "It is this."), ("two", False, "It is not this.")]),
     lambda: LiveAttention(["A dog runs."]),
     lambda: LiveHeads(["A dog runs."]),

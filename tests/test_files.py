@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import lzma
 import os
 import subprocess
 import sys
@@ -162,6 +163,21 @@ def test_a_wrong_file_in_the_mirror_is_an_error(server, tmp_path, monkeypatch):
         assert part in str(caught.value)
     assert server.requests == 0
     assert path.read_bytes() == b"wrong"  # a user's own folder is never written
+
+
+@pytest.mark.parametrize("content", [GOOD, b"wrong"])
+def test_a_mirror_may_hold_it_packed(server, tmp_path, monkeypatch, content):
+    packed = put(tmp_path / "mirror", lzma.compress(content), f"{NAME}.xz")
+    monkeypatch.setenv("ATTNLIB_DATA", str(tmp_path / "mirror"))
+    if content == GOOD:
+        assert files.fetch(NAME) == tmp_path / "cache" / NAME
+        packed.write_bytes(b"")  # once is enough
+        assert files.fetch(NAME).read_bytes() == GOOD
+    else:
+        with pytest.raises(files.DataError, match=f"{packed} unpacks to a file with a wrong"):
+            files.fetch(NAME)
+        assert not (tmp_path / "cache").exists()
+    assert server.requests == 0
 
 
 def test_a_mirror_that_is_no_folder_is_an_error(server, tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ Every file has a name, such as ``multi30k/train.en.gz``, a sha256 and, mostly, a
 fixed commit. `fetch` looks in three places, in this order, and returns only a file whose checksum
 is right:
 
-1. the folder named by the environment variable ``ATTNLIB_DATA``, a mirror with the same names;
+1. the folder named by the environment variable ``ATTNLIB_DATA``, a mirror with the same names, or
+   with ``.xz`` behind them;
 2. the cache: the folder named by ``ATTNLIB_CACHE``, else the user's own cache folder;
 3. the file's address, downloaded with pooch into the cache.
 
@@ -20,6 +21,7 @@ Two sets have other bytes at their home than in our mirror:
 
 import functools
 import hashlib
+import lzma
 import os
 import tempfile
 import warnings
@@ -46,6 +48,10 @@ GROCERIES_HOME = (
 HISTORIC_HOME = (
     "https://raw.githubusercontent.com/distant-viewing/hdpy/"
     "f89833e9569f03f57956dae09be0213369fc39f2/data/"
+)
+TREEBANK_HOME = (
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/"
+    "15d613d8447b3478787d4c278730a1e48a945efb/"
 )
 TRIES = 3  # a broken or altered download is fetched again this many times in all
 SECONDS = 30  # without an answer
@@ -91,6 +97,11 @@ ca97941ea7ebaeaa93ca4302cad3a553f4ec650d0ef3e2e90b76a2df8cf9052c  training-every
 f338ae5b85043f507460e2e0a1184bc495a24419b61ccc8ec8426a8a8c461d04  trial/trial.e
 b4fc275ae7b5f4cd4996e34be44d352d8478cf2cf493ba7e61ad1775d736945a  trial/trial.f
 d5fe618c95a377f40747f189466bc2e7d2383507c84d31e2303e414c5ce43dc3  trial/trial.wa
+"""
+TREEBANK = """
+531a54ff90d6ab12201c5a50c3e78e6ddac4de69abc4bce5d275d3cd29efe2b6  en_ewt-ud-dev.conllu
+e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd  en_ewt-ud-test.conllu
+3fb78e2b55482c8ee00caa653af436c88c9e5bc9a73ce26e4ae3ddc79d2b7e7b  en_ewt-ud-train.conllu
 """
 GROCERIES = Path(__file__).with_name("groceries.txt")  # too many to stand here
 HISTORIC = Path(__file__).with_name("historic.txt")
@@ -149,6 +160,8 @@ def _registry():
         part = name.split("/")[0] if "/" in name else "training"
         home = f"{HANSARDS_HOME}English-French.{part}.tar.gz"
         yield Entry(f"hansards/{name}", digest, None, home)
+    for name, digest in _table(TREEBANK).items():
+        yield Entry(f"ud-ewt/{name}", digest, TREEBANK_HOME + name)
     for name, digest, _ in groceries():
         path = name.removeprefix("grocery-store/")
         yield Entry(name, digest, GROCERIES_HOME + path)
@@ -304,7 +317,7 @@ def _in_mirror(entry: Entry) -> Path | None:
         raise DataError(f"ATTNLIB_DATA names {mirror}, which is not a folder")
     path = mirror / entry.name
     if not path.is_file():
-        return None
+        return _unpacked(entry, path.with_name(f"{path.name}.xz"))
     if _accepts(entry, path):
         return path
     if entry.name.startswith("tatoeba/") and _whole_zip(path):
@@ -314,6 +327,24 @@ def _in_mirror(entry: Entry) -> Path | None:
         f"{path} has a wrong checksum: expected sha256 {entry.sha256}, got {sha256(path)}; "
         f"replace it by {entry.url or entry.home}, or unset ATTNLIB_DATA"
     )
+
+
+def _unpacked(entry: Entry, packed: Path) -> Path | None:
+    """The file in the cache, unpacked from what a mirror has in its place, or None without that."""
+    if not packed.is_file():
+        return None
+    path = cache() / entry.name
+    if path.is_file() and _accepts(entry, path):
+        return path
+    content = lzma.decompress(packed.read_bytes())
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise DataError(
+            f"{packed} unpacks to a file with a wrong checksum: expected sha256 {entry.sha256}; "
+            f"replace it by {entry.url or entry.home}, or unset ATTNLIB_DATA"
+        )
+    path = _writable(cache(), entry.name) / entry.name
+    path.write_bytes(content)
+    return path
 
 
 def _accepts(entry: Entry, path: Path) -> bool:

@@ -1,9 +1,9 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
 `SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`, `CaptionSteps`,
-`PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `MemoryFigure`, `Quiz`: each a Python class that
-checks its data and computes its numbers with attnlib, and one ES module that draws. `modules()`
-gives the modules; `captioned` what a captioner says, for `CaptionSteps`.
+`PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `MemoryFigure`, `MovedWeights`, `Quiz`: each a
+Python class that checks its data and computes its numbers with attnlib, and one ES module that
+draws. `modules()` gives the modules; `captioned` what a captioner says, for `CaptionSteps`.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
@@ -18,6 +18,7 @@ from attnlib.explore.live_translator import LiveTranslator
 from attnlib.explore.local_windows import LocalWindows
 from attnlib.explore.memory import MemoryFigure
 from attnlib.explore.models import ModelsFigure
+from attnlib.explore.moved_weights import MovedWeights
 from attnlib.explore.positions import PositionsFigure
 from attnlib.explore.quiz import Quiz
 from attnlib.explore.soft_hard import SoftHard
@@ -37,6 +38,7 @@ __all__ = [
     "LocalWindows",
     "MemoryFigure",
     "ModelsFigure",
+    "MovedWeights",
     "PositionsFigure",
     "Quiz",
     "SoftHard",

@@ -38,6 +38,7 @@ WIDTHS = {
     "local_windows": (1160, 2),
     "memory": (800, 1),
     "models": (1200, 3),
+    "moved_weights": (1100, 2),
     "positions": (1200, 4),
     "quiz": (800, 1),
     "soft_hard": (1300, 4),
