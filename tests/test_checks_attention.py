@@ -32,9 +32,13 @@ RIGHT = {
     "causal heads": (MultiHeadAttention(8, 2, windows.Causal()), {"causal": True}),
     "rotary heads": (MultiHeadAttention(8, 2, rotate=Rotary(4)), {"positions": True}),
     "in single precision": (MultiHeadAttention(8, 2), {"dtype": torch.float32}),
+    "keys that are values": (
+        MultiHeadAttention(8, 2),
+        {"call": lambda m, q, k, _v, mask: m(q, k, k, mask)[0], "shared": "keys and values"},
+    ),
     "one sequence": (
         MultiHeadAttention(8, 2),
-        {"call": lambda m, x, _k, _v, mask: m(x, x, x, mask), "one_sequence": True},
+        {"call": lambda m, x, _k, _v, mask: m(x, x, x, mask), "shared": "all"},
     ),
 }
 
@@ -55,8 +59,25 @@ def test_what_it_cannot_ask_it_says():
     report = checks.attention(lambda q, k, v: right(q, k, v))
     assert report.unasked == ("padding", "future", "heads", "empty rows")
     assert "<lambda> takes no mask" in str(report)
-    report = checks.attention(*RIGHT["one sequence"][:1], **RIGHT["one sequence"][1])
-    assert set(report.unasked) == {"keys", "queries", "lengths"}
+    for name, missing in (
+        ("one sequence", {"keys", "queries", "lengths"}),
+        ("keys that are values", {"sums"}),
+    ):
+        module, options = RIGHT[name]
+        assert set(checks.attention(module, **options).unasked) == missing
+    with pytest.raises(
+        ValueError, match=r"shared is one of .*, got 'keys'"
+    ):
+        checks.attention(right, shared="keys")
+
+
+def test_a_softmax_in_single_precision_is_no_bug():
+    def attend(q, k, v, mask=None):
+        e = scaled(q, k) if mask is None else scaled(q, k).masked_fill(~mask, -1e9)
+        return e.softmax(-1, dtype=torch.float32).double() @ v
+
+    report = checks.attention(attend)
+    assert not report.failed, str(report)
 
 
 # Bugs planted in the function: what errs, and the checks that fail ------------------------------

@@ -19,6 +19,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 Call = Callable[..., Any]  # call(module, queries, keys, values, mask)
 QUERIES, KEYS, VALUES = ("queries", "query", "q"), ("keys", "key", "k"), ("values", "value", "v")
+DROPOUTS = (
+    "dropout",
+    "dropout_p",
+    "attn_dropout",
+)  # what rates are called, in modules of their own
 EXAMPLE = "call=lambda module, queries, keys, values, mask: module(queries, keys, values, ~mask)"
 
 
@@ -91,8 +96,8 @@ def called(
         how, calls = _by_names(module)
     first = next(iter(calls.values()))
     found = [Way(name, module, each) for name, each in (calls | dict(ways or {})).items()]
-    if isinstance(module, nn.Module):
-        found.append(Way("in training, without dropout", _training(module), first))
+    if isinstance(module, nn.Module) and (training := _training(module)) is not None:
+        found.append(Way("in training, without dropout", training, first))
     found.append(Way("without fused kernels", module, first, lambda: sdpa_kernel(SDPBackend.MATH)))
     return Called(
         getattr(module, "__name__", type(module).__name__),
@@ -109,15 +114,17 @@ def _copied(module: Callable, dtype: torch.dtype) -> Callable:
     return copy.deepcopy(module).to(dtype).eval() if isinstance(module, nn.Module) else module
 
 
-def _training(module: nn.Module) -> nn.Module:
-    """A copy of a module as in training, but that nothing is dropped."""
+def _training(module: nn.Module) -> nn.Module | None:
+    """A copy of a module as in training, but that nothing is dropped; None if that cannot be."""
     module = copy.deepcopy(module).train()
     for part in module.modules():
-        if isinstance(part, nn.modules.dropout._DropoutNd):
-            part.p = 0.0
-        for name in ("dropout", "dropout_p", "attn_dropout"):
-            if isinstance(getattr(part, name, None), float):
-                setattr(part, name, 0.0)
+        names = ("p",) if isinstance(part, nn.modules.dropout._DropoutNd) else DROPOUTS
+        for name in names:
+            if isinstance(rate := getattr(part, name, None), float) and rate > 0:
+                try:
+                    setattr(part, name, 0.0)
+                except AttributeError:  # a property
+                    return None
     return module
 
 

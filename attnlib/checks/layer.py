@@ -35,7 +35,7 @@ def attention(
     ways: Mapping[str, Call] | None = None,
     width: int | tuple[int, int, int] | None = None,
     causal: bool = False,
-    one_sequence: bool = False,
+    shared: str = "nothing",
     positions: bool = False,
     scale: float | None = None,
     projections: Sequence[nn.Linear] | None = None,
@@ -62,9 +62,9 @@ def attention(
         D, or D_q, D_k and D_v; what the module says of itself, or 8, unless given.
     causal : bool
         Whether it hides the future by itself.
-    one_sequence : bool
-        Whether queries, keys and values are one sequence to it: only the queries are then used, and
-        what needs them apart is not asked.
+    shared : "nothing", "keys and values" or "all"
+        Which of its inputs are one tensor to it. Of self-attention on one sequence, "all", only the
+        queries are used; what needs them apart is not asked.
     positions : bool
         Whether it reads the order of its keys (rotary positions, biases by distance, a window).
     scale : float, optional
@@ -101,7 +101,7 @@ def attention(
                         1 (no scale)
     """
     known = called(module, call, ways, projections, heads, dtype)
-    asked = Subject(known, width, causal, one_sequence, dtype)
+    asked = Subject(known, width, causal, shared, dtype)
     found = [
         _keys_and_values(asked),
         _queries(asked),
@@ -124,6 +124,14 @@ def _keys_and_values(asked: Subject) -> Finding:
     if asked.one:
         return Finding(check, None, "not asked: keys and values are the queries")
     everywhere = torch.ones(B, S, dtype=torch.bool)
+    if asked.two:
+
+        def together():
+            move = float(asked.moved(asked.way, None, everywhere, (1,))[:, -1].min())
+            seen = f"other keys, which are the values too, move an output by {move:.2g}"
+            return Finding(check, move > asked.near, seen, "the output does not depend on them")
+
+        return tried(check, together)
 
     def ask():
         by_keys, by_values = (
@@ -177,8 +185,9 @@ def _sums(asked: Subject) -> Finding:
         seen = f"rows of weights sum to {low:.6g}"
         seen += f" to {high:.6g}" if high - low > asked.near else ""
         return Finding(check, passed, seen, means)
-    if asked.one:
-        return Finding(check, None, "not asked: it gives no weights, and values are the queries")
+    if asked.one or asked.two:
+        whose = "queries" if asked.one else "keys"
+        return Finding(check, None, f"not asked: it gives no weights, and values are the {whose}")
 
     def ask():
         same = asked.draw(2)[:1, :1].expand(B, S, -1).clone()
@@ -308,22 +317,23 @@ def _empty_rows(asked: Subject) -> Finding:
         yield whole, whole.any(-1)
 
     def bad(way) -> tuple[bool, float]:
-        count, taken = 0, False
+        count, taken, why = 0, False, ""
         for mask, some in masks():
             inputs = [x.clone().requires_grad_() for x in asked.inputs]
             try:
                 output, _ = asked.run(way, inputs, mask)
-            except NotImplementedError:
+            except NotImplementedError as error:
+                why = str(error)
                 continue
             taken = True
-            learn = [*inputs[: 1 if asked.one else 3], *_parameters(way)]
+            learn = [*{id(x): x for x in asked.given(inputs)}.values(), *_parameters(way)]
             loss = output[some].square().sum()  # of the queries that see something
             made = [output]
             if loss.requires_grad:
                 made += torch.autograd.grad(loss, learn, allow_unused=True)
             count += sum(int((~x.isfinite()).sum()) for x in made if x is not None)
         if not taken:
-            raise NotImplementedError("it takes no mask that hides everything from one query")
+            raise NotImplementedError(why)
         return count == 0, float(count)
 
     def ask():
@@ -346,7 +356,9 @@ def _empty_rows(asked: Subject) -> Finding:
 
 
 def _parameters(way: Way) -> list[Tensor]:
-    return list(way.module.parameters()) if isinstance(way.module, nn.Module) else []
+    if not isinstance(way.module, nn.Module):
+        return []
+    return [x for x in way.module.parameters() if x.requires_grad]
 
 
 def _paths(asked: Subject) -> Finding:

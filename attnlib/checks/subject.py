@@ -15,6 +15,7 @@ from attnlib.masks import padding_mask
 B, T, S = 3, 5, 5  # T = S, since some attend only within one sequence; all else differs
 LENGTHS = (5, 3, 4)  # of the three sentences, where there is padding
 WIDTH = 8
+SHARED = "nothing", "keys and values", "all"  # what is one tensor to an attention
 FAR = 10.0  # how far a perturbation goes: with weights that are not zero nobody misses it
 
 
@@ -73,9 +74,13 @@ class AttentionReport:
 class Subject:
     """An attention, with inputs of the shapes that it takes."""
 
-    def __init__(self, known: Called, width, causal: bool, one: bool, dtype: torch.dtype):
-        self.known, self.causal, self.one = known, causal, one
-        self.dtype, self.near = dtype, 1e-9 if dtype == torch.float64 else 1e-4
+    def __init__(self, known: Called, width, causal: bool, shared: str, dtype: torch.dtype):
+        if shared not in SHARED:
+            raise ValueError(f"shared is one of {', '.join(map(repr, SHARED))}, got {shared!r}")
+        self.known, self.causal = known, causal
+        self.one, self.two = shared == "all", shared == "keys and values"
+        # some take the softmax in single precision, whatever they are given
+        self.dtype, self.near = dtype, 1e-6 if dtype == torch.float64 else 1e-4
         width = known.width or WIDTH if width is None else width
         self.widths = width if isinstance(width, tuple) else (width, width, width)
         self.random = torch.Generator().manual_seed(0)
@@ -99,9 +104,16 @@ class Subject:
         shape = (*size, self.widths[which])
         return torch.randn(shape, generator=self.random, dtype=torch.float64).to(self.dtype)
 
+    def given(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values as the attention sees them: some may be one tensor to it."""
+        queries, keys, values = inputs
+        if self.one:
+            return queries, queries, queries
+        return queries, keys, keys if self.two else values
+
     def run(self, way: Way, inputs: Sequence[Tensor], mask: Tensor | None = None):
         """The output (B, T, D) and the weights or None; a ValueError if it is no such thing."""
-        queries, keys, values = (inputs[0],) * 3 if self.one else inputs
+        queries, keys, values = self.given(inputs)
         got = way(queries, keys, values, mask)
         output, weights = (*got, None)[:2] if isinstance(got, tuple | list) else (got, None)
         name, wanted = self.known.name, tuple(queries.shape[:2])

@@ -42,7 +42,8 @@ def _scale_from_weights(asked: Subject, scale: float | None) -> Finding:
     """How many times the dot product a score is: values that are 1 or 0 show the weights."""
     check = "scale"
     width = asked.widths[1]
-    if not asked.known.free or asked.one or asked.widths[0] != width or asked.widths[2] < S:
+    apart = not asked.one and not asked.two and asked.known.free
+    if not apart or asked.widths[0] != width or asked.widths[2] < S:
         return Finding(check, None, "not asked: the queries and keys that it compares are not seen")
     queries, keys, _ = asked.inputs
     ones = torch.eye(S, asked.widths[2], dtype=asked.dtype).expand(B, -1, -1)
@@ -57,7 +58,8 @@ def _scale_from_weights(asked: Subject, scale: float | None) -> Finding:
         return Finding(check, None, "not asked: the weights are not those of a dot product")
     wanted = width**-0.5 if scale is None else scale
     seen = f"scores are {times:.4g} times the dot product of {width} numbers"
-    named = [name for name, x in _scales(width, width, 1).items() if math.isclose(x, times)]
+    candidates = _scales(width, width, 1).items()
+    named = [name for name, x in candidates if math.isclose(x, times, rel_tol=near)]
     means = f"{wanted:.4g} is expected{', this is ' + named[0] if named else ''}"
     return Finding(check, math.isclose(times, wanted, rel_tol=near), seen, means)
 
@@ -113,7 +115,7 @@ def _against_the_sums(asked: Subject, projections: Projections, scale) -> list[F
     width = projections.matrices[0].shape[0]
     head = width // projections.heads
     mask = causal_mask(T, S).expand(B, T, S) if asked.causal else None
-    inputs = (asked.inputs[0],) * 3 if asked.one else asked.inputs
+    inputs = asked.given(asked.inputs)
     wanted = head**-0.5 if scale is None else scale
     scales = {"what is expected": wanted} | _scales(head, width, projections.heads)
 
