@@ -7,6 +7,7 @@ have is not asked, and the report says so.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
@@ -100,8 +101,12 @@ def attention(
     FAILED  scale       scores are 1 times the dot product of 8 numbers: 0.3536 is expected, this is
                         1 (no scale)
     """
-    known = called(module, call, ways, projections, heads, dtype)
-    asked = Subject(known, width, causal, shared, dtype)
+
+    def made(dtype: torch.dtype) -> Subject:
+        known = called(module, call, ways, projections, heads, dtype)
+        return Subject(known, width, causal, shared, dtype)
+
+    asked = made(dtype)
     found = [
         _keys_and_values(asked),
         _queries(asked),
@@ -112,10 +117,10 @@ def attention(
         _lengths(asked),
         _order(asked, positions),
         *heads_and_scale(asked, positions, scale),
-        _empty_rows(asked),
+        _empty_rows(asked, made),
         _paths(asked),
     ]
-    return AttentionReport(known.name, known.how, tuple(found))
+    return AttentionReport(asked.known.name, asked.known.how, tuple(found))
 
 
 def _keys_and_values(asked: Subject) -> Finding:
@@ -305,7 +310,20 @@ def _order(asked: Subject, positions: bool) -> Finding:
     return tried(check, ask)
 
 
-def _empty_rows(asked: Subject) -> Finding:
+def _empty_rows(asked: Subject, made: Callable[[torch.dtype], Subject]) -> Finding:
+    """As `_nothing_to_see`; what fails in double precision alone is none of a user's troubles.
+
+    A floor of double precision is minus infinity to a softmax that is taken in single precision.
+    """
+    found = _nothing_to_see(asked)
+    if found.passed is False and asked.dtype == torch.float64:
+        with suppress(ValueError):
+            single = _nothing_to_see(made(torch.float32))
+            return found if single.passed is None else single
+    return found
+
+
+def _nothing_to_see(asked: Subject) -> Finding:
     """A query that may see nothing gives numbers, and so do the gradients of the others."""
     check = "empty rows"
 
