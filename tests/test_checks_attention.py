@@ -1,6 +1,8 @@
 """`checks.attention`: what is right passes, and every planted bug is found by its check."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -259,6 +261,16 @@ def test_projections_under_other_names_can_be_given():
 
 
 # What is not attention-like --------------------------------------------------------------------
+
+
+def test_the_checks_of_answers_do_without_pytorch():
+    """An answer in NumPy does not wait for PyTorch; who asks of an attention does."""
+    code = "import sys; from attnlib import checks; assert 'torch' not in sys.modules; "
+    code += "assert set(checks.__all__) <= set(dir(checks)); checks.AttentionReport; "
+    code += "assert callable(checks.attention) and 'torch' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="has no attribute 'attentoin'"):
+        _ = checks.attentoin
 
 
 def test_what_cannot_be_called_is_refused():

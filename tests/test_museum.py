@@ -1,6 +1,9 @@
 """The bug museum: each bug is found by its smallest test, and by `checks`; its twin passes."""
 
 import inspect
+import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +128,73 @@ def test_departures_show_their_difference():
     assert floor.shown["filled with -1e9"] == floor.shown["-1e9 added"] == 0.5
     assert floor.shown["-1e4 added"] == pytest.approx(1 / (1 + np.exp(-5)), abs=1e-3)
     assert floor.shown["-1e9 in half precision"] == -np.inf
+
+
+def test_with_one_head_a_view_is_enough():
+    torch.manual_seed(0)
+    ROOMS["joined by a view"].test(museum_code.JoinedByView(width=8, heads=1))
+
+
+# What training made of them (book/results/museum.json) -----------------------------------------
+
+RESULTS = Path(__file__).parents[1] / "book" / "results" / "museum.json"
+
+
+@pytest.fixture(scope="module")
+def script():
+    if not RESULTS.exists():
+        pytest.skip("the package without the book")
+    return runpy.run_path(str(RESULTS.with_suffix(".py")))
+
+
+@pytest.fixture(scope="module")
+def runs(script):
+    return json.loads(RESULTS.read_text(encoding="utf-8"))["runs"]
+
+
+def test_every_room_was_trained_with_three_seeds(script, runs):
+    assert {name for name, _ in script["PLANS"]} == {script["TWIN"], *ROOMS}
+    found = {(run["room"], run["place"], run["seed"]) for run in runs}
+    assert found == {(*plan, seed) for plan in script["PLANS"] for seed in (1, 2, 3)}
+    assert len(found) == len(runs)
+
+
+def test_a_room_begins_as_its_twin(script):
+    """The same first weights: what differs is the class of one attention."""
+    models = []
+    for plan in script["PLANS"].values():
+        torch.manual_seed(1)
+        kinds = {where: name and script["kinds"](name) for where, name in plan.items()}
+        models.append(script["Reverser"](14, **kinds).state_dict())
+    for other in models[1:]:
+        assert all(torch.equal(x, other[name]) for name, x in models[0].items())
+
+
+def test_attention_is_drawn_to_the_letter_that_is_copied(script):
+    """Of `a b` the first word written is b, the second a: those are where the weights should be."""
+    batch = script["collate"]([([4, 5], [5, 4]), ([6], [6])])
+    seen = []
+    script["pulled"](lambda target, learnt: seen.append((target, learnt)))(
+        torch.full((2, 1, 3, 3), 1 / 3), batch
+    )
+    target, learnt = seen[0]
+    tenth = 0.1 / 3
+    wanted = [[tenth, 0.9 + tenth, tenth], [0.9 + tenth, tenth, tenth], [0.95, 0.05, 0.0]]
+    torch.testing.assert_close(target, torch.tensor(wanted), rtol=0, atol=1e-6)
+    assert learnt.shape == (3, 3)
+
+
+def test_what_is_right_is_counted(script):
+    class Fixed(torch.nn.Module):
+        """Writes the source in reverse, but errs where it begins with 6."""
+
+        def forward(self, source, lengths, written, need_weights=True):
+            scores = torch.zeros(len(source), written.shape[1], 14)
+            t = written.shape[1] - 1
+            for b, length in enumerate(lengths.tolist()):
+                word = source[b, length - 2 - t] if t < length - 1 else 2
+                scores[b, -1, 7 if source[b, 0] == 6 else word] = 1
+            return scores, None
+
+    pairs = [([4, 5], [5, 4]), ([6, 5], [5, 6]), ([5, 6, 4], [4, 6, 5]), ([6], [6])]
+    assert script["right"](Fixed(), pairs, False) == script["right"](Fixed(), pairs, True) == 0.5

@@ -9,19 +9,24 @@ attnlib is out of its reach (`reach.ask`): an answer that calls what is ready-ma
 `museum` keeps twelve bugs that were once in public code, with the smallest test that finds each.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from attnlib.checks.compare import CheckError, Likely, agrees, holds
 
 if TYPE_CHECKING:
     from attnlib.checks.layer import attention
+    from attnlib.checks.subject import AttentionReport
 
-__all__ = ["CheckError", "Likely", "agrees", "attention", "holds"]
+__all__ = ["AttentionReport", "CheckError", "Likely", "agrees", "attention", "holds"]
+LATER = {"attention": "layer", "AttentionReport": "subject"}  # PyTorch takes seconds to import
 
 
 def __getattr__(name: str):
-    if name == "attention":  # PyTorch takes seconds to import, and an answer in NumPy needs it not
-        from attnlib.checks.layer import attention
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"attnlib.checks.{LATER[name]}"), name)
 
-        return attention
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__():
+    return sorted({*globals(), *LATER})

@@ -3,6 +3,22 @@
 Every check is a property that holds whatever the weights of the module are, or, where its matrices
 can be read, a comparison with the sums themselves. What a check needs and an attention does not
 have is not asked, and the report says so.
+
+==============  ================================================================================
+``keys``        other keys, and other values, move the output
+``queries``     another query moves its own output, and no other
+``sums``        weights are not negative and sum to 1 over the keys; an average of equal values is
+                that value
+``padding``     hidden keys and values may become anything: no output moves
+``future``      what stands after a query may become anything: its output stays
+``batch``       other sentences move nothing; alone a sentence gives what it gives in a batch
+``lengths``     fewer queries give what they give among more
+``order``       keys, with their values, and queries in another order give the same
+``heads``       the output is that of the sums, head by head
+``scale``       scores are 1 / sqrt(D) times the dot product, and if not, how many times
+``empty rows``  a query that may see nothing makes nothing NaN: no output, no gradient
+``paths``       with weights and without, in training and not, fused and not: the same
+==============  ================================================================================
 """
 
 import math

@@ -237,8 +237,8 @@ def rooms() -> dict[str, Room]:
             line="The padding mask was unsqueezed to (B, 1, S, 1): it hid the rows of padding, "
             "whose outputs nobody reads, and no padding from any word.",
             worked="With minus infinity the hidden rows would have been NaN at once; -10000 makes "
-            "them an even average instead. Words attend to padding a little, the same in training "
-            "and in testing, and learn to live with it.",
+            "them an even average instead. Words attend to padding too, and in batches padded like "
+            "those of training the model has learnt to expect that.",
             answer="",
             test=padding_changes_nothing,
             also=(
@@ -279,10 +279,6 @@ def rooms() -> dict[str, Room]:
             answer="Mended by pull request 48760, with the test that was missing: change what "
             "comes later, and compare.",
             test=the_future_changes_nothing,
-            also=(
-                "huggingface/transformers, issue 31673 (2024): a sliding window multiplied into an "
-                "additive mask",
-            ),
             checks=("future",),
         ),
         _room(
