@@ -109,6 +109,19 @@ def test_additive_score_worked_on_paper():
     assert scored.flatten().tolist() == pytest.approx([2.284782, 2.487216], abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "make",
+    [scores.AdditiveScore, scores.ConcatScore, lambda q, _, hidden: windows.Predictive(q, hidden)],
+    ids=["additive", "concat", "predictive"],
+)
+def test_v_starts_with_either_sign(make, seed):
+    """Of 400 numbers that are as often negative as positive, 140 to 260 are: 6 deviations."""
+    torch.manual_seed(seed)
+    v = make(4, 4, 400).v.weight
+    assert 140 <= int((v < 0).sum()) <= 260 and 140 <= int((v > 0).sum()) <= 260
+
+
 @pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_scaled_dot_equals_pytorch(dtype, atol, causal):
@@ -240,6 +253,18 @@ def test_many_heads_equal_pytorchs_module(dtype, atol, causal, need_weights):
     torch.testing.assert_close(contexts, want[0], rtol=0, atol=atol)
     if need_weights:
         torch.testing.assert_close(weights, want[1], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_sentence_does_not_mind_its_batch(name, need_weights):
+    """Without a mask too, where batch and positions could be taken for each other unseen."""
+    window = make_window(name, query_dim=2, hidden_dim=2, reach=1)
+    attention, tensors, _ = several(3, 5, 5, window=window)
+    contexts, _ = attention(*tensors, need_weights=need_weights)
+    for b in range(3):
+        alone, _ = attention(*(x[b : b + 1] for x in tensors), need_weights=need_weights)
+        torch.testing.assert_close(contexts[b : b + 1], alone, **EXACT)
 
 
 @pytest.mark.parametrize("masked", ["not", "by keys", "by pairs"])

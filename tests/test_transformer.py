@@ -295,6 +295,15 @@ def test_attention_maps_are_those_that_come_back_and_more():
         torch.testing.assert_close(part.sum(-1), torch.ones_like(part[..., 0]))
 
 
+@each_setting
+def test_nobody_attends_to_padding(settings):
+    """Neither words nor pads: else what stands at a pad depends on how long the batch is."""
+    model, many = transformer(**settings), batch()
+    maps = model.attention_maps(many.source, many.source_lengths, many.target_in)
+    for b, S in enumerate(many.source_lengths):
+        assert maps.encoder[b, ..., S:].eq(0).all() and maps.cross[b, ..., S:].eq(0).all()
+
+
 def test_a_sinusoid_knows_distances_alone_and_moves_linearly():
     table = Sinusoidal(16).table(60, like=torch.zeros(0).double())
     products = table @ table.T
