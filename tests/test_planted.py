@@ -78,7 +78,7 @@ def test_a_bug_in_a_layer_is_told(monkeypatch):
     made = {"even": (future, {"width": 4}), "broken": (broken, {"width": 4})}
     monkeypatch.setattr(planted, "layers", lambda: made)
     found = planted.ask(made)
-    assert {"keys", "queries"} <= set(found["even"]) and found["broken"] == ["raises RuntimeError"]
+    assert {"keys", "queries"} <= set(found["even"]) and found["broken"] == ["raises ValueError"]
 
 
 def test_every_bug_was_planted_and_caught():

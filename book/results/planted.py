@@ -53,7 +53,6 @@ KINDS = {
     "PyTorch's own": (
         "test_scaled_dot_equals_pytorch",
         "test_many_heads_equal_pytorchs_module",
-        "test_supervised_attention_is_a_cross_entropy_that_a_weight_of_zero_does_not_break",
     ),
     "a batch is its sentences one by one, and every parameter learns": (
         "test_every_setting_trains_and_ignores_padding",
@@ -64,6 +63,9 @@ KINDS = {
     "future": ("test_the_future_changes_nothing",),
     "property": ("test_weights_sum_to_one_or_are_all_zero",),
     "exhaustive search": ("test_a_wide_beam_is_exhaustive",),
+    "the equation in plain Python": (
+        "test_the_adversarial_loss_is_its_equation_with_the_divergence_its_way_round",
+    ),
     "forced decoding": ("test_probabilities_and_weights_are_those_of_the_sentence",),
     "initialisation": ("test_v_starts_with_either_sign",),
     "refusal": ("test_settings_that_make_no_sense_are_refused",),
