@@ -45,8 +45,9 @@ SETTINGS = {  # updates, learning rate, width of the embeddings, width of the GR
     "genres": (200, 0.01, 16, 16),
     "swapped": (1000, 0.005, 32, 32),
 }
-STRENGTHS = (0.0, 0.001, 0.01, 0.1)  # lambda of the adversarial training
+STRENGTHS = (0.0, 0.01, 0.1)  # lambda of the adversarial training
 CHOSEN = 0.01  # whose weights are imposed
+IMITATING = {"negated": 3}  # times the budget, where without the divergence it does not yet imitate
 LONGER = 3  # times the budget of `asked`
 SOURCES = ("own", "recurrent", "uniform", "adversary", "shuffled", "untrained")
 
@@ -74,10 +75,10 @@ def new(task: str, encoder: str, weights: str, seed: int) -> evidence.AttentionC
     )
 
 
-def train(task: str, model, seed: int, **more) -> evidence.AttentionClassifier:
-    """Trained with the task's budget."""
+def train(task: str, model, seed: int, times: int = 1, **more) -> evidence.AttentionClassifier:
+    """Trained with so many times the task's budget."""
     updates, lr, _, _ = SETTINGS[task]
-    return evidence.fit(model, texts(task)[1]["train"], updates, lr, seed=seed, **more)
+    return evidence.fit(model, texts(task)[1]["train"], times * updates, lr, seed=seed, **more)
 
 
 @cache
@@ -293,7 +294,8 @@ def opponent(
     """A recurrent network trained to predict as the base does, with other weights."""
     base = read(trained(task, "recurrent", "learned", seed), texts(task)[1]["train"])
     loss = adversary.adversarial_loss(base, strength, base_first)
-    return train(task, new(task, "recurrent", "learned", 100 + seed), seed, loss=loss)
+    fresh = new(task, "recurrent", "learned", 100 + seed)
+    return train(task, fresh, seed, IMITATING.get(task, 1), loss=loss)
 
 
 def of_adversary(task: str, strength: float, seed: int, base_first: bool = False) -> dict:
@@ -348,13 +350,9 @@ def of_imposed(task: str, source: str, seed: int) -> dict:
 
 def of_longer(task: str, weights: str, seed: int) -> dict:
     """A larger budget for the task that needs attention."""
-    updates, lr, _, _ = SETTINGS[task]
-    splits = texts(task)[1]
-    model = new(task, "recurrent", weights, seed)
-    evidence.fit(model, splits["train"], LONGER * updates, lr, seed=seed)
-    return {
-        "accuracy": evidence.accuracy(read(model, splits["test"]).logits, splits["test"].labels)
-    }
+    model = train(task, new(task, "recurrent", weights, seed), seed, LONGER)
+    test = texts(task)[1]["test"]
+    return {"accuracy": evidence.accuracy(read(model, test).logits, test.labels)}
 
 
 def rounded(value, digits: int = 5):
