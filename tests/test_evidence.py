@@ -218,18 +218,36 @@ def test_every_parameter_learns_unless_the_weights_are_frozen(weights):
 
 
 def test_training_uses_the_weights_of_the_rows_it_reads():
-    """With all weight on the evidence a token-wise network learns; on the day, only the rest."""
+    """The loss sees which rows were read: each has its own weights."""
+    model, texts = small("token-wise")
+    imposed = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.9, 0.1, 0, 0], [0, 0, 1, 0]]).double()
+    seen = []
+
+    def loss(reading, rows):
+        S = reading.weights.shape[1]
+        assert torch.equal(reading.weights, imposed[rows, :S])
+        torch.testing.assert_close(reading.logits, model(texts, imposed).logits[rows], **EXACT)
+        seen.append(rows.tolist())
+        return reading.logits.sum()
+
+    before = model.readout[0].bias.item()
+    evidence.fit(model, texts, updates=1, lr=0.02, batch=5, seed=3, imposed=imposed, loss=loss)
+    assert model.readout[0].bias.item() == pytest.approx(before - 0.02, abs=1e-6)
+    evidence.fit(model, texts, updates=3, batch=5, seed=3, imposed=imposed, loss=loss)
+    assert seen[0] == seen[1] and len({tuple(rows) for rows in seen[1:]}) == 3
+
+
+def test_all_weight_on_the_evidence_is_enough_and_on_the_day_is_not():
     found = evidence.sentences("plain", "train")[:600]
-    texts = evidence.encode(found, evidence.vocabulary(found))
+    words = evidence.vocabulary(found)
+    texts = evidence.encode(found, words)
     right = {}
     for name, weights in (
         ("evidence", texts.evidence.float()),
         ("day", torch.eye(texts.ids.shape[1])[1].expand(len(texts), -1)),
     ):
         torch.manual_seed(0)
-        model = AttentionClassifier(
-            len(evidence.vocabulary(found)), "token-wise", width=8, hidden=8
-        )
+        model = AttentionClassifier(len(words), "token-wise", width=8, hidden=8)
         evidence.fit(model, texts, updates=60, lr=0.02, imposed=weights)
         with torch.no_grad():
             right[name] = evidence.accuracy(model(texts, weights).logits, texts.labels)

@@ -47,7 +47,7 @@ export function furthest(alone, own, epsilon) {
   };
   alone.forEach((first, i) => {
     alone.forEach((second, j) => {
-      if (j > i) return;
+      if (j >= i) return; // each pair once; a word by itself is the end of its pairs
       if (first === second) {
         if (low <= first && first <= high) [0, 1].forEach((share) => consider(i, j, share));
         return;

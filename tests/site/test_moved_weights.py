@@ -20,6 +20,7 @@ SAID = [
         "readings": {name: {"weights": [0.25, 0.75], "alone": [3.0, 3.0]} for name in READINGS},
     },
 ]
+SAID.append(SAID[0] | {"words": ["of", "the", "same", "length"]})
 SLIDER = '.bars input[type="range"]'
 
 
@@ -100,6 +101,9 @@ def test_figure_follows_its_controls(draw):
     figure = MovedWeights(SAID, model="no context")
     compare(page, figure)
     page.get_by_role("button", name="All the same").click()
+    page.get_by_label("Sentence").select_option(index=2)  # begins with the model's own
+    figure = MovedWeights(SAID, sentence=2, model="no context")
+    compare(page, figure)
     page.get_by_label("Sentence").select_option(index=1)
     figure = MovedWeights(SAID, sentence=1, model="no context")
     compare(page, figure)
