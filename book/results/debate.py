@@ -16,7 +16,8 @@ generated sentences whose evidence is known and on two sets of real ones. The ki
   the divergence the other way round; ``another seed``, an honest one;
 * ``longer``: the task that needs attention, with a larger budget (E3).
 
-What is in ``debate.json`` already is not measured again, so a stopped run goes on.
+What is in ``debate.json`` already is not measured again, so a stopped run goes on. A quarter of an
+hour of one core.
 """
 
 from functools import cache, partial
