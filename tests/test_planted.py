@@ -51,7 +51,7 @@ def defined(name):
 def test_tests_and_layers_and_kinds_exist():
     names = set().union(*(defined(test) for bug in BUGS for test in bug["tests"]))
     kinds = [name for each in planted.KINDS.values() for name in each]
-    assert set(kinds) <= names and len(set(kinds)) == len(kinds)
+    assert {name.partition(":")[0] for name in kinds} <= names and len(set(kinds)) == len(kinds)
     assert {bug["layer"] for bug in BUGS if "layer" in bug} == set(planted.layers())
     added = [bug["added"].removeprefix("tests/").split("::") for bug in BUGS if "added" in bug]
     assert all(function in defined(file) for file, function in added)
@@ -59,7 +59,21 @@ def test_tests_and_layers_and_kinds_exist():
 
 def test_a_test_of_no_known_kind_is_named():
     with pytest.raises(KeyError, match="of which kind is test_of_nothing"):
-        planted.kind("tests/test_masks.py::test_of_nothing[1-2]")
+        planted.kind("tests/test_masks.py::test_of_nothing[1-2]", "assert nothing")
+
+
+def test_a_test_of_two_kinds_is_told_apart_by_its_statement():
+    test = "tests/test_seq2seq.py::test_every_setting_trains_and_ignores_padding[dot]"
+    assert planted.kind(test, "assert not unused") == "every parameter learns"
+    assert planted.kind(test, "assert same") == "a batch is its sentences one by one"
+
+
+def test_the_statement_of_a_line():
+    text = (
+        "def f():\n    with a(\n        b\n    ):\n        c = (1,\n             2)\n    assert d\n"
+    )
+    told = [planted.statement(text, line) for line in range(1, 8)]
+    assert told == ["def f():", *["with a( b ):"] * 3, *["c = (1, 2)"] * 2, "assert d"]
 
 
 def test_what_a_layer_fails_is_told():
@@ -88,7 +102,7 @@ def test_every_bug_was_planted_and_caught():
     assert set(FOUND["control"]["tests"]) == {test for bug in BUGS for test in bug["tests"]}
     for row, bug in zip(FOUND["rows"], BUGS, strict=True):
         assert (row["row"], row["sources"]) == (bug["row"], bug["sources"])
-        assert row["kind"] == planted.kind(row["by"])
+        assert row["kind"] == planted.kind(row["by"], row["statement"])
         assert (row["checks"] is None) == ("layer" not in bug)
         assert ("added" in row) == ("added" in bug)
         assert "added" not in row or not row["caught_without_it"]

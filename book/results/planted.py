@@ -9,18 +9,19 @@ mistakes. Each is a patch that makes the same mistake where it would stand in at
 copies package and tests to a temporary folder, plants one bug at a time there, and runs the quick
 tests of the files that should notice, up to the first that fails.
 
-``caught`` says whether one failed, ``by`` which, and ``kind`` what kind of test it is, by KINDS. A
-bug that the tests did not notice at first has ``added``, the test that was written for it:
-``caught_without_it`` is from a run that leaves this test out. Of a bug in an attention,
-``checks`` are those of `attnlib.checks.attention` that fail on the patched layer; None where the
-bug is in no attention. ``control`` is the package as it is: all of these tests, and the checks of
-every layer, must pass.
+``caught`` says whether one failed, ``by`` which, at which ``statement`` of it, and ``kind`` what
+kind of test that is, by KINDS. A bug that the tests did not notice at first has ``added``, the test
+that was written for it: ``caught_without_it`` is from a run that leaves this test out. Of a bug in
+an attention, ``checks`` are those of `attnlib.checks.attention` that fail on the patched layer;
+None where the bug is in no attention. ``control`` is the package as it is: all of these tests, and
+the checks of every layer, must pass.
 
 The file is written after every bug, and a run goes on where the last one stopped: a bug is planted
 again when its patch, the package or its tests have changed.
 """
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -41,7 +42,7 @@ COMMAND = "OMP_NUM_THREADS=1 python book/results/planted.py"
 QUICK = "not slow and not benchmark"
 MARK = "WHAT WAS SEEN "  # begins the line that a run inside of the copy reports
 
-# The kinds of test, each with the test functions that are of it.
+# The kinds of test, each with the test functions that are of it, or one statement of a function.
 KINDS = {
     "loops of attnlib.reference": (
         "test_attention_matches_the_loops",
@@ -54,7 +55,11 @@ KINDS = {
         "test_scaled_dot_equals_pytorch",
         "test_many_heads_equal_pytorchs_module",
     ),
-    "a batch is its sentences one by one, and every parameter learns": (
+    "every parameter learns": (
+        "test_every_setting_trains_and_ignores_padding: assert not unused",
+        "test_every_setting_trains_all_of_it_and_ignores_padding: assert not unused",
+    ),
+    "a batch is its sentences one by one": (
         "test_every_setting_trains_and_ignores_padding",
         "test_every_setting_trains_all_of_it_and_ignores_padding",
     ),
@@ -100,13 +105,29 @@ def patched(text: str, bug: dict) -> str:
     return text.replace(bug["old"], bug["new"])
 
 
-def kind(test: str) -> str:
-    """The kind of a test, by the name of its function."""
+def kind(test: str, statement: str) -> str:
+    """The kind of a test that failed at a statement, by the name of its function and by this."""
     name = test.rpartition("::")[2].partition("[")[0]
-    found = [kind for kind, names in KINDS.items() if name in names]
+    found = [kind for kind, names in KINDS.items() if f"{name}: {statement}" in names]
+    found += [kind for kind, names in KINDS.items() if name in names]
     if not found:
         raise KeyError(f"of which kind is {name}? Add it to KINDS in {Path(__file__).name}")
     return found[0]
+
+
+def statement(text: str, line: int) -> str:
+    """The innermost statement that has a line of a file; of one with a body, what comes before it.
+
+    Examples
+    --------
+    >>> statement("for x in y:\\n    assert (\\n        x\\n    )", line=3)
+    'assert ( x )'
+    """
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.stmt)]
+    within = [n for n in nodes if n.lineno <= line <= (n.end_lineno or n.lineno)]
+    one = min(within, key=lambda n: (n.end_lineno or n.lineno) - n.lineno)
+    end = one.body[0].lineno - 1 if getattr(one, "body", None) else one.end_lineno
+    return " ".join(" ".join(text.splitlines()[one.lineno - 1 : end]).split())
 
 
 # Inside of the copy ---------------------------------------------------------------------------
@@ -149,6 +170,7 @@ class Watch:
 
     def __init__(self):
         self.passed, self.failed, self.error, self.seconds = 0, None, None, None
+        self.statement = None
         self.began = time.perf_counter()
 
     def pytest_collectreport(self, report):
@@ -160,7 +182,10 @@ class Watch:
         """Count, and keep the first failure."""
         self.passed += report.when == "call" and report.passed
         if report.failed and self.failed is None:
-            self.failed = report.nodeid
+            self.failed, file = report.nodeid, report.nodeid.partition("::")[0]
+            places = [each.reprfileloc for each in report.longrepr.reprtraceback.reprentries]
+            line = [place.lineno for place in places if place and place.path == file][-1]
+            self.statement = statement(Path(file).read_text(encoding="utf-8"), line)
             self.seconds = round(time.perf_counter() - self.began, 1)
 
 
@@ -176,7 +201,8 @@ def inside(names: list[str], arguments: list[str]) -> None:
     watch = Watch()
     pytest.main([*arguments, "-x", "-q", "-m", QUICK, "-p", "no:cacheprovider"], plugins=[watch])
     found = {"checks": found, "passed": watch.passed, "by": watch.failed, "error": watch.error}
-    print(f"\n{MARK}{json.dumps(found | {'seconds': watch.seconds})}", flush=True)
+    found |= {"statement": watch.statement, "seconds": watch.seconds}
+    print(f"\n{MARK}{json.dumps(found)}", flush=True)
 
 
 # Outside --------------------------------------------------------------------------------------
@@ -228,7 +254,8 @@ def plant(folder: Path, bug: dict) -> dict:
         path.write_text(correct, encoding="utf-8")
     row = {key: bug[key] for key in ("row", "name", "sources", "where")}
     row |= {"nearest": bug.get("nearest"), "caught": found["by"] is not None, "by": found["by"]}
-    row |= {"kind": kind(found["by"]) if found["by"] else None, "seconds": found["seconds"]}
+    row |= {key: found[key] for key in ("statement", "seconds")}
+    row |= {"kind": kind(found["by"], found["statement"]) if found["by"] else None}
     row |= {"checks": found["checks"].get(bug.get("layer"))}
     if "added" in bug:
         row |= {"added": bug["added"], "caught_without_it": before is not None}
