@@ -191,6 +191,29 @@ def test_only_the_recurrent_encoder_sees_context():
         assert not torch.equal(before[3], after[3])
 
 
+def test_without_context_a_decision_is_that_of_a_bag_of_words():
+    """One number a word of the vocabulary, added up in any order, has the sign of the logit."""
+    model, _ = small("token-wise")
+    states = model.encode(model.embedding.weight.unsqueeze(0), None)
+    model.readout[0].bias.data -= model.alone(states).mean()  # decisions of both kinds
+    score = model.attention.score(states.new_ones(1, 1, 1), states)[0, 0]
+    worth = score.exp() * model.alone(states)[0]
+    ids = torch.randint(4, 20, (50, 6))
+    logits = model.read(model.embedding(ids), torch.full((50,), 6)).logits
+    assert torch.equal(logits > 0, worth[ids].sum(1) > 0) and 0 < (logits > 0).sum() < 50
+
+
+def test_the_gradient_for_a_state_is_as_long_as_its_weight():
+    """So its agreement with the weights is arithmetic, whatever was learned."""
+    model, texts = small()
+    reading = model(texts)
+    states = reading.states.detach().requires_grad_()
+    logits = model.decide(states, reading.weights.detach())
+    (slope,) = torch.autograd.grad(logits.sum(), states)
+    lengths = slope.norm(dim=-1) / model.readout[0].weight.norm()
+    torch.testing.assert_close(lengths, reading.weights, **EXACT)
+
+
 def test_weights_from_outside_take_the_place_of_its_own():
     model, texts = small()
     own = model(texts)
