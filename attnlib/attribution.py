@@ -210,10 +210,10 @@ def context_values(
 # What of the input is left, layer after layer? ------------------------------------------------
 
 
-def rollout(layers: Sequence[Tensor]) -> Tensor:
+def rollout(layers: Sequence[Tensor], residual: float = 0.5) -> Tensor:
     r"""Attention rollout (Abnar and Zuidema 2020, section 3, eq. 1).
 
-    .. math:: \tilde A_l = \frac{A_l + I}{\text{row sum}}, \qquad R_l = \tilde A_l R_{l-1}
+    .. math:: \tilde A_l = \frac{(1 - r) A_l + r I}{\text{row sum}}, \qquad R_l = \tilde A_l R_{l-1}
 
     As if a layer were half the average that its attention takes and half what was there before,
     the residual connection, and nothing else: feed-forward layers and the lengths of vectors are
@@ -223,6 +223,8 @@ def rollout(layers: Sequence[Tensor]) -> Tensor:
     ----------
     layers : sequence of Tensors of shape (..., S, S)
         Weights of each layer, the first one first, the heads averaged.
+    residual : float
+        r, the share of the residual connection, between 0 and 1; the paper has a half.
 
     Returns
     -------
@@ -232,7 +234,7 @@ def rollout(layers: Sequence[Tensor]) -> Tensor:
     Raises
     ------
     ValueError
-        If there is no layer, or one is not square.
+        If there is no layer, one is not square, or the share is none.
 
     Examples
     --------
@@ -244,13 +246,16 @@ def rollout(layers: Sequence[Tensor]) -> Tensor:
     """
     if not len(layers):
         raise ValueError("there is no layer: give the weights of one or more")
+    if not 0 <= residual <= 1:
+        raise ValueError(f"residual must be between 0 and 1, got {residual}")
     reached = None
     for weights in layers:
         if weights.dim() < 2 or weights.shape[-1] != weights.shape[-2]:
             raise ValueError(
                 f"the weights of a layer must be (..., S, S), got {tuple(weights.shape)}"
             )
-        mixed = weights + torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+        same = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+        mixed = (1 - residual) * weights + residual * same
         mixed = mixed / mixed.sum(-1, keepdim=True)
         reached = mixed if reached is None else mixed @ reached
     assert reached is not None

@@ -200,6 +200,18 @@ def test_rollout_matches_the_loops(L, S):
     torch.testing.assert_close(found.sum(-1), torch.ones(2, S).double(), **EXACT)
 
 
+def test_rollout_with_another_share_of_the_residual_connection():
+    layers = rows(2, 4, 4)
+    layers = layers / layers.sum(-1, keepdim=True)
+    one, two = (0.2 * each + 0.8 * torch.eye(4).double() for each in layers)
+    torch.testing.assert_close(attribution.rollout(list(layers), 0.8), two @ one, **EXACT)
+    torch.testing.assert_close(
+        attribution.rollout(list(layers), 0.0), layers[1] @ layers[0], **EXACT
+    )
+    with pytest.raises(ValueError, match="between 0 and 1, got 2"):
+        attribution.rollout(list(layers), 2)
+
+
 def test_rollout_of_causal_layers_is_causal():
     layers = rows(3, 5, 5).tril()
     assert (attribution.rollout(list(layers)).triu(1) == 0).all()

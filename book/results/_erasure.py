@@ -21,6 +21,7 @@ from attnlib.masks import padding_mask
 from attnlib.seq2seq import RecurrentMemory, Translator
 from attnlib.transformer import Transformer, TransformerMemory
 
+RESIDUAL = (0.8, 0.9)  # shares other than the paper's half
 ROWS = 48  # erased sources that go through a model together
 
 
@@ -149,10 +150,11 @@ def masked_once(model, pair: Asked) -> np.ndarray:
     masks = shown(pair)
     N, decoder = len(masks), model.decoder
     memory = model.encode(torch.tensor([pair.source]), torch.tensor([len(pair.source)]))
-    memory = RecurrentMemory(
-        *(part.expand(N, *part.shape[1:]) for part in memory[:2]),
-        masks,
-        memory.summary.expand(N, -1),
+    memory = memory._replace(
+        annotations=memory.annotations.expand(N, -1, -1),
+        prepared=memory.prepared.expand(N, -1, -1),
+        mask=masks,
+        summary=memory.summary.expand(N, -1),
     )
     state, logs = decoder.start(memory), []
     for t, word in enumerate(model.embedding(pair.given)[0][: len(pair.target)]):
@@ -250,8 +252,10 @@ def transformer_weights(model: Transformer, pair: Asked) -> dict[str, np.ndarray
     found["norms, mean of blocks"] = torch.stack(norms).mean(0)
     layers = [each.mean(2) for each in maps]  # (1, L, ., .)
     T = maps.cross.shape[-2]
-    rolled = attribution.rollout(attribution.joint_layers(*layers))[0, :T, T:]
-    found["rollout"] = rolled
+    joint = attribution.joint_layers(*layers)
+    found["rollout"] = attribution.rollout(joint)[0, :T, T:]
+    for share in RESIDUAL:
+        found[f"rollout, residual {share:g}"] = attribution.rollout(joint, share)[0, :T, T:]
     encoder = attribution.rollout(list(layers[0].unbind(1)))[0]
     found["rollout of the encoder, then mean weights"] = maps.cross[0].mean((0, 1)) @ encoder
     return {name: between_words(rows, pair) for name, rows in found.items()}

@@ -14,10 +14,11 @@ that were never trained, on the first sentences.
 ``erased``: each word's log-probability, given the reference's words before it, less the same
 without one source word: the most attended one, the second, each of the others (their mean), another
 of like frequency, the neighbours of the most attended one, the gold-linked ones (sure links; their
-mean) and the neighbours of those. A word is erased in four ways: ``masked once`` (the step that
-writes the word may not attend to it), ``masked`` (no step may), ``deleted`` (from the source) and
-``unknown`` (each subword becomes <unk>). By whether the most attended word is linked, and by its
-weight; ``own`` are the words that the model would have said itself.
+mean), others of like frequency as those, and their neighbours. A word is erased in four ways:
+``masked once`` (the step that writes the word may not attend to it), ``masked`` (no step may),
+``deleted`` (from the source) and ``unknown`` (each subword becomes <unk>). By whether the most
+attended word is linked, and by its weight; ``own`` are the words that the model would have said
+itself.
 
 ``captions``: the same question without gold links, for three translators of captions: how much is
 lost when the word that each instrument ranks first is deleted, and Kendall's tau of its ranks with
@@ -82,6 +83,7 @@ ERASURES: dict[str, Callable] = {
     "deleted": without,
     "unknown": lambda model, pair: without(model, pair, UNK),
 }
+BY_WEIGHT = ("masked once", "deleted")  # also by the size of the weight
 Matrices = list[dict[str, np.ndarray]]  # of each sentence, by instrument: (target, source words)
 
 
@@ -184,8 +186,8 @@ def per_word(
 ) -> list[dict[str, list[int]]]:
     """For each target word the source words to erase, by kind; of several the mean counts.
 
-    ``alike`` is the word whose frequency is nearest to that of the most attended one, among those
-    that are not linked to the target word; of equal ones the first.
+    One "as frequent" is the word whose frequency in the training text is nearest, among those that
+    are neither linked to the target word nor attended to most; of equal ones the first.
     """
     rows = []
     for t, row in enumerate(weights):
@@ -205,6 +207,13 @@ def per_word(
                 )[:1],
                 "beside the most attended": [s for s in (top - 1, top + 1) if s in free],
                 "gold": gold,
+                "another, as frequent as gold": sorted(
+                    {
+                        min(free, key=lambda s: abs(log_frequency[s] - log_frequency[g]))
+                        for g in gold
+                        if free
+                    }
+                ),
                 "beside gold": sorted(s for s in near if 0 <= s < S and s not in linked),
             }
         )
@@ -272,7 +281,9 @@ def erased(rows: Sequence[dict], how: str) -> dict:
             if kind != "most attended"
         },
         "gold less beside gold": over(rows, less("gold", "beside gold")),
-        "gold less another, as frequent": over(rows, less("gold", "another, as frequent")),
+        "gold less another, as frequent as gold": over(
+            rows, less("gold", "another, as frequent as gold")
+        ),
         "most attended is worst": over(rows, lambda row: float(row["worst"][how])),
     }
 
@@ -476,7 +487,12 @@ def on_debates(number: int, few: int) -> dict:
         "untrained_sentences": few,
         "untrained": untrained(model, pairs[:few], gold),
         "erased": {
-            how: {name: erased(rows, how) for name, rows in parts.items()} for how in ERASURES
+            how: {
+                name: erased(rows, how)
+                for name, rows in parts.items()
+                if "weight" not in name or how in BY_WEIGHT
+            }
+            for how in ERASURES
         },
         "against_erasure": {how: against_erasure(found, how) for how in ("deleted", "masked once")},
     }
