@@ -1,5 +1,7 @@
 """book/results/instruments.py in small: erasures, gradients, moved weights, against loops."""
 
+import json
+
 import _blanked
 import _erasure
 import _same_output
@@ -18,6 +20,7 @@ from attnlib.scores import AdditiveScore, GeneralScore
 from attnlib.seq2seq import Translator
 from attnlib.transformer import Transformer
 
+COMPETE = "weights, source words compete"
 # two source words of two subwords and one, </s>; three target words
 PAIR = Asked([5, 6, 7, 2], [8, 9, 4, 5], [0, 0, 1, None], [0, 1, 1, 2])
 CLOSE = {"rtol": 0, "atol": 1e-10}  # float64, as every model here
@@ -360,3 +363,28 @@ def test_a_long_source_has_its_length_and_its_end():
     assert found[:-1] == [*model.ids("A man runs."), *model.ids("A dog sleeps.")][:6]
     with pytest.raises(ValueError, match="not 70"):
         _same_output.long_source(model, ["A man runs."], 70)
+
+
+# The file -----------------------------------------------------------------------------------------
+
+
+def test_the_file_agrees_with_what_was_measured_before():
+    """Raw weights and competing ones have the error of ``hansards.json``, by another way there."""
+    found = json.loads(script.RESULTS.read_text(encoding="utf-8"))["debates"]
+    before = json.loads(script.measured.RESULTS.read_text(encoding="utf-8"))
+    errors = {row["what"]: row["error"] for row in found["alignment"]}
+    for mine, its in (("weights", "attention"), (COMPETE, f"attention{COMPETE[7:]}")):
+        (row,) = [row for row in before["rows"] if row["what"] == its]
+        assert errors[mine] == pytest.approx([row["value"], row["low"], row["high"]], abs=2e-4)
+    assert found["sha256"] == before["sha256"] and found["sentences"] == before["sentences"]
+
+
+def test_each_word_of_the_file_is_in_one_group():
+    found = json.loads(script.RESULTS.read_text(encoding="utf-8"))["debates"]
+    parts = {name: each["words"] for name, each in found["erased"]["deleted"].items()}
+    links = ("sure", "possible", "not linked, another is", "not linked, none is")
+    weights = [name for name in parts if name.startswith("weight") and "," not in name]
+    assert len(weights) == len(script.WEIGHTS) - 1
+    for names in (links, weights):
+        assert sum(parts[name] for name in names) == parts["all"] == found["target_words"]
+    assert sum(parts[f"own, {name}"] for name in links) == parts["own"] == found["own_words"]
