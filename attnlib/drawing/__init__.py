@@ -33,6 +33,7 @@ from attnlib.drawing.encoder_decoder import (
     unrolled,
 )
 from attnlib.drawing.lookup import dictionary, gradients, patterns, projections, sheet, triangle
+from attnlib.drawing.matrices import matrices
 from attnlib.drawing.self_attention import (
     clocks,
     growing_cache,
@@ -84,6 +85,7 @@ __all__ = [
     "lstm",
     "marking_rule",
     "masked_training",
+    "matrices",
     "norms",
     "nudges",
     "one_arrow",

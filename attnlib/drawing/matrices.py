@@ -1,0 +1,71 @@
+"""Matrices beside each other, so that what differs between them is seen."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from attnlib.drawing.canvas import WIDEST, Canvas
+
+Rows = Sequence[Sequence[float]]
+EQUAL = ((0.5, 0.5, 0.0), (0.5, 0.5, 0.0), (0.5, 0.5, 0.0))
+ASIDE = ((0.33, 0.33, 0.33), (0.33, 0.33, 0.33), (0.0, 0.0, 0.0))
+
+
+def matrices(
+    shown: Mapping[str, Rows] | None = None,
+    rows: Sequence[str] = ("a", "horse", "pad"),
+    columns: Sequence[str] | None = None,
+    *,
+    role: str = "key",
+    written: bool = True,
+    digits: int = 2,
+    marked: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+) -> Canvas:
+    """Matrices of one shape, two in a row, each below its name.
+
+    Parameters
+    ----------
+    shown : what each shows, and its rows; a number that is none (NaN) is written as such
+    rows, columns : what each row and each column stands for; the columns' as the rows', unless told
+    role : whose colour the cells have
+    written, digits : whether the numbers are written into their cells, with how many decimals
+    marked : of some matrices, the cells (row, column) that get a thick frame
+    """
+    shown = {"on the keys": EQUAL, "on the queries": ASIDE} if shown is None else shown
+    columns, marked = rows if columns is None else columns, marked or {}
+    longest = max(map(len, rows))
+    left = 12 + 8.0 * longest
+    wide = min(44.0, (WIDEST / 2 - left - 10) / len(columns))
+    if written and wide < 30:
+        raise ValueError(f"{len(columns)} columns are too many to be written in: written=False")
+    high = min(wide, 34.0)
+    block = 64 + high * len(rows)
+    told = "; ".join(
+        f"{name}: " + ", ".join(f"{row} {_listed(each, digits)}" for row, each in zip(rows, matrix))
+        for name, matrix in shown.items()
+    )
+    canvas = Canvas(
+        WIDEST,
+        block * math.ceil(len(shown) / 2),
+        f"{len(shown)} matrices, a row for each of {', '.join(rows)}, and a column for each of "
+        f"{', '.join(columns)}. {told}.",
+    )
+    for number, (name, matrix) in enumerate(shown.items()):
+        x, y = number % 2 * (WIDEST / 2) + left, number // 2 * block + 50
+        canvas.text(x - left + 4, y - 38, name, anchor="start", bold=True)
+        for s, word in enumerate(columns):
+            if wide >= 8.0 * len(word):
+                canvas.text(x + wide * (s + 0.5), y - 12, word, size=14)
+        for t, word in enumerate(rows):
+            canvas.text(x - 6, y + high * (t + 0.5), word, size=14, anchor="end")
+        none = [[math.isnan(a) for a in row] for row in matrix]
+        numbers = [[0.0 if math.isnan(a) else a for a in row] for row in matrix]
+        canvas.matrix(
+            x, y, numbers, role=role, cell=(wide, high), written=written, digits=digits, hidden=none
+        )
+        for t, s in marked.get(name, ()):
+            canvas.box(x + wide * s, y + high * t, wide, high, role="ink", shade=0)
+    return canvas
+
+
+def _listed(numbers: Sequence[float], digits: int) -> str:
+    return " ".join("nan" if math.isnan(a) else f"{a:.{digits}f}" for a in numbers)
