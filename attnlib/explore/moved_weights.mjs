@@ -168,7 +168,7 @@ function render({ model, el }) {
 
   const predicted = h("p", { class: "predicted" });
   const change = meter("change", "change of the prediction (TVD)");
-  const far = meter("far", "distance of the weights (JSD)");
+  const far = meter("distance", "distance of the weights (JSD)");
   const verdict = h("p", { class: "verdict" });
   const score = h("div", { class: "score" }, predicted, change.node, far.node, verdict);
 

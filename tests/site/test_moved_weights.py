@@ -34,7 +34,7 @@ def compare(page, figure):
     shows(".before", figure.predict(figure.own))
     shows(".after", figure.predict(figure.weights))
     shows(".change .number", figure.change)
-    shows(".far .number", figure.divergence)
+    shows(".distance .number", figure.divergence)
     shows(".bars output", *figure.weights)
     kept = figure.change <= figure.epsilon + 5e-5
     assert page.locator(".score").evaluate("e => e.classList.contains('lost')") != kept
