@@ -390,7 +390,7 @@ def rollout(layers):
 
 
 def value_norms(weights, values, W_V, W_O):
-    """|a_ts f(x_s)| with f(x) = W_O W_V x (Kobayashi et al. 2020, section 2), (T, S)."""
+    """The length of a_ts f(x_s), f(x) = W_O W_V x (Kobayashi et al. 2020, section 2), (T, S)."""
     found = np.zeros((len(weights), len(values)))
     for t, row in enumerate(weights):
         for s, a in enumerate(row):

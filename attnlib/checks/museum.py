@@ -425,12 +425,13 @@ def rooms() -> dict[str, Room]:
             repository="sarahwie/attention",
             reference="issue 6",
             year=2023,
-            line="The first argument of kl_div is the logarithm of the second distribution. The "
-            "call had the two in the order of the formula.",
+            line="The first argument of kl_div is the logarithm of the second distribution. A "
+            "reader asked whether a call had the two in the right order.",
             worked="Both divergences are zero where the two agree, and both pull the weights "
             "there; they differ in what they forgive on the way.",
             answer="'good catch and I believe this is a bug' (an author of the paper), who adds "
-            "that the choice was not expected to make much of a difference",
+            "that the choice was not expected to make much of a difference. By our reading the "
+            "call computes the paper's formula.",
             broken=lambda: code.kl_turned,
             correct=lambda: code.kl,
             test=the_divergence_is_that_of_the_formula,

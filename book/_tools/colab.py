@@ -148,10 +148,10 @@ class Chapter(MarkdownWriter):
         lines += [""]
         for path in found:
             name, text = self.place(path), path.read_text("utf8")
+            if path.suffix == ".json":  # one long line: where forms do not fold, it stays short
+                text = json.dumps(json.loads(text), separators=(",", ":"))
             if len(text.encode()) > LARGEST_FILE:
                 raise MarkupError(f"{self.docname}: {name} is too large to carry along")
-            if path.suffix == ".json":  # one long line: where forms do not fold, it stays short
-                text = json.dumps(json.loads(text))
             lines += [f'Path("{name}").parent.mkdir(parents=True, exist_ok=True)']
             plain = not re.search(r"\\|\"\"\"|\"\Z", text)
             value = f'"""\\\n{text}"""' if plain else repr(text)

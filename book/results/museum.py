@@ -250,7 +250,9 @@ def kinds(name: str) -> type:
 
 
 TWIN = "twin"
-PLANS = {  # what is trained: the room, and where its attention is
+PLANS: dict[
+    tuple[str, str], dict[str, str | None]
+] = {  # what is trained: the room, and where its attention is
     (TWIN, ""): {},
     ("on the query axis", "reads"): {"reads": "on the query axis"},
     ("dropped on one path", "writes"): {"writes": "dropped on one path"},

@@ -126,7 +126,8 @@ def statement(text: str, line: int) -> str:
     nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.stmt)]
     within = [n for n in nodes if n.lineno <= line <= (n.end_lineno or n.lineno)]
     one = min(within, key=lambda n: (n.end_lineno or n.lineno) - n.lineno)
-    end = one.body[0].lineno - 1 if getattr(one, "body", None) else one.end_lineno
+    body = getattr(one, "body", None)
+    end = body[0].lineno - 1 if body else one.end_lineno
     return " ".join(" ".join(text.splitlines()[one.lineno - 1 : end]).split())
 
 
