@@ -15,11 +15,13 @@ CHAPTERS: dict[str, tuple[float, float, float, str, tuple[str, ...]]] = {
     "5": (155, 250, 130, "5 Windows", ("4",)),
     "7": (300, 250, 130, "7 Captions", ("6",)),
     "7b": (300, 330, 130, "7b Photographs", ("7",)),
+    "10": (10, 330, 130, "10 Reading it", ("9",)),
+    "10b": (155, 330, 110, "10b Bugs", ("10",)),
 }
 HIGH = 36
 
 
-SECOND = ("3b", "7b")  # pages of a chapter that no other chapter rests on
+SECOND = ("3b", "7b", "10b")  # pages of a chapter that no other chapter rests on
 SHORTEST = ("2", "3", "8", "9")  # for students who know recurrent networks, so without chapter 1
 
 
@@ -34,7 +36,8 @@ def dependencies() -> Canvas:
         WIDEST,
         380,
         f"Boxes for the chapters, joined by arrows: {told}. The shortest route is "
-        f"{', '.join(SHORTEST)}; the arrow from 1 to 3 and chapters 3b and 7b are dashed.",
+        f"{', '.join(SHORTEST)}; the arrow from 1 to 3 and chapters {', '.join(SECOND)} are "
+        "dashed.",
     )
     for name, (left, top, width, words, needs) in CHAPTERS.items():
         short = name in SHORTEST

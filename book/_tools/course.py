@@ -84,6 +84,12 @@ CHAPTERS = {
         "train": Part(25, "{ref}`sec-09-parallel` and {ref}`sec-09-norm`"),
         "measure": Part(40, "from {ref}`sec-09-translate` on"),
     }),
+    "10": Chapter("10_reading_attention", 25, "say what a weight explains, and test it", {
+        "all": Part(55, "all"),
+    }),
+    "10b": Chapter("10b_bug_museum", 25, "test an attention before training it", {
+        "all": Part(35, "all"),
+    }),
 }  # fmt: skip
 
 
@@ -120,7 +126,7 @@ SYLLABI: dict[str, list[Week]] = {
         Week({"8": ()}, 8),
         Week({"9": ("block", "train")}),
         Week({"9": ("measure",)}),
-        Week({}),
+        Week({"10": (), "10b": ()}),
     ],
 }
 
@@ -149,7 +155,9 @@ GOALS: list[tuple[str, str, tuple[str, ...], dict[int, tuple[str, ...]]]] = [
     ("Write multi-head attention that sees no future", "8", ("ex-08-build", "ex-08-mask"),
      {8: ("check_clocks", "check_multi_head", "check_writer", "check_sees_future", "why")}),
     ("Write a block of a transformer", "9", ("ex-09-norm", "ex-09-post"), {}),
-    ("Read the papers", "3 to 9", (), {}),
+    ("Say what a weight explains, and test it", "10", ("ex-10-loo", "ex-10-claims"), {}),
+    ("Test an attention before it is trained", "10b", ("ex-10b-leak", "ex-10b-gradient"), {}),
+    ("Read the papers", "3 to 10", (), {}),
 ]  # fmt: skip
 
 
