@@ -170,6 +170,9 @@ class Loss:
 OWN = ("own", images.OWN)  # data of one's own
 FILES = ("files", "valid_files", "held_out", "sha256")  # what only that has
 
+# Settings younger than most cards: written where they are in use, so that a card stays as it is.
+LATER = ("optimisation", "ema"), ("loss", "r_drop")
+
 # Settings that cards and checkpoints from before the parts have under another name.
 RENAMED = {
     "data": "corpus",
@@ -318,6 +321,9 @@ class RunConfig:
                 del written["data"][name]
         if self.data.corpus != images.OWN:
             del written["data"]["size"]
+        for part, name in LATER:
+            if not written[part][name]:
+                del written[part][name]
         written["model"] = {"architecture": self.architecture, **written["model"]}
         return written
 
