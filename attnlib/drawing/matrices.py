@@ -34,7 +34,7 @@ def matrices(
     columns, marked = rows if columns is None else columns, marked or {}
     longest = max(map(len, rows))
     left = 12 + 8.0 * longest
-    wide = min(44.0, (WIDEST / 2 - left - 10) / len(columns))
+    wide = min(52.0, (WIDEST / 2 - left - 10) / len(columns))
     if written and wide < 30:
         raise ValueError(f"{len(columns)} columns are too many to be written in: written=False")
     high = min(wide, 34.0)
