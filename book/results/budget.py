@@ -8,8 +8,8 @@ Run from the root of the repository::
 (to 1 %), on the same English-French pairs, with the same updates of the same batches at the same
 rate. Dropout is that of each one's recipe. ``ingredients``: the same transformer with one thing
 changed: products in float32 (the others have them in bf16), more dropout, words cut anew each epoch
-(BPE-dropout), R-Drop (with half of the updates, since each is two passes), and a moving average of
-the weights in place of ten snapshots.
+(BPE-dropout), R-Drop (with half of the updates, since each is two passes), a moving average of the
+weights in place of ten snapshots, and half of the subwords.
 
 Each run takes some 10 to 20 minutes of one core; the script goes on where it was stopped, and
 ``--seeds`` picks. Marked are the loss on val, and cased BLEU of val and of test_2016_flickr, greedy
@@ -46,6 +46,7 @@ INGREDIENTS = {
     "BPE-dropout 0.1": TRANSFORMER.replace(bpe_dropout=0.1),
     "R-Drop 2, half of the updates": TRANSFORMER.replace(r_drop=2.0, updates=1500, warmup=150),
     "moving average 0.999": TRANSFORMER.replace(ema=0.999),
+    "4,000 subwords": TRANSFORMER.replace(vocab_size=4000),
 }
 SEEDS = {"models": 3, "ingredients": 2}
 
