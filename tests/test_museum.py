@@ -132,7 +132,8 @@ def test_departures_show_their_difference():
 
 def test_with_one_head_a_view_is_enough():
     torch.manual_seed(0)
-    ROOMS["joined by a view"].test(museum_code.JoinedByView(width=8, heads=1))
+    assert ROOMS["joined by a view"].passes(museum_code.JoinedByView(width=8, heads=1))
+    assert not ROOMS["joined by a view"].passes(museum_code.JoinedByView(width=8, heads=2))
 
 
 # What training made of them (book/results/museum.json) -----------------------------------------

@@ -177,10 +177,9 @@ def test_snapshots_are_the_last_fifth_and_end_with_the_last():
     assert sorted(training.snapshots(how)) == list(range(820, 1001, 20))
 
 
-def test_averaged_weights_are_the_mean_of_the_snapshots(tmp_path):
-    run = Run(TINY, tmp_path, device="cpu", quiet=True)
-    taken = []
-    keep = run._average
+def averaged_by(run) -> list[torch.Tensor]:
+    """Let a run finish; the weights that joined its average, in order."""
+    taken, keep = [], run._average
 
     def spy():
         taken.append(torch.cat([p.detach().flatten().clone() for p in run.model.parameters()]))
@@ -188,21 +187,19 @@ def test_averaged_weights_are_the_mean_of_the_snapshots(tmp_path):
 
     run._average = spy
     assert run.run()
+    return taken
+
+
+def test_averaged_weights_are_the_mean_of_the_snapshots(tmp_path):
+    run = Run(TINY, tmp_path, device="cpu", quiet=True)
+    taken = averaged_by(run)
     assert len(taken) == 3
     torch.testing.assert_close(weights(run), torch.stack(taken).mean(0), rtol=0, atol=1e-6)
 
 
 def test_a_moving_average_keeps_a_share_of_itself(tmp_path):
     run = Run(TINY.replace(ema=0.75), tmp_path, device="cpu", quiet=True)
-    taken = []
-    keep = run._average
-
-    def spy():
-        taken.append(torch.cat([p.detach().flatten().clone() for p in run.model.parameters()]))
-        keep()
-
-    run._average = spy
-    assert run.run()
+    taken = averaged_by(run)
     assert len(taken) == TINY.optimisation.updates
     mean = taken[0]
     for number, values in enumerate(taken[1:], 2):

@@ -29,8 +29,8 @@ PROCESSES_WAIT = datetime.timedelta(hours=2)  # the first one may be measuring w
 def bf16_products(device: torch.device | str = "cpu") -> Iterator[None]:
     """Matrix products in bf16, summed in float32, where the processor has them; else in float32.
 
-    On a CPU, where the fused attention is 15 times slower with them, it is left out: a transformer
-    trains faster by a half and more, a recurrent model as much. Evaluate outside of it.
+    On a CPU, where the fused attention is 15 times slower with them, it is left out: a step of a
+    transformer then takes two thirds of its time (``make bench``). Evaluate outside of it.
     """
     before = torch.get_float32_matmul_precision()
     plain = torch.device(device).type == "cpu"
