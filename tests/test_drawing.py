@@ -60,6 +60,29 @@ def test_a_matrix_is_shaded_by_size_and_says_its_numbers():
     ]
 
 
+def test_numbers_below_zero_have_a_colour_of_their_own():
+    """30 and -30 have one shade; where the sign is the point, it must be seen."""
+    canvas = Canvas(200, 100, ALT).matrix(0, 0, [[-2, 2]], role="key", negative="value")
+    below, above = tree(canvas).findall(f"{SVG}rect")
+    assert below.get("fill-opacity") == above.get("fill-opacity")
+    assert "value" in below.get("fill") and "key" in above.get("fill")
+
+
+def test_matrices_have_a_name_above_each_column_and_two_kinds_of_frames():
+    shown = {"one": [[1, 0], [0, 1]], "two": [[0, 1], [1, 0]]}
+    framed = DRAWINGS["matrices"](
+        shown, ["a", "b"], ["left", "right"], marked={"one": [(0, 1)]}, missed={"two": [(1, 1)]}
+    )
+    said = [text.text for text in tree(framed).findall(f"{SVG}text")]
+    assert said.count("left") == said.count("right") == 2
+    frames = [r for r in tree(framed).findall(f"{SVG}rect") if r.get("rx")]
+    assert [frame.get("stroke-dasharray") for frame in frames] == [None, "5 4"]
+    first, second = ((float(f.get("x")), float(f.get("y"))) for f in frames)
+    assert second[0] - first[0] == WIDEST / 2 and second[1] > first[1]
+    with pytest.raises(ValueError, match="no room above its column for 'a long name'"):
+        DRAWINGS["matrices"](shown, ["a", "b"], ["a", "a long name"])
+
+
 def test_what_is_hidden_is_crossed_out():
     root = tree(Canvas(99, 99, ALT).matrix(0, 0, [[1, 1]], hidden=[[False, True]]))
     shown, hidden = root.findall(f"{SVG}rect")
@@ -93,6 +116,7 @@ def test_scripts_and_slants_are_set_and_nothing_is_markup():
         (lambda: Canvas(100, 10, ALT).arrow((0, 0)), "two points"),
         (lambda: Canvas(100, 10, ALT).arrow((0, 0), (1, 1), (2, 2), bend=3), "can bend"),
         (lambda: Canvas(100, 10, ALT).matrix(0, 0, [[1], [1, 2]]), "one length"),
+        (lambda: DRAWINGS["instruments"](["a", "b"], [0.5, 0.5]), "three words"),
     ],
 )
 def test_what_cannot_be_read_is_refused(draw, message):

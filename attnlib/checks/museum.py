@@ -152,7 +152,7 @@ def weights_are_not_all_equal(attention) -> None:
     assert not _near(weights[..., 0], weights[..., 1])
 
 
-def another_order_of_keys_changes_nothing(attention) -> None:
+def reversed_words_give_reversed_outputs(attention) -> None:
     """O, without loops: self-attention of reversed words is the reversed self-attention."""
     x, y = _sentences(1), _sentences(1).flip(1)
     assert _near(attention(y, y, y)[0], attention(x, x, x)[0].flip(1))
@@ -346,7 +346,7 @@ def rooms() -> dict[str, Room]:
             "first: a word got pieces of other words, and of other sentences.",
             worked="With one head it is right, and one head was the default.",
             answer="'the reason of not changed result is the heads number is 1' (the author)",
-            test=another_order_of_keys_changes_nothing,
+            test=reversed_words_give_reversed_outputs,
             also=(
                 "649453932/Chinese-Text-Classification-Pytorch, issue 53 (2020) shows the code: "
                 "heads are split by a view",

@@ -32,6 +32,7 @@ from attnlib.drawing.encoder_decoder import (
     teacher_forcing,
     unrolled,
 )
+from attnlib.drawing.explanations import instruments
 from attnlib.drawing.lookup import dictionary, gradients, patterns, projections, sheet, triangle
 from attnlib.drawing.matrices import matrices
 from attnlib.drawing.self_attention import (
@@ -80,6 +81,7 @@ __all__ = [
     "gru",
     "halving",
     "heads",
+    "instruments",
     "links",
     "looks",
     "lstm",

@@ -229,6 +229,7 @@ class Canvas:
         values: Sequence[Sequence[float]] | tuple[int, int],
         *,
         role: str = "ink",
+        negative: str | None = None,
         cell: float | tuple[float, float] = 16,
         written: bool = False,
         digits: int = 1,
@@ -238,9 +239,10 @@ class Canvas:
     ) -> "Canvas":
         """A matrix of cells from (x, y) on: its numbers as shades, or its shape (rows, columns).
 
-        Numbers are shaded by their share of the largest one; `cell` is the side of a cell, or its
-        width and height; cells that are `hidden` are left empty and crossed out. Without `zeros` a
-        number that would be written as 0 is not.
+        Numbers are shaded by their share of the largest one, in the colour of `role`, those below
+        zero in that of `negative` if one is given; `cell` is the side of a cell, or its width and
+        height; cells that are `hidden` are left empty and crossed out. Without `zeros` a number
+        that would be written as 0 is not.
         """
         numbers: list[list[float]] | None
         if isinstance(values, tuple) and all(isinstance(n, int) for n in values):
@@ -251,11 +253,12 @@ class Canvas:
             if any(len(row) != columns for row in numbers):
                 raise ValueError("the rows of a matrix must be of one length")
         wide, high = cell if isinstance(cell, tuple) else (cell, cell)
-        colour = _colour(role)
+        above, below = _colour(role), _colour(negative or role)
         largest = max((abs(n) for row in numbers or [] for n in row), default=0) or 1.0
         for i in range(rows):
             for j in range(columns):
                 left, top = x + j * wide, y + i * high
+                colour = below if numbers is not None and numbers[i][j] < 0 else above
                 empty = hidden is not None and hidden[i][j]
                 share = 0.22 if numbers is None else 0.04 + 0.76 * abs(numbers[i][j]) / largest
                 if written:

@@ -16,9 +16,11 @@ def matrices(
     columns: Sequence[str] | None = None,
     *,
     role: str = "key",
+    negative: str = "ink",
     written: bool = True,
     digits: int = 2,
     marked: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+    missed: Mapping[str, Sequence[tuple[int, int]]] | None = None,
 ) -> Canvas:
     """Matrices of one shape, two in a row, each below its name.
 
@@ -26,17 +28,24 @@ def matrices(
     ----------
     shown : what each shows, and its rows; a number that is none (NaN) is written as such
     rows, columns : what each row and each column stands for; the columns' as the rows', unless told
-    role : whose colour the cells have
+    role, negative : whose colour the cells have, and those of numbers below zero
     written, digits : whether the numbers are written into their cells, with how many decimals
-    marked : of some matrices, the cells (row, column) that get a thick frame
+    marked, missed : of some matrices, the cells (row, column) that get a frame, and a dashed one
+
+    Raises
+    ------
+    ValueError
+        If there are so many columns that a number, or the name of one, has no room.
     """
     shown = {"on the keys": EQUAL, "on the queries": ASIDE} if shown is None else shown
-    columns, marked = rows if columns is None else columns, marked or {}
+    columns = rows if columns is None else columns
     longest = max(map(len, rows))
     left = 12 + 8.0 * longest
     wide = min(52.0, (WIDEST / 2 - left - 10) / len(columns))
     if written and wide < 30:
         raise ValueError(f"{len(columns)} columns are too many to be written in: written=False")
+    if long := [word for word in columns if wide < 8.0 * len(word)]:
+        raise ValueError(f"no room above its column for {long[0]!r}: a shorter name is needed")
     high = min(wide, 34.0)
     block = 64 + high * len(rows)
     told = "; ".join(
@@ -53,17 +62,25 @@ def matrices(
         x, y = number % 2 * (WIDEST / 2) + left, number // 2 * block + 50
         canvas.text(x - left + 4, y - 38, name, anchor="start", bold=True)
         for s, word in enumerate(columns):
-            if wide >= 8.0 * len(word):
-                canvas.text(x + wide * (s + 0.5), y - 12, word, size=14)
+            canvas.text(x + wide * (s + 0.5), y - 12, word, size=14)
         for t, word in enumerate(rows):
             canvas.text(x - 6, y + high * (t + 0.5), word, size=14, anchor="end")
         none = [[math.isnan(a) for a in row] for row in matrix]
         numbers = [[0.0 if math.isnan(a) else a for a in row] for row in matrix]
         canvas.matrix(
-            x, y, numbers, role=role, cell=(wide, high), written=written, digits=digits, hidden=none
+            x,
+            y,
+            numbers,
+            role=role,
+            negative=negative,
+            cell=(wide, high),
+            written=written,
+            digits=digits,
+            hidden=none,
         )
-        for t, s in marked.get(name, ()):
-            canvas.box(x + wide * s, y + high * t, wide, high, role="ink", shade=0)
+        for frames, dashed in ((marked, False), (missed, True)):
+            for t, s in (frames or {}).get(name, ()):
+                canvas.box(x + wide * s, y + high * t, wide, high, shade=0, dashed=dashed)
     return canvas
 
 
