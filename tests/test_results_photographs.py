@@ -1,6 +1,7 @@
 """What the book says of looks at mosaics: how many photographs are left, worked by hand."""
 
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import photographs
@@ -57,6 +58,62 @@ def test_the_best_guess_is_what_most_often_comes_next(monkeypatch):
     found = photographs.guessed(collection, [nouns(text) for text in texts[:3]])
     assert found["first"]["share"] == 1
     assert found["later"]["share"] == pytest.approx(2 / 3, abs=1e-4)  # of the plums, not the kiwis
+
+
+class Memory(NamedTuple):
+    mask: torch.Tensor
+
+
+class FirstThatIsOpen:
+    """Looks at the first open tile of an order, and names the kind that lies there."""
+
+    def __init__(self, order, kinds, vocabulary):
+        self.order, self.kinds, self.vocabulary = order, kinds, vocabulary
+        self.decoder, self.embedding = self, torch.nn.Embedding(len(vocabulary) + 4, 1)
+
+    def encode(self, seen, lengths):
+        return Memory(torch.ones(seen.shape[:2], dtype=torch.bool))
+
+    def start(self, memory):
+        return None
+
+    def step(self, embedded, state, memory):
+        looks = [next(tile for tile in self.order if row[tile]) for row in memory.mask]
+        weights = torch.eye(4)[looks]
+        return weights, weights, None
+
+    def output(self, weights):
+        logits = torch.full((len(weights), len(self.vocabulary) + 4), -99.0)
+        for row, tile in zip(logits, weights.argmax(-1).tolist(), strict=True):
+            said = self.kinds.get(tile, "").split()[:1]
+            row[[self.vocabulary[word] for word in said] or [0]] = 99.0
+        return logits
+
+
+@pytest.mark.parametrize(
+    "order, first",
+    [
+        ((0, 3, 2, 1), {("nothing", "looked at"): 1, ("what is looked at", "others"): 1}),
+        ((0, 1, 2, 3), {("nothing", "looked at"): 1}),  # then at nothing: no kind is named
+        ((1, 0, 2, 3), None),  # a look at no photograph is not counted
+    ],
+)
+def test_the_word_follows_the_look_by_hand(order, first):
+    """Apples, kiwis, plums are left at the first noun; at the second no look is at those left."""
+    its = nouns("apples above kiwis")
+    words = sorted({word for noun in mosaics.NOUNS for word in noun.split()} | {"above"})
+    vocabulary = {word: 4 + i for i, word in enumerate(words)}
+    model = FirstThatIsOpen(order, {0: "apples", 2: "kiwis", 3: "plums"}, vocabulary)
+    loaded = SimpleNamespace(
+        model=model, ids=lambda text: [vocabulary[word] for word in text.split()]
+    )
+    told = [(THREE, [MOSAICS.grammar.link("apples above kiwis", THREE)])] * 2
+    tiles = photographs.tile_of_cell((2, 2))
+    found = photographs.followed(loaded, torch.zeros(2, 4, 2), told, [its] * 2, tiles)
+    shares = {(row["hidden"], row["kinds"]): row["share"] for row in found if row["nouns"] == 2}
+    assert len(shares) == len(found) and {row["noun"] for row in found} <= {"first"}
+    every = [(g, k) for g in ("nothing", "what is looked at") for k in ("looked at", "others")]
+    assert shares == ({} if first is None else {key: first.get(key, 0) for key in every})
 
 
 def test_the_first_word_follows_what_is_exchanged():
