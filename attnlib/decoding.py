@@ -16,6 +16,7 @@ After `max_length` tokens the end </s> is forced and pays its probability: every
 whole sentence, and its `logprob` is the model's for that sentence.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -332,6 +333,47 @@ class Sampled(nn.Module):
 
     def _draw(self, source: Tensor, steps: int) -> Tensor:
         return torch.rand(len(source), steps, generator=self.generator).to(source.device)
+
+
+class Ensemble(nn.Module):
+    """Several models of one vocabulary as one: the mean of their probabilities.
+
+    It takes a model's place in `greedy`, `beam_search` and `pretrained.Pretrained`. The weights are
+    those of the first. The models should be in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If there is no model.
+    """
+
+    def __init__(self, models: Sequence[AutoregressiveModel]):
+        super().__init__()
+        if not models:
+            raise ValueError("an ensemble needs a model")
+        self.models = nn.ModuleList(models)
+        self._each: tuple[Any, ...] = tuple(models)
+        self.shares_memory = all(getattr(model, "shares_memory", False) for model in models)
+
+    def encode(self, source: Tensor, lengths: Tensor) -> tuple:
+        """What each has read of the sources."""
+        return tuple(model.encode(source, lengths) for model in self._each)
+
+    def start(self, memory: tuple) -> tuple:
+        """The state of each before the first step."""
+        return tuple(model.start(its) for model, its in zip(self._each, memory, strict=True))
+
+    def step(self, token: Tensor, state: tuple, memory: tuple) -> tuple[Tensor, Tensor, tuple]:
+        """One step after `token` (B,): the logarithm of the mean (B, V), weights, new states."""
+        logits, weights, after = zip(
+            *(
+                model.step(token, old, its)
+                for model, old, its in zip(self._each, state, memory, strict=True)
+            ),
+            strict=True,
+        )
+        mean = torch.stack([_log_softmax(each) for each in logits]).logsumexp(0)
+        return mean - math.log(len(logits)), weights[0], after
 
 
 def _collect(steps, ends, lengths, beam, alpha) -> list[list[Hypothesis]]:

@@ -5,9 +5,10 @@ models are.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from attnlib.captioning import Captioner
 from attnlib.data import cleaning, images
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
-from attnlib.decoding import Sampled, beam_search
+from attnlib.decoding import Ensemble, Hypothesis, Sampled, beam_search
 from attnlib.settings import build
 from attnlib.storage import CARD, TOKENIZER, read_card, read_weights
 from attnlib.transformer import Transformer
@@ -76,7 +77,7 @@ class Pretrained:
     """A loaded model; see `load`."""
 
     name: str
-    model: AutoregressiveModel | Sampled
+    model: AutoregressiveModel | Sampled | Ensemble
     tokenizer: Tokenizer
     card: dict
 
@@ -103,8 +104,29 @@ class Pretrained:
             If a sentence is longer than 199 subwords (`MAX_SOURCE` with </s>), or is not UTF-8
             text; if the model is no translator.
         """
+        sentences = cleaning.listed("sentences", sentences)
+        results = [Translation(s, "", [], [], np.zeros((0, 0)), 0.0) for s in sentences]
+        for i, ids, found in self._translated(sentences, beam):
+            results[i] = self._translation(sentences[i], ids, found[0])
+        return results
+
+    def nbest(self, sentences: Iterable[str], beam: int = 5) -> list[list[Translation]]:
+        """What beam search finished of each sentence, at most `beam` translations, the best first.
+
+        Of a sentence without a word in it: one, empty. Arguments and errors as of `translate`.
+        """
+        sentences = cleaning.listed("sentences", sentences)
+        results = [[Translation(s, "", [], [], np.zeros((0, 0)), 0.0)] for s in sentences]
+        for i, ids, found in self._translated(sentences, beam):
+            results[i] = [self._translation(sentences[i], ids, each) for each in found]
+        return results
+
+    def _translated(
+        self, sentences: list[str], beam: int
+    ) -> Iterator[tuple[int, list[int], list[Hypothesis]]]:
+        """The number of each sentence with a word in it, its ids, and what the search found."""
         self._must_be("translator")
-        sentences, encoded = cleaning.listed("sentences", sentences), []
+        encoded = []
         for number, sentence in enumerate(sentences, start=1):
             ids = self.ids(sentence, f"sentence {number}")
             if len(ids) >= MAX_SOURCE:
@@ -113,21 +135,22 @@ class Pretrained:
                     "split it into sentences"
                 )
             encoded.append(ids)
-        results = [Translation(s, "", [], [], np.zeros((0, 0)), 0.0) for s in sentences]
         order = sorted((i for i, ids in enumerate(encoded) if ids), key=lambda i: len(encoded[i]))
         size = max(1, ROWS // max(1, beam))  # sentences decoded together
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            for i, best in zip(rows, self._search([encoded[i] for i in rows], beam), strict=True):
-                results[i] = Translation(
-                    sentences[i],
-                    self.tokenizer.decode(best.ids),
-                    [*self.tokenizer.tokens(encoded[i]), SPECIALS[EOS]],
-                    self.tokenizer.tokens(best.ids),
-                    best.weights,
-                    best.score,
-                )
-        return results
+            for i, found in zip(rows, self._search([encoded[i] for i in rows], beam), strict=True):
+                yield i, encoded[i], found
+
+    def _translation(self, sentence: str, ids: list[int], found: Hypothesis) -> Translation:
+        return Translation(
+            sentence,
+            self.tokenizer.decode(found.ids),
+            [*self.tokenizer.tokens(ids), SPECIALS[EOS]],
+            self.tokenizer.tokens(found.ids),
+            found.weights,
+            found.score,
+        )
 
     def align(self, sources: Iterable[str], targets: Iterable[str]) -> list[Translation]:
         """Where the model looks while it is made to write given translations (forced decoding).
@@ -373,7 +396,10 @@ class Pretrained:
 
     @property
     def _inner(self) -> AutoregressiveModel:
-        """The model itself, where `model` is one that samples."""
+        """The model itself, where `model` is one that samples; of several the first."""
+        if isinstance(self.model, Ensemble):
+            first: Any = self.model.models[0]
+            return first
         return self.model.model if isinstance(self.model, Sampled) else self.model
 
     @staticmethod
@@ -408,15 +434,14 @@ class Pretrained:
             rows = order[start : start + BATCH]
             yield rows, collate([pairs[i] for i in rows]).to(device)
 
-    def _search(self, encoded, beam):
-        """The best hypothesis of each id sequence, at most as long as `LONGEST` says."""
+    def _search(self, encoded, beam) -> list[list[Hypothesis]]:
+        """What was finished of each id sequence, the best first, as long as `LONGEST` allows."""
         device = next(self.model.parameters()).device
         source, lengths = pad([[*ids, EOS] for ids in encoded])
         limits = (LONGEST[0] * lengths + LONGEST[1]).tolist()
-        found = beam_search(
+        return beam_search(
             self.model, source.to(device), lengths.to(device), limits, BOS, EOS, beam
         )
-        return [hypotheses[0] for hypotheses in found]
 
 
 def _several(pictures) -> Tensor | list:

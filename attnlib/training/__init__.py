@@ -9,6 +9,7 @@
 ``checkpoint``   what a run leaves in its folder as it goes: a checkpoint and a log
 ``recipes``      the runs of the book by name
 ``own``          a run on text or photographs of one's own
+``distil``       what teachers make of the training text, as further targets of a run
 ``shipping``     a finished run as a model folder, with a card
 ``queue``        several runs on one machine, side by side
 ``environment``  processes, signals, random numbers, the machine

@@ -31,6 +31,7 @@ class DataConfig:
     reverse_source: bool = False  # Sutskever et al. 2014, section 3.3
     double_source: bool = False  # Zaremba and Sutskever 2014, section 5
     bpe_dropout: float = 0.0  # share of merges left out of the training text, anew each epoch
+    distilled: str | None = None  # a folder of `training.distil`: a second target of each source
     # own: sources and targets, or both in one (`data.own`); own pictures: a folder, its captions
     files: tuple[str, ...] = ()
     valid_files: tuple[str, ...] = ()  # the same of the validation set; none: it is held out
@@ -171,7 +172,7 @@ OWN = ("own", images.OWN)  # data of one's own
 FILES = ("files", "valid_files", "held_out", "sha256")  # what only that has
 
 # Settings younger than most cards: written where they are in use, so that a card stays as it is.
-LATER = ("optimisation", "ema"), ("loss", "r_drop")
+LATER = ("optimisation", "ema"), ("loss", "r_drop"), ("data", "distilled")
 
 # Settings that cards and checkpoints from before the parts have under another name.
 RENAMED = {

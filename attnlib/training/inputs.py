@@ -4,12 +4,15 @@ The loop knows neither kind. Both have a ``tokenizer``, the batches of an ``epoc
 ``validation``, whose fields are those of `data.batches.Batch`, and a ``bleu``.
 """
 
+import hashlib
 import itertools
+import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
@@ -29,6 +32,7 @@ from attnlib.training.config import CaptionerConfig, DataConfig, RunConfig
 from attnlib.training.features import SeenMosaics, SeenPhotographs
 from attnlib.vision import Backbone, Grid, ImageEncoder
 
+DISTILLED = "targets.txt", "distilled.json"  # what `distil` leaves in a folder
 SCORED = 200  # validation sentences that are translated each time, or photographs
 
 
@@ -195,6 +199,8 @@ def in_batches(pairs: Sequence[Pair], tokens: int = 4000) -> Iterator[Batch]:
 def prepare(config: RunConfig) -> TextData | ImageData:
     """Load a run's data and turn it into ids; the vocabulary sees the training split only."""
     data = config.data
+    if data.distilled and data.corpus not in ("multi30k", "tatoeba", "hansards"):
+        raise ValueError(f"{data.corpus} has no distilled targets ({data.distilled})")
     if isinstance(config.model, CaptionerConfig):
         return _pictures(config, config.model)
     if data.corpus in toy.TASKS:
@@ -206,6 +212,8 @@ def prepare(config: RunConfig) -> TextData | ImageData:
         return _own(data)
     text, held_out = load_corpus(data, "train")[: data.sentences], load_corpus(data, "val")
     tokenizer = Tokenizer.train(text.source + text.target, data.vocab_size)
+    if data.distilled:  # the vocabulary stays that of the people's text
+        text = corpora.Corpus(text.source * 2, text.target + distilled(data, text), text.languages)
 
     def encoded(corpus: corpora.Corpus) -> Sequence[Pair]:
         return _arranged([(tokenizer.encode(x), tokenizer.encode(y)) for x, y in corpus], data)
@@ -320,6 +328,34 @@ def load_corpus(data: DataConfig, split: str) -> corpora.Corpus:
         return parts[split]
     known = ", ".join(("multi30k", "tatoeba", "hansards", *toy.TASKS, *images.COLLECTIONS, "own"))
     raise ValueError(f"unknown data {data.corpus!r}: one of {known}")
+
+
+def distilled(data: DataConfig, text: corpora.Corpus) -> list[str]:
+    """The targets that teachers have made of these sources (`training.distil`).
+
+    Raises
+    ------
+    ValueError
+        If the folder is not finished, or is of other sources.
+    """
+    folder = Path(data.distilled or "")
+    lines, about = (folder / name for name in DISTILLED)
+    if not lines.exists() or not about.exists():
+        raise ValueError(f"no {lines}: make it with python -m attnlib.training.distil")
+    targets = lines.read_text(encoding="utf-8").split("\n")[:-1]
+    made = json.loads(about.read_text(encoding="utf-8"))
+    if len(targets) != len(text) or made["sources sha256"] != digest(text.source):
+        raise ValueError(
+            f"{folder} was made of {made['sources']} other sources than the {len(text)} of this run"
+        )
+    if made["sha256"] != digest(targets):
+        raise ValueError(f"{lines} has been changed since it was made: make it again")
+    return targets
+
+
+def digest(lines: Iterable[str]) -> str:
+    """The checksum of a file that has these lines."""
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8")).hexdigest()
 
 
 def short_enough(

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import hashlib
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from attnlib.data.tokenizer import Tokenizer
 from attnlib.training import own
 from attnlib.training.config import OWN, RunConfig
 from attnlib.training.environment import commit, hardware
-from attnlib.training.inputs import ImageData, TextData, load_corpus, prepare, short_enough
+from attnlib.training.inputs import (
+    DISTILLED,
+    ImageData,
+    TextData,
+    load_corpus,
+    prepare,
+    short_enough,
+)
 from attnlib.training.loop import Run, mean_loss
 
 MANY = 20  # files that a card lists one by one
@@ -255,6 +263,9 @@ def provenance(config: RunConfig) -> dict[str, str]:
         for name in files.names(f"{FOLDERS.get(config.data.corpus, config.data.corpus)}/")
         if config.data.corpus != "multi30k" or Path(name).stem.rpartition(".")[2] in sides
     }
+    if config.data.distilled:
+        made = json.loads((Path(config.data.distilled) / DISTILLED[1]).read_text(encoding="utf-8"))
+        read[f"targets of {', '.join(made['teachers'])}"] = made["sha256"]
     if len(read) > MANY:
         lines = "".join(f"{checksum}  {name}\n" for name, checksum in sorted(read.items()))
         whole = hashlib.sha256(lines.encode("utf-8")).hexdigest()
