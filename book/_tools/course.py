@@ -126,7 +126,7 @@ SYLLABI: dict[str, list[Week]] = {
         Week({"8": ()}, 8),
         Week({"9": ("block", "train")}),
         Week({"9": ("measure",)}),
-        Week({"10": (), "10b": ()}),
+        Week({"10": (), "10b": ()}, 9),
     ],
 }
 
@@ -155,15 +155,18 @@ GOALS: list[tuple[str, str, tuple[str, ...], dict[int, tuple[str, ...]]]] = [
     ("Write multi-head attention that sees no future", "8", ("ex-08-build", "ex-08-mask"),
      {8: ("check_clocks", "check_multi_head", "check_writer", "check_sees_future", "why")}),
     ("Write a block of a transformer", "9", ("ex-09-norm", "ex-09-post"), {}),
-    ("Say what a weight explains, and test it", "10", ("ex-10-loo", "ex-10-claims"), {}),
+    ("Say what a weight explains, and test it", "10", ("ex-10-loo", "ex-10-claims"),
+     {9: ("check_lost", "check_gradient_times_input", "check_divergence", "check_furthest",
+          "check_claim", "why")}),
     ("Test an attention before it is trained", "10b", ("ex-10b-leak", "ex-10b-gradient"), {}),
     ("Read the papers", "3 to 10", (), {}),
 ]  # fmt: skip
 
 
 class Assignment(NamedTuple):
-    """What an assignment says of itself: minutes, and the points of each graded cell."""
+    """What an assignment says of itself: its last chapter, minutes, points of graded cells."""
 
+    chapter: str
     minutes: int
     points: dict[str, int]
 
@@ -185,9 +188,12 @@ def assignments() -> dict[int, Assignment]:
     for path in sorted(BOOK.glob("assignments/release/*/*.ipynb")):
         cells = nbformat.read(path, 4).cells
         minutes = re.search(r"\*\*Time:\*\* about (\d+) minutes", cells[0].source)
+        needs = re.search(r"\*\*Needs:\*\* (.+?)\*\*Time", cells[0].source)
         graded = [cell.metadata["nbgrader"] for cell in cells if "nbgrader" in cell.metadata]
         points = {each["grade_id"]: each["points"] for each in graded if each.get("points")}
-        found[int(path.stem[1:3])] = Assignment(int(minutes[1]), points)
+        found[int(path.stem[1:3])] = Assignment(
+            re.findall(r"\b\d+b?\b", needs[1])[-1], int(minutes[1]), points
+        )
     return found
 
 
@@ -203,15 +209,13 @@ def link(chapter: str) -> str:
 
 def minutes() -> str:
     """Chapters: slides, and minutes to read, to teach, and to exercise."""
-    given = assignments()
+    given = {each.chapter: number for number, each in assignments().items()}
     rows, total = [], [0, 0, 0]
     for name, chapter in CHAPTERS.items():
-        number = int(chapter.page[:2])
-        set_here = number if number in given and name.isdigit() else ""
         row = [chapter.read, chapter.lecture, exercises(name)[0]]
         total = [a + b for a, b in zip(total, row, strict=True)]
         slides = f'<a href="../../slides/{chapter.page}.html">slides</a>'
-        rows.append([f"{name} {{doc}}`../{chapter.page}` ({slides})", *row, set_here])
+        rows.append([f"{name} {{doc}}`../{chapter.page}` ({slides})", *row, given.get(name, "")])
     rows.append(["all", *total, ""])
     return lines(["chapter", "read", "lecture", "exercises", "graded"], rows)
 
