@@ -158,7 +158,9 @@ GOALS: list[tuple[str, str, tuple[str, ...], dict[int, tuple[str, ...]]]] = [
     ("Say what a weight explains, and test it", "10", ("ex-10-loo", "ex-10-claims"),
      {9: ("check_lost", "check_gradient_times_input", "check_divergence", "check_furthest",
           "check_claim", "why")}),
-    ("Test an attention before it is trained", "10b", ("ex-10b-leak", "ex-10b-gradient"), {}),
+    ("Test an attention before it is trained", "10b", ("ex-10b-leak", "ex-10b-gradient"),
+     {10: ("check_half", "check_visible", "check_a_third", "check_two_thirds", "check_all",
+           "why")}),
     ("Read the papers", "3 to 10", (), {}),
 ]  # fmt: skip
 
