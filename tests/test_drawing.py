@@ -81,6 +81,8 @@ def test_matrices_have_a_name_above_each_column_and_two_kinds_of_frames():
     assert second[0] - first[0] == WIDEST / 2 and second[1] > first[1]
     with pytest.raises(ValueError, match="no room above its column for 'a long name'"):
         DRAWINGS["matrices"](shown, ["a", "b"], ["a", "a long name"])
+    with pytest.raises(ValueError, match="above its matrix for 'room 2: dropped on one path'"):
+        DRAWINGS["matrices"]({"room 2: dropped on one path": [[1]]}, ["a"])
 
 
 def test_what_is_hidden_is_crossed_out():

@@ -26,7 +26,7 @@ def matrices(
 
     Parameters
     ----------
-    shown : what each shows, and its rows; a number that is none (NaN) is written as such
+    shown : what each shows, and its rows; a number that is none (NaN) is a cell crossed out
     rows, columns : what each row and each column stands for; the columns' as the rows', unless told
     role, negative : whose colour the cells have, and those of numbers below zero
     written, digits : whether the numbers are written into their cells, with how many decimals
@@ -35,7 +35,8 @@ def matrices(
     Raises
     ------
     ValueError
-        If there are so many columns that a number, or the name of one, has no room.
+        If there are so many columns that a number, or the name of one, has no room; or if the name
+        of a matrix is longer than half of the canvas.
     """
     shown = {"on the keys": EQUAL, "on the queries": ASIDE} if shown is None else shown
     columns = rows if columns is None else columns
@@ -46,6 +47,9 @@ def matrices(
         raise ValueError(f"{len(columns)} columns are too many to be written in: written=False")
     if long := [word for word in columns if wide < 8.0 * len(word)]:
         raise ValueError(f"no room above its column for {long[0]!r}: a shorter name is needed")
+    if long := [name for name in shown if 8.0 * len(name) > WIDEST / 2 - 10]:
+        raise ValueError(f"no room above its matrix for {long[0]!r}: a shorter name is needed")
+    title = 15 if max(map(len, shown)) < 24 else 14
     high = min(wide, 34.0)
     block = 64 + high * len(rows)
     told = "; ".join(
@@ -60,7 +64,7 @@ def matrices(
     )
     for number, (name, matrix) in enumerate(shown.items()):
         x, y = number % 2 * (WIDEST / 2) + left, number // 2 * block + 50
-        canvas.text(x - left + 4, y - 38, name, anchor="start", bold=True)
+        canvas.text(x - left + 4, y - 38, name, size=title, anchor="start", bold=True)
         for s, word in enumerate(columns):
             canvas.text(x + wide * (s + 0.5), y - 12, word, size=14)
         for t, word in enumerate(rows):
