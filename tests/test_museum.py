@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -85,6 +86,59 @@ def test_the_right_one_is_the_one_of_the_loops(causal, need_weights):
         np.testing.assert_allclose(found[b], want[0], rtol=0, atol=1e-12)
         if need_weights:
             np.testing.assert_allclose(weights[b], want[1], rtol=0, atol=1e-12)
+
+
+def test_a_causal_mask_covers_for_the_padding_mask_on_the_query_axis():
+    """As it did where that line stood: the words come out right, and without it they do not."""
+    wrong, right = museum_code.OnQueryAxis(), museum_code.RightAttention()
+    right.load_state_dict(wrong.state_dict())
+    x = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(0))
+    real = torch.tensor([[True, True, True, False]])
+    found, want = (layer(x, x, x, real, True)[0][:, :3] for layer in (wrong, right))
+    torch.testing.assert_close(found, want, rtol=0, atol=0)
+    found, want = (layer(x, x, x, real)[0][:, :3] for layer in (wrong, right))
+    assert (found - want).abs().amax(-1).min() > 1e-3
+
+
+def test_heads_fewer_than_their_numbers_make_scores_too_large():
+    """So that projections trained with it become smaller, not larger."""
+    wrong = museum_code.ScaledByHeads(768, 12).scale()
+    assert 2 < wrong / museum_code.RightAttention(768, 12).scale() < 2.5
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_what_differs_is_shown_in_few_narrow_lines(name):
+    room = ROOMS[name]
+    shown = museum_code.difference(room.correct(), room.broken())
+    changed = [line for line in shown.splitlines() if line[:2] in ("- ", "+ ")]
+    assert 1 <= len(changed) <= 6 and ("+ " in shown or name == "never causal")
+    printed = shown.splitlines() + museum_code.source(room.test).splitlines()
+    assert max(map(len, printed)) <= 80  # the book's page
+    for thing, sign in ((room.correct(), "-"), (room.broken(), "+")):
+        code = inspect.getsource(thing if inspect.isfunction(thing) else type(thing))
+        lines = [line.strip() for line in code.splitlines()]
+        assert all(line[2:].strip() in lines for line in changed if line[0] == sign)
+
+
+def test_source_has_no_docstring_and_still_does_the_same():
+    for thing in (museum_code.RightAttention, museum_code.kl):
+        text = museum_code.source(thing)
+        assert '"""' not in text and "two paths" not in text
+        names: dict = {}
+        exec(text, vars(museum_code), names)
+        assert inspect.signature(names[thing.__name__]) == inspect.signature(thing)
+    kl = names["kl"]
+    half, quarter = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
+    assert kl(half, quarter) == museum_code.kl(half, quarter)
+
+
+def test_the_rooms_are_in_the_order_of_the_page():
+    page = Path(__file__).parents[1] / "book" / "10b_bug_museum.ipynb"
+    if not page.exists():
+        pytest.skip("the package without the book")
+    cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells)
+    assert re.findall(r'^visit\("(.+)"\)', code, re.M) == list(ROOMS)
 
 
 def test_the_beam_finds_what_trying_everything_finds():

@@ -1,14 +1,20 @@
 """The code of the bug museum: one small attention that is right, and a class for each bug.
 
 Nothing here is anybody's code: each class is the shortest that errs as a public repository did,
-and overrides the one step of `RightAttention` that went wrong there. `museum` says where it stood.
+and overrides the step of `RightAttention` that went wrong there, all other lines of the step being
+the same. `museum` says where it stood, `difference` which lines are not the same.
 
 Shapes: queries (B, T, D), keys and values (B, S, D), heads H; `real` (B, S), boolean, True where a
 key is a word and no padding.
 """
 
+import ast
+import difflib
+import inspect
 import math
+import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +76,8 @@ class RightAttention(nn.Module):
 
     def softmax(self, scores: Tensor, mask: Tensor) -> Tensor:
         """The softmax over the keys that may be seen; zeros where there are none."""
-        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
+        low = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~mask, low).softmax(-1)
         return weights.masked_fill(~mask, 0.0)
 
     def fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
@@ -94,25 +101,30 @@ class OnQueryAxis(OnePath):
     """The padding mask lies along the queries, and -10000 keeps whole rows of it from being NaN."""
 
     def seen(self, real, causal, T, S):
-        mask = super().seen(None, causal, T, S)
+        mask = torch.ones(1, 1, T, S, dtype=torch.bool)
+        if causal:
+            mask = mask.tril()
         return mask if real is None else mask & real[:, None, :, None]
 
     def softmax(self, scores, mask):
-        return scores.masked_fill(~mask, -10000.0).softmax(-1)
+        low = -10000.0
+        weights = scores.masked_fill(~mask, low).softmax(-1)
+        return weights
 
 
 class DropsCausalMask(RightAttention):
     """The causal mask is an argument of the fused kernel; the other path never gets one."""
 
     def weights(self, scores, real, causal):
-        return super().weights(scores, real, causal=False)
+        return self.softmax(scores, self.seen(real, False, *scores.shape[2:]))
 
 
 class NeverCausal(RightAttention):
     """A decoder whose mask is always the encoder's: what it is told of causality is not read."""
 
     def seen(self, real, causal, T, S):
-        return super().seen(real, False, T, S)
+        mask = torch.ones(1, 1, T, S, dtype=torch.bool)
+        return mask if real is None else mask & real[:, None, None, :]
 
 
 class ScaledByHeads(RightAttention):
@@ -126,15 +138,18 @@ class OverQueries(OnePath):
     """The softmax is over the queries: the weights of a key sum to 1, not those of a query."""
 
     def softmax(self, scores, mask):
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        return scores.softmax(-2).masked_fill(~mask, 0.0)
+        low = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~mask, low).softmax(-2)
+        return weights.masked_fill(~mask, 0.0)
 
 
 class OverOneNumber(OnePath):
     """The score keeps a last axis of length one, and the softmax is over it: all weights are 1."""
 
     def softmax(self, scores, mask):
-        return scores.unsqueeze(-1).softmax(-1).squeeze(-1).masked_fill(~mask, 0.0)
+        low = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~mask, low).unsqueeze(-1).softmax(-1).squeeze(-1)
+        return weights.masked_fill(~mask, 0.0)
 
 
 class JoinedByView(RightAttention):
@@ -159,7 +174,9 @@ class EmptyRowIsNaN(RightAttention):
     """Hidden scores are minus infinity: where all are, the softmax divides 0 by 0."""
 
     def softmax(self, scores, mask):
-        return scores.masked_fill(~mask, -torch.inf).softmax(-1)
+        low = -torch.inf
+        weights = scores.masked_fill(~mask, low).softmax(-1)
+        return weights
 
 
 class DecoderBlock(nn.Module):
@@ -239,3 +256,49 @@ class BeamLooksElsewhere(BeamSearch):
     def add(self, weights, looked, parents):
         looked = looked[torch.arange(len(parents)) % len(looked)].unsqueeze(1)
         return torch.cat([weights[parents], looked], 1) if weights.numel() else looked
+
+
+# How the museum prints its code ---------------------------------------------------------------
+
+
+def source(thing: type | Callable) -> str:
+    """The source of a class or function without its docstrings."""
+    text = textwrap.dedent(inspect.getsource(thing))
+    hidden: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+            hidden.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return "\n".join(x for n, x in enumerate(text.splitlines(), 1) if n not in hidden)
+
+
+def difference(right: Any, wrong: Any) -> str:
+    """The lines that differ between two functions, or between objects in the methods overridden.
+
+    A method of `wrong` that calls the one it overrides, by `super`, only adds lines.
+
+    Examples
+    --------
+    >>> print(difference(RightAttention(), ScaledByHeads()))
+      def scale
+    - return 1 / math.sqrt(self.width // self.heads)
+    + return 1 / math.sqrt(self.heads)
+    """
+    pairs = [(right, wrong)]
+    if not inspect.isfunction(wrong):
+        changed = [f for f in vars(type(wrong)).values() if inspect.isfunction(f)]
+        pairs = [(getattr(type(right), f.__name__), f) for f in changed]
+    lines: list[str] = []
+    for old, new in pairs:
+        after = _body(new)
+        before = [] if any("super()" in line for line in after) else _body(old)
+        marked = [x for x in difflib.ndiff(before, after) if x[0] in "-+"]
+        lines += [f"  def {new.__name__}", *marked]
+    return "\n".join(lines)
+
+
+def _body(function: Callable) -> list[str]:
+    """The lines below a function's signature and docstring."""
+    text = textwrap.dedent(inspect.getsource(function))
+    node = next(x for x in ast.walk(ast.parse(text)) if isinstance(x, ast.FunctionDef))
+    first = node.body[1 if ast.get_docstring(node) else 0]
+    return textwrap.dedent("\n".join(text.splitlines()[first.lineno - 1 :])).splitlines()
