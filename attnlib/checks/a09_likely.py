@@ -51,7 +51,7 @@ LOST = [
     ),
     Likely(
         _lost(lambda tokens, words, t, s: t != s, number=lambda tokens, words: len(tokens)),
-        "each *token* is taken out; a word takes all of its tokens with it, and -1 is no word",
+        "as many numbers as tokens: a word takes all of its tokens with it, and -1 is no word",
     ),
     Likely(
         _lost(lambda tokens, words, t, s: t != words.index(s)),
