@@ -14,6 +14,8 @@ REMOTE ?= origin
 WORKERS ?= 2
 THREADS ?= 1
 PROCESSOR ?=
+# What make numbers measures; scripts of single chapters may be added: make numbers MEASURED="... heads".
+MEASURED ?= translation_length translators
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -39,7 +41,7 @@ SHARED := -n $(WORKERS) --dist worksteal
 
 # The pull of one target on another is by phony names: never run two at a time.
 .NOTPARALLEL:
-.PHONY: help setup book cards offline pdf serve test test-fast lint unit check-notebooks check-site check-built-site test-elsewhere \
+.PHONY: help setup book numbers cards offline pdf serve test test-fast lint unit check-notebooks check-site check-built-site test-elsewhere \
 	release instructor grade notebooks colab publish-colab coverage wheel-check test-newest bench format repo clean distclean
 
 help: ## list the commands
@@ -85,6 +87,12 @@ cards: $(READY) ## draw what shared links and the map of the chapters show
 	$(BIN)/python book/_tools/cards.py
 
 notebooks: $(READY) ## run every notebook again and store its normalised outputs
+	$(FIXED) $(BIN)/python book/_tools/notebooks.py
+
+numbers: $(READY) ## renew what is said of the shipped models, after one has changed
+	$(foreach name,$(MEASURED),OMP_NUM_THREADS=1 $(BIN)/python book/results/$(name).py &&) true
+	$(BIN)/python book/_tools/readme.py
+	$(BIN)/python book/_tools/course.py
 	$(FIXED) $(BIN)/python book/_tools/notebooks.py
 
 colab: $(READY) ## write the chapters' Colab notebooks

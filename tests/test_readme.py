@@ -1,5 +1,6 @@
 """What the README shows is what the code does (its Python examples are doctests)."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -42,6 +43,16 @@ def test_the_figures_shown_are_those_of_the_card(name):
         f"{card['seconds'] / 60:.0f}",
     ]
     assert [cell.strip() for cell in row.strip("|").split("|")][1:] == want
+
+
+def test_a_row_is_written_anew_from_the_card(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_tools"))
+    readme = importlib.import_module("readme")
+    assert readme.renewed(README) == README
+    old = README.replace("| 57.20 |", "| 1.00 |").replace("| 0.939 |", "| 0.1 |")
+    assert old.count("| 1.00 |") == old.count("| 0.1 |") == 1
+    other = "| `book/` | the chapters, 57.20 |\n| `gone`, no model | 1 |\n"
+    assert readme.renewed(other + old) == other + README
 
 
 @pytest.mark.slow
