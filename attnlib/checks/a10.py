@@ -150,29 +150,31 @@ def tests_of(suite: Callable) -> Sequence[Callable]:
     return tests
 
 
-def judged(tests: Sequence[Callable], some: Sequence[Planted], seed: int) -> list[list[str]]:
-    """Of each attention which tests refuse it, and why; they are met in an order that is drawn.
+def judged(tests: Sequence[Callable], some: Sequence[Planted], seed: int) -> list[str]:
+    """Of each wrong attention the first test that refuses it, and its words, or nothing.
 
-    Among them are the right ones, all of which must pass. Their weights and the tests' draws are
-    the same for all seeds: where rounding makes a test refuse one, it does so before it is graded.
+    They are met in an order that is drawn, and among them the right ones, all of which must pass.
+    Of these the weights, and what tests draw, are the same for all seeds: where rounding makes a
+    test refuse one, it does so before it is graded.
     """
     met = [*RIGHT, *some]
-    refused: list[list[str]] = [[] for _ in met]
+    refused = [""] * len(met)
     for i in np.random.default_rng(seed).permutation(len(met)):
         for test in tests:
             said = say(test, met[i], int(i) if i < len(RIGHT) else seed + int(i))
             if not said.passed:
                 name = getattr(test, "__name__", type(test).__name__)
-                refused[i].append(f"{name} ({said.words})" if said.words else name)
+                refused[i] = f"{name} ({said.words})" if said.words else name
+                break
     right, wrong = refused[: len(RIGHT)], refused[len(RIGHT) :]
     if all(right) and all(wrong):
         raise CheckError(
-            f"your tests refuse every attention, right or wrong, the first by {right[0][0]}"
+            f"your tests refuse every attention, right or wrong, the first by {right[0]}"
         )
     for one, by in zip(RIGHT, right, strict=True):
         holds(
             not by,
-            f"{', '.join(by[:1])} refuses an attention that is right, {one.what}: {one.hint}",
+            f"{by} refuses an attention that is right, {one.what}: {one.hint}",
         )
     return wrong
 
@@ -193,8 +195,7 @@ def finds(suite: Callable, which: str, least: int, seed: int, quiet: bool = Fals
     wrong = judged(tests, some, seed)
     found = sum(map(bool, wrong))
     lines = [
-        f"{'found ' if by else 'missed'}  {one.what}"
-        + (f"  [{by[0].split(' (')[0]}]" if by else "")
+        f"{'found ' if by else 'missed'}  {one.what}" + (f"  [{by.split(' (')[0]}]" if by else "")
         for one, by in zip(some, wrong, strict=True)
     ]
     if found < least:

@@ -427,8 +427,10 @@ RIGHT = [
                 rng, H, D = np.random.default_rng(3), attention.heads, attention.width
                 W = [rng.normal(size=(D, D)) * 0.7 for _ in range(4)]
                 with torch.no_grad():
-                    for name, w in zip(("W_Q", "W_K", "W_V", "W_O"), W):
-                        getattr(attention, name).copy_(torch.tensor(w))
+                    for one, w in zip(
+                        (attention.W_Q, attention.W_K, attention.W_V, attention.W_O), W
+                    ):
+                        one.copy_(torch.tensor(w))
                 for trial in range(16):
                     B, S = 2 + trial % 2, (6, 4)[trial // 8]
                     T = S if trial % 4 > 1 else 3
@@ -454,10 +456,9 @@ RIGHT = [
                         assert np.allclose(c, contexts @ W[3].T, atol=3e-4)
                         if need:
                             assert np.allclose(a.detach().numpy(), weights, atol=3e-5)
-                c.shape
                 y = attention(*given)[0]
                 y.std().backward()
-                assert np.all([getattr(attention, n).grad is not None for n in ("W_Q", "W_K")])
+                assert attention.W_Q.grad is not None and attention.W_K.grad is not None
                 return True
 
             return [all_of_it]
