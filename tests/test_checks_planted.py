@@ -84,6 +84,21 @@ def test_an_attention_that_stops_has_a_bug():
         UnknownAttention(stops, matrices, 2)(x, x, x)
 
 
+def test_no_attention_is_known_by_its_numbers():
+    """Whoever refuses all but the weights, or the draws, of right ones finds nothing."""
+
+    def numbers(attention):
+        seen.append((attention.width, attention.W_Q[0, 0].item(), torch.rand(1).item()))
+
+    seen: list = []
+    for one in a10.RIGHT:
+        a10.say(numbers, one)
+    right, seen = set(seen), []
+    for one in (*a10.VISIBLE, *a10.UNSEEN):
+        a10.say(numbers, one)
+    assert {*seen} <= right and len(seen) == 18
+
+
 def test_chance_is_the_same_for_each_test_and_not_taken_from_the_reader():
     drawn = []
 
@@ -93,5 +108,5 @@ def test_chance_is_the_same_for_each_test_and_not_taken_from_the_reader():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     for _ in range(2):
-        assert a10.say(draws, a10.RIGHT[0], seed=5).passed
+        assert a10.say(draws, a10.RIGHT[0]).passed
     assert drawn[0] == drawn[1] and torch.equal(before, torch.random.get_rng_state())
