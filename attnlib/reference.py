@@ -370,6 +370,61 @@ def convolve(image, W, b, stride, beyond):
     return out
 
 
+def by_content(key, memory, beta):
+    """Weights (S,) of the rows of a memory (S, D) by cosine (Graves et al. 2014, eq. 5 and 6)."""
+    return softmax([cosine_score(key, row, beta) for row in memory])
+
+
+def interpolate(content, before, gate):
+    """g w_c(i) + (1 - g) w(i) of the step before (Graves et al. 2014, eq. 7)."""
+    return np.array([gate * c + (1 - gate) * w for c, w in zip(content, before, strict=True)])
+
+
+def shift(weights, shifts):
+    """The sum over j of w(j) s(i - j), round the circle (Graves et al. 2014, eq. 8).
+
+    `shifts` (2R + 1,) are the shares that move by -R, …, R places.
+    """
+    S, R = len(weights), len(shifts) // 2
+    moved = np.zeros(S)
+    for i in range(S):
+        for j in range(S):
+            for by, share in enumerate(shifts, -R):
+                if (j + by) % S == i:
+                    moved[i] += weights[j] * share
+    return moved
+
+
+def sharpen(weights, power):
+    """w(i)^gamma over the sum of these (Graves et al. 2014, eq. 9)."""
+    raised = [w**power for w in weights]
+    return np.array(raised) / sum(raised)
+
+
+def write(memory, weights, erase, add):
+    """M(i) [1 - w(i) e] + w(i) a, of a memory (S, D) (Graves et al. 2014, eq. 3 and 4)."""
+    new = np.zeros(np.shape(memory))
+    for i, w in enumerate(weights):
+        for d in range(len(add)):
+            new[i, d] = memory[i][d] * (1 - w * erase[d]) + w * add[d]
+    return new
+
+
+def bag_of_words(vectors, ordered=True):
+    """A sentence (D,) of word vectors (J, D) (Sukhbaatar et al. 2015, section 4.1).
+
+    The sum; `ordered`, each number times (1 - j/J) - (k/D)(1 - 2j/J) first, for word j and
+    dimension k, both from 1.
+    """
+    J, D = len(vectors), len(vectors[0])
+    total = np.zeros(D)
+    for j in range(1, J + 1):
+        for k in range(1, D + 1):
+            factor = (1 - j / J) - (k / D) * (1 - 2 * j / J) if ordered else 1.0
+            total[k - 1] += factor * vectors[j - 1][k - 1]
+    return total
+
+
 def rollout(layers):
     """Attention rollout (Abnar and Zuidema 2020, eq. 1): each layer half attention, half residual.
 

@@ -39,6 +39,7 @@ LAYERS = {
     "choosing": 7,
     "evidence": 7,
     "adversary": 8,
+    "beyond": 8,
     "pretrained": 7,
     "evaluation": 8,
     "training": 9,

@@ -31,6 +31,7 @@ from torch import Tensor
 from attnlib import adversary, evidence
 from attnlib.attribution import gradient_times_input, jensen_shannon, leave_one_out
 from attnlib.data.batches import pad
+from attnlib.explore.figure import rounded
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/debate.py"
@@ -356,15 +357,6 @@ def of_longer(task: str, weights: str, seed: int) -> dict:
     return {"accuracy": evidence.accuracy(read(model, test).logits, test.labels)}
 
 
-def rounded(value, digits: int = 5):
-    """Numbers rounded, in lists and dictionaries too."""
-    if isinstance(value, dict):
-        return {name: rounded(each, digits) for name, each in value.items()}
-    if isinstance(value, list):
-        return [rounded(each, digits) for each in value]
-    return round(value, digits) if isinstance(value, float) else value
-
-
 def plan(seeds) -> list[tuple[dict, partial]]:
     """Every row: what it is, and how it is measured."""
     rows: list[tuple[dict, partial]] = []
@@ -408,7 +400,7 @@ def main() -> None:
     for said, measure in plan(options.seeds):
         if any(said.items() <= run.items() for run in runs):
             continue
-        runs.append(rounded(said | measure()))
+        runs.append(rounded(said | measure(), 5))
         print(said, runs[-1].get("accuracy"), flush=True)
         record(options.out, COMMAND, {"runs": runs}, one_a_line="runs")
 
