@@ -63,6 +63,7 @@ class Attention(nn.Module):
         start: int = 0,
         draws: Tensor | None = None,
         need_weights: bool = True,
+        previous: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend from every query to every key.
 
@@ -81,6 +82,9 @@ class Attention(nn.Module):
             Random numbers that decide, for a selection that chooses; see `selection`.
         need_weights : bool
             Whether the weights come back; without them a local window needs no (T, S) of memory.
+        previous : Tensor of shape (B, S), optional
+            The weights of the step before, zeros if there was none; only for a score or a window
+            with ``reads_previous``, which T queries at one step then share.
 
         Returns
         -------
@@ -92,7 +96,7 @@ class Attention(nn.Module):
         Raises
         ------
         ValueError
-            If a shape does not fit.
+            If a shape does not fit, or the previous weights are missing where they are read.
         TypeError
             If the mask is not boolean.
         """
@@ -105,13 +109,20 @@ class Attention(nn.Module):
             check_mask(mask, len(queries), queries.shape[1], keys.shape[1])
         if prepared is None:
             prepared = self.score.prepare(keys)
-        near = None
-        if self.score.by_content:
-            near = self.window.near(queries, mask, keys.shape[1], start)
+        if self.score.reads_previous or self.window.reads_previous:
+            if previous is None or previous.shape != keys.shape[:2]:
+                raise ValueError(
+                    f"this attention reads the weights (B, S) = {tuple(keys.shape[:2])} of the "
+                    "step before, zeros at the first step, and got "
+                    f"{None if previous is None else tuple(previous.shape)}"
+                )
+            prepared = self.score.follow(prepared, previous)
+        asked = (queries, mask, keys.shape[1], start)
+        near = self.window.near(*asked) if self.score.by_content else None
         if near is not None:  # an optimisation: the same sums, on a few keys of many
             return self._attend_near(queries, prepared, values, mask, near, draws, need_weights)
         scores = self.score.compare(queries, prepared)  # (B, T, S)
-        allowed, factor = self.window(queries, mask, keys.shape[1], start)
+        allowed, factor = self.window(*asked, *((previous,) if self.window.reads_previous else ()))
         if allowed is not None:
             mask = allowed if mask is None else mask & allowed
         weights = masked_softmax(scores, mask)

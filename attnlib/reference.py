@@ -47,6 +47,24 @@ def location_scores(q, positions, W):
     return times(W, q)[:positions]
 
 
+def location_aware_scores(q, keys, previous, W, U, v, F, V, b):
+    """v . tanh(W q + U k_s + V f_s + b) of each of S keys (Chorowski et al. 2015, section 2.2).
+
+    f_s (C,) is what the C filters F (C, R) see of the weights `previous` (S,) of the step before,
+    centred on key s: f_sc = sum over r of F_cr a_(s + r - R // 2), nothing beyond the ends.
+    """
+    S, R = len(keys), len(F[0])
+    scores = np.zeros(S)
+    for s in range(S):
+        f = np.zeros(len(F))
+        for c in range(len(F)):
+            for r in range(R):
+                if 0 <= s + r - R // 2 < S:
+                    f[c] += F[c][r] * previous[s + r - R // 2]
+        scores[s] = dot_score(v, np.tanh(times(W, q) + times(U, keys[s]) + times(V, f) + b))
+    return scores
+
+
 def times(W, x):
     """The matrix W (M, N) times the vector x (N,): (M,)."""
     return np.array([dot_score(row, x) for row in W])
@@ -159,6 +177,15 @@ def within(centre, D, S):
 def bell(centre, D, S):
     """exp(-(s - p)^2 / (2 (D/2)^2)) for each of S keys (Luong 2015, eq. 10): (S,)."""
     return [np.exp(-((s - centre) ** 2) / (2 * (D / 2) ** 2)) for s in range(S)]
+
+
+def median(weights):
+    """The first key up to which half of the weights lies (Chorowski et al. 2015, section 2.3)."""
+    reached = 0.0
+    for s, a in enumerate(weights):
+        reached += a
+        if reached >= sum(weights) / 2:
+            return s
 
 
 def look(scores, values, inside=None, factor=None, pick=None):

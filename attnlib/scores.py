@@ -2,7 +2,8 @@ r"""The score dial: how well does a key match the query?
 
 Every score has two halves. `prepare` does what depends on the keys alone, once a sentence;
 `compare` does the rest, once a query. ``score(queries, keys)`` is the two together. A score knows
-nothing of softmax, masks or recurrence, and returns numbers in nats.
+nothing of softmax, masks or recurrence, and returns numbers in nats. One that asks where attention
+was a step ago is handed those weights: `follow` puts them into the prepared keys.
 
 Shapes: queries (B, T, D_q), keys (B, S, D_k), scores (B, T, S); A is the hidden width.
 """
@@ -25,6 +26,8 @@ class Score(nn.Module):
         Widths of queries and keys. None: any width; where both are None, the same for both.
     by_content : bool
         Whether a key's score is the same wherever in the list it stands.
+    reads_previous : bool
+        Whether the score needs the weights of the step before; see `follow`.
 
     Examples
     --------
@@ -40,11 +43,16 @@ class Score(nn.Module):
     query_dim: int | None = None
     key_dim: int | None = None
     by_content: bool = True
+    reads_previous: bool = False
 
     def prepare(self, keys: Tensor) -> Tensor:
         """What depends on the keys (B, S, D_k) alone; the result is passed to `compare`."""
         self._check("keys", keys, self.key_dim)
         return self._prepare(keys)
+
+    def follow(self, prepared: Tensor, previous: Tensor) -> Tensor:
+        """Prepared keys that know the weights (B, S) of the step before; most do not ask."""
+        return prepared
 
     def compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
         """Score queries (B, T, D_q) against prepared keys: (B, T, S)."""
@@ -140,6 +148,50 @@ class AdditiveScore(Score):
         asked = self.W(queries).unsqueeze(2)  # (B, T, 1, A)
         hidden = asked + prepared.unsqueeze(1)  # (B, T, S, A)
         return self.v(hidden.tanh()).squeeze(-1)  # (B, T, S)
+
+
+class LocationAwareScore(AdditiveScore):
+    r"""Additive score that sees where attention was a step ago (Chorowski et al. 2015, 2.2).
+
+    .. math:: e_{ts} = v^\top \tanh(W q_t + U k_s + V f_{ts} + b), \qquad f_t = F * a_{t-1}
+
+    F convolves the weights :math:`a_{t-1}` of the step before: each key has C numbers that say how
+    much attention was on it and on its neighbours, and the score can learn to move on from there.
+    (The paper writes w, W, V, U, b, F for our v, W, U, V, b, F.) Before the first step the weights
+    are zeros.
+
+    Parameters
+    ----------
+    query_dim, key_dim, hidden_dim : int
+        As in `AdditiveScore`.
+    filters : int
+        C. The paper has 10.
+    reach : int
+        A filter sees so many keys to either side, and is 2 reach + 1 wide. The paper has 100, of
+        frames of 10 ms.
+
+    Raises
+    ------
+    ValueError
+        If there is no filter, or `reach` is negative.
+    """
+
+    by_content = False
+    reads_previous = True
+
+    def __init__(
+        self, query_dim: int, key_dim: int, hidden_dim: int, filters: int = 10, reach: int = 10
+    ):
+        super().__init__(query_dim, key_dim, hidden_dim)
+        if filters < 1 or reach < 0:
+            raise ValueError(f"need filters >= 1 and reach >= 0, got {filters} and {reach}")
+        self.F = nn.Conv1d(1, filters, 2 * reach + 1, padding=reach, bias=False)
+        self.V = nn.Linear(filters, hidden_dim)  # its bias is b
+
+    def follow(self, prepared: Tensor, previous: Tensor) -> Tensor:
+        """Add V f + b to prepared keys (B, S, A); f is made of the last step's weights (B, S)."""
+        f = self.F(previous.unsqueeze(1)).transpose(1, 2)  # (B, S, C)
+        return prepared + self.V(f)
 
 
 class ConcatScore(Score):

@@ -44,6 +44,7 @@ class RecurrentState(NamedTuple):
     hidden: Tensor  # (B, H)
     fed: Tensor  # (B, F), what feeding passes on; F may be 0
     position: Tensor  # (B,), the number of steps taken
+    weights: Tensor  # (B, S), of the step before, zeros at first: for scores that read them
 
 
 class RecurrentEncoder(nn.Module):
@@ -132,14 +133,22 @@ class RecurrentDecoder(nn.Module):
         """The state before the first step, tanh of the projected summary (A.2.2); nothing fed."""
         hidden = self.first(memory.summary).tanh()
         fed = hidden.new_zeros(hidden.shape[0], self.fed_dim)
+        position = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
         return RecurrentState(
-            hidden, fed, torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+            hidden, fed, position, torch.zeros_like(memory.mask, dtype=hidden.dtype)
         )
 
     def attend(
-        self, query: Tensor, memory: RecurrentMemory, position: int
+        self,
+        query: Tensor,
+        memory: RecurrentMemory,
+        position: int,
+        previous: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Ask once: context (B, 2H) of a query (B, H), and weights (B, S), zero if it is fixed."""
+        """Ask once: context (B, 2H) of a query (B, H), and weights (B, S), zero if it is fixed.
+
+        `previous` (B, S) are the weights of the step before, for an attention that reads them.
+        """
         if self.attention is None:
             context = memory.summary
             if self.fixed == "first_state":
@@ -153,6 +162,7 @@ class RecurrentDecoder(nn.Module):
             memory.prepared,
             position,
             None if memory.draws is None else memory.draws[:, position : position + 1],
+            previous=previous,
         )
         return contexts.squeeze(1), weights.squeeze(1)
 
@@ -170,16 +180,16 @@ class RecurrentDecoder(nn.Module):
         attentional vector into the state's `fed`.
         """
         if self.timing == "before":
-            context, weights = self.attend(state.hidden, memory, position)
+            context, weights = self.attend(state.hidden, memory, position, state.weights)
             fed = context if self.feeding == "context" else state.fed
             hidden = self.cell(torch.cat([embedded, fed], -1), state.hidden)
         else:
             given = torch.cat([embedded, state.fed], -1)
             hidden = self.cell(given, state.hidden)
-            context, weights = self.attend(hidden, memory, position)
+            context, weights = self.attend(hidden, memory, position, state.weights)
         seen = torch.cat([hidden, context, embedded], -1)
         fed = context if self.feeding == "context" else state.fed
-        return seen, weights, RecurrentState(hidden, fed, state.position + 1)
+        return seen, weights, RecurrentState(hidden, fed, state.position + 1, weights)
 
     def attentional(self, seen: Tensor) -> Tensor:
         """The attentional vector (..., E) of the readout's input."""

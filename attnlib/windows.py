@@ -46,6 +46,8 @@ class Window(nn.Module):
         The window is exactly s <= t, for which fused kernels need no mask at all.
     query_dim : int or None
         Width of the queries, for a window that reads them; None: any.
+    reads_previous : bool
+        The window needs the weights (B, S) of the step before, a fifth argument of its `forward`.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Window(nn.Module):
     is_mask: bool = False
     is_causal: bool = False
     query_dim: int | None = None
+    reads_previous: bool = False
 
     def forward(
         self, queries: Tensor, mask: Tensor | None, keys: int, start: int = 0
@@ -239,6 +242,58 @@ class Predictive(Local):
     def factor(self, distance: Tensor) -> Tensor:
         """The Gaussian of eq. 10."""
         return (-0.5 * (distance / (self.reach / 2)) ** 2).exp()
+
+
+class Following(Window):
+    r"""The window goes where attention was: around the median of the last step's weights.
+
+    Chorowski et al. (2015, section 2.3) so keep the softmax over a long recording from spreading
+    over frames that are far away. Before the first step, where all weights are zero, every key is
+    allowed.
+
+    Parameters
+    ----------
+    reach : int
+        w: keys to either side.
+
+    Raises
+    ------
+    ValueError
+        If `reach` is less than 1; when called, if the weights of the step before are missing.
+
+    Examples
+    --------
+    >>> previous = torch.tensor([[0.1, 0.0, 0.7, 0.2, 0.0], [0.0] * 5])
+    >>> allowed, _ = Following(reach=1)(torch.zeros(2, 1, 4), None, keys=5, previous=previous)
+    >>> allowed.int()
+    tensor([[[0, 1, 1, 1, 0]],
+    <BLANKLINE>
+            [[1, 1, 1, 1, 1]]], dtype=torch.int32)
+    """
+
+    reads_previous = True
+
+    def __init__(self, reach: int):
+        super().__init__()
+        if reach != int(reach) or reach < 1:
+            raise ValueError(f"the reach w must be a whole number of at least 1, got {reach}")
+        self.reach = int(reach)
+
+    def forward(
+        self,
+        queries: Tensor,
+        mask: Tensor | None,
+        keys: int,
+        start: int = 0,
+        previous: Tensor | None = None,
+    ) -> Restriction:
+        """Allow the keys within reach of the median of the previous weights (B, S)."""
+        if previous is None:
+            raise ValueError("a following window needs the weights of the step before")
+        reached = previous.cumsum(-1)
+        median = (reached < reached[:, -1:] / 2).sum(-1, keepdim=True)  # (B, 1)
+        distance = (torch.arange(keys, device=previous.device) - median).abs()
+        return ((distance <= self.reach) | (reached[:, -1:] <= 0)).unsqueeze(1), None
 
 
 def _exact(queries: Tensor) -> torch.dtype:
