@@ -2,7 +2,10 @@
 
 ======================  ===================================================================
 ``memory``              addressing a memory by content and place; questions in several hops
+``speech``              spoken digits: the score sees where attention was a step ago
+``parsing``             a sentence to its tree, written as brackets
 ``pointing``            the weights are the output: sort numbers, fence points in
+``teaching``            one short training loop for the models that write
 ======================  ===================================================================
 
 Each is one model and one training function, learns in minutes on one core, and is measured where
