@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attnlib import evidence, reference
-from attnlib.data import corpora, files, treebank
+from attnlib.data import corpora, treebank
 from attnlib.evidence import AttentionClassifier, Labelled
 
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64: only the order of the sums may differ
@@ -88,36 +88,11 @@ def test_two_neighbours_change_places(monkeypatch):
         assert tuple(words) in plain
 
 
-CONLLU = """# newdoc id = reviews-1
-# sent_id = reviews-1-0001
-1\tGood\t_
-2-3\tdon't\t_
-2\tdo\t_
-3\tn't\t_
-3.1\tgo\t_
-4\tEat\t_
-5\t.\t_
-
-# sent_id = weblog-x-0002
-1\tHi\t_
-"""
-
-
-def test_the_treebank_is_read(monkeypatch):
-    assert treebank.read(CONLLU) == (
-        ("reviews", ("Good", "do", "n't", "Eat", ".")),
-        ("weblog", ("Hi",)),
-    )
-    monkeypatch.setattr(treebank, "sentences", lambda split: treebank.read(CONLLU))
+def test_genres_are_reviews_and_emails_of_5_words_or_more(monkeypatch):
+    said = (("reviews", "Good do n't Eat ."), ("weblog", "a b c d e"), ("email", "too short"))
+    found = [treebank.Tree(genre, tuple(text.split()), (), ()) for genre, text in said]
+    monkeypatch.setattr(treebank, "trees", lambda split: found if split == "dev" else 1 / 0)
     assert evidence.sentences("genres", "val") == [Labelled(("good", "do", "n't", "eat", "."), 1)]
-
-
-def test_the_treebank_has_three_splits():
-    with pytest.raises(ValueError, match="unknown split 'val': one of train, dev, test"):
-        treebank.sentences("val")
-    assert {f"ud-ewt/en_ewt-ud-{split}.conllu" for split in treebank.SPLITS} == set(
-        files.names("ud-ewt/")
-    )
 
 
 def test_sentences_become_tensors():
