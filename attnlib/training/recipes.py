@@ -114,6 +114,7 @@ SCENES = RunConfig(
 )
 
 SCENES_LONG = SCENES.replace(name="scenes-soft-long", updates=100_000)
+SCENES_LONG_AGAIN = SCENES_LONG.replace(name="scenes-soft-long-seed2", seed=2)
 # A choice learns slowly from nothing, so it begins where the average has ended.
 SCENES_HARD = SCENES.replace(
     name="scenes-hard",
@@ -124,9 +125,7 @@ SCENES_HARD = SCENES.replace(
     warmup=200,
 )
 
-SCENES_HARD_LONG = SCENES_HARD.replace(
-    name="scenes-hard-long", start_from=SCENES_LONG.name, updates=100_000
-)
+SCENES_HARD_LONG = SCENES_HARD.replace(name="scenes-hard-long", start_from=SCENES_LONG.name)
 # A model soon knows 735 photographs by heart, and the language takes longer to learn. So first the
 # image encoder is trained, with much dropout, then the decoder on its annotations. In tries before
 # the annotations were normalised they were some 17 long and the positions some 2, and no relation
@@ -299,6 +298,7 @@ QUEUE = {
         HANSARDS_TRANSFORMER,
         SCENES_LONG,
         SCENES_HARD_LONG,
+        SCENES_LONG_AGAIN,
     )
 }
 
@@ -317,6 +317,7 @@ _MODELS = (
     *_seeds(MARATHI, updates=5200, dropout=0.3, output_dropout=0.4),
     SCENES_LONG,
     SCENES_HARD_LONG,
+    SCENES_LONG_AGAIN,
     FIRST_PART,
     ATTENTIVE,
     FIXED_CONTEXT_FIRST,

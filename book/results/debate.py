@@ -107,17 +107,31 @@ def gradients(model, which, weights: Tensor | None) -> Tensor:
     return gradient_times_input(logits, model.embedding(which.ids)).abs()
 
 
-def without_each(model, which) -> Tensor:
-    """|change of the probability| where a word is deleted and all is read again, (N, S)."""
+def without_each(model, which, weights: Tensor | None = None) -> Tensor:
+    """|change of the probability| where a word is deleted and all is read again, (N, S).
 
-    def probabilities(several: list[list[int]]) -> Tensor:
-        ids, lengths = pad(several)
-        with torch.no_grad():
-            return model.read(model.embedding(ids), lengths).logits.sigmoid()
-
+    Given weights (N, S) stay with their words; those of the words that are left sum to 1 again.
+    """
     found = torch.zeros(which.ids.shape, dtype=torch.float64)
-    for row, ids, n in zip(found, which.ids.tolist(), which.lengths.tolist(), strict=True):
-        row[:n] = leave_one_out(probabilities, ids[:n]).abs()
+    for i, (ids, n) in enumerate(zip(which.ids.tolist(), which.lengths.tolist(), strict=True)):
+        given = None if weights is None else deleted(weights[i, :n])
+
+        def probabilities(several: list[list[int]], given=given) -> Tensor:
+            padded, lengths = pad(several)
+            with torch.no_grad():
+                return model.read(model.embedding(padded), lengths, given).logits.sigmoid()
+
+        found[i, :n] = leave_one_out(probabilities, ids[:n]).abs()
+    return found
+
+
+def deleted(weights: Tensor) -> Tensor:
+    """Weights (S,) of a sentence, and of it without each word in turn: (1 + S, S), padded."""
+    S = len(weights)
+    rows = [weights, *(torch.cat([weights[:s], weights[s + 1 :]]) for s in range(S))]
+    found = weights.new_zeros(1 + S, S)
+    for row, left in zip(found, rows, strict=True):
+        row[: len(left)] = left / left.sum()
     return found
 
 
@@ -170,7 +184,9 @@ def worth(model, which, reading, generator) -> dict:
         measures["gradient"], measures["leave one out"], lengths
     )
     found["shuffled with gradient"] = agreement(dealt, gradients(model, which, dealt), lengths)
-    found["shuffled with leave one out"] = agreement(dealt, measures["leave one out"], lengths)
+    found["shuffled with leave one out"] = agreement(
+        dealt, without_each(model, which, dealt), lengths
+    )
     first = {name: hits(each, which) for name, each in measures.items()}
     known = which.evidence.any(1)
     share = which.evidence.sum(1) / lengths
