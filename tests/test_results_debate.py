@@ -32,7 +32,7 @@ def which():
 def logit(model, ids, weights=None):
     """Of one sentence, by itself."""
     one = torch.tensor([ids])
-    imposed = None if weights is None else torch.tensor([weights])
+    imposed = None if weights is None else torch.tensor([weights], dtype=torch.float64)
     with torch.no_grad():
         reading = model.read(model.embedding(one), torch.tensor([len(ids)]), imposed)
     return reading.logits.item()
@@ -47,6 +47,22 @@ def test_a_word_is_left_out_of_its_own_sentence(model, which):
             p = 1 / (1 + math.exp(-logit(model, ids[:t] + ids[t + 1 :])))
             assert found[n, t].item() == pytest.approx(abs(p - whole), abs=1e-12)
         assert not found[n, length:].any()
+
+
+def test_given_weights_stay_with_their_words(model, which):
+    """As if the sentence without the word were read with what is left of them, scaled up."""
+    dealt = debate.shuffled(
+        debate.read(model, which).weights, which.mask, torch.Generator().manual_seed(0)
+    )
+    found = debate.without_each(model, which, dealt)
+    for n, length in enumerate(which.lengths.tolist()):
+        ids, own = which.ids[n, :length].tolist(), dealt[n, :length].tolist()
+        whole = 1 / (1 + math.exp(-logit(model, ids, own)))
+        for t in range(length):
+            left = own[:t] + own[t + 1 :]
+            scaled = [a / sum(left) for a in left]
+            p = 1 / (1 + math.exp(-logit(model, ids[:t] + ids[t + 1 :], scaled)))
+            assert found[n, t].item() == pytest.approx(abs(p - whole), abs=1e-12)
 
 
 @pytest.mark.parametrize("fixed", [True, False])
