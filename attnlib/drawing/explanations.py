@@ -19,13 +19,13 @@ def instruments(
     """Where five instruments are applied between three words and the answer.
 
     >>> instruments().height
-    446
+    456
     """
     if len(words) != 3 or len(weights) != 3:
         raise ValueError(f"three words and three weights, got {len(words)} and {len(weights)}")
     canvas = Canvas(
         440,
-        446,
+        456,
         f"From the words {', '.join(words)} arrows lead up to their states, also to the "
         "neighbours'; from the states to an average, the thicker the more weight; from there to "
         "the answer y. Five numbers stand where an instrument is applied: 1 at the arrow with most "
@@ -47,11 +47,13 @@ def instruments(
     canvas.box(180, 10, 80, 36, "*y*", role="query")
     canvas.arrow((30, 275), (30, 100), (200, 100), role="value", dashed=True)
     canvas.line((30, 275), (70, 275), role="value", dashed=True)
-    canvas.arrow((262, 28), (410, 28), (410, 275), (370, 275), role="query", dashed=True)
-    canvas.line((186, 262), (254, 288), thick=2).line((186, 288), (254, 262), thick=2)
-    marks = ((199, 152), (258, 98), (14, 150), (426, 150), (268, 250))
+    canvas.arrow(
+        (262, 28), (410, 28), (410, 310), (220, 310), (220, 294), role="query", dashed=True
+    )
+    canvas.line((76, 262), (144, 288), thick=2).line((76, 288), (144, 262), thick=2)
+    marks = ((199, 152), (258, 98), (14, 150), (426, 150), (160, 282))
     for number, ((x, y), question) in enumerate(zip(marks, QUESTIONS), start=1):
-        for at in ((x, y), (24, 300 + 26 * number)):
+        for at in ((x, y), (24, 310 + 26 * number)):
             canvas.circle(*at, 10, str(number), size=14, shade=0.0)
-        canvas.text(44, 300 + 26 * number, question, anchor="start", size=15)
+        canvas.text(44, 310 + 26 * number, question, anchor="start", size=15)
     return canvas
