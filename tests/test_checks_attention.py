@@ -10,6 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attnlib import checks, scores, windows
 from attnlib.attention import Attention
+from attnlib.checks import museum, museum_code
 from attnlib.multihead import MultiHeadAttention
 from attnlib.positions import Rotary
 
@@ -33,6 +34,11 @@ RIGHT = {
     "heads": (MultiHeadAttention(12, 3), {}),
     "causal heads": (MultiHeadAttention(8, 2, windows.Causal()), {"causal": True}),
     "rotary heads": (MultiHeadAttention(8, 2, rotate=Rotary(4)), {"positions": True}),
+    "causal rotary heads": (
+        MultiHeadAttention(8, 2, windows.Causal(), rotate=Rotary(4)),
+        {"causal": True, "positions": True},
+    ),
+    "a window": (Attention(scores.ScaledDotScore(), windows.Monotonic(1)), {"positions": True}),
     "in single precision": (MultiHeadAttention(8, 2), {"dtype": torch.float32}),
     "keys that are values": (
         MultiHeadAttention(8, 2),
@@ -54,12 +60,12 @@ def test_what_is_right_passes(name):
     asked = {each.check for each in report.findings} - set(report.unasked)
     assert asked >= {"batch", "paths"}
     if name not in ("without a mask",):
-        assert asked >= {"padding", "future", "empty rows"}
+        assert asked >= {"padding", "future", "shown", "empty rows"}
 
 
 def test_what_it_cannot_ask_it_says():
     report = checks.attention(lambda q, k, v: right(q, k, v))
-    assert report.unasked == ("padding", "future", "heads", "empty rows")
+    assert report.unasked == ("padding", "future", "shown", "heads", "empty rows")
     assert "<lambda> takes no mask" in str(report)
     for name, missing in (
         ("one sequence", {"keys", "queries", "lengths"}),
@@ -155,6 +161,142 @@ def test_a_planted_bug_is_found(name):
     assert all(f"FAILED  {check}" in str(report) for check in report.failed)
     with pytest.raises(checks.CheckError, match="FAILED"):
         report.demand()
+
+
+# Masks that hide too much --------------------------------------------------------------------
+
+
+def of(report, check):
+    """What one check found."""
+    return next(each for each in report.findings if each.check == check)
+
+
+def hides(causal=None, real=None, step="seen"):
+    """A museum attention whose masks hide more: a causal one, of all queries by keys, or padding's.
+
+    Without another step it does so on both paths.
+    """
+
+    class Hides(museum_code.OnePath if step == "seen" else museum_code.RightAttention):
+        def seen(self, words, last, T, S):
+            if real is not None and words is not None and step == "seen":
+                words = real(words)
+            mask = super().seen(words, last, T, S)
+            return mask & causal(T, S) if last and causal is not None and step == "seen" else mask
+
+        def fused(self, q, k, v, mask):
+            if step == "fused":
+                mask = mask & causal(*mask.shape[2:])
+            return super().fused(q, k, v, mask)
+
+    return Hides()
+
+
+def below(T, S):
+    """All keys before the query's own position."""
+    return torch.ones(T, S, dtype=torch.bool).tril(-1)
+
+
+def own(T, S):
+    """The key at the query's own position."""
+    return torch.eye(T, S, dtype=torch.bool)
+
+
+def shorter(words):
+    """Which keys are words, but for the last."""
+    return words & torch.nn.functional.pad(words, (0, 1))[:, 1:]
+
+
+TOO_NARROW = {
+    "without its diagonal": (
+        {"causal": below},
+        "under a causal mask, 15 of 45",
+        "its own position",
+    ),
+    "only its diagonal": ({"causal": own}, "under a causal mask, 30 of 45", "all keys but"),
+    "nothing": (
+        {"causal": lambda T, S: torch.zeros(T, S, dtype=torch.bool)},
+        "under a causal mask, 45 of 45",
+        "every key is hidden",
+    ),
+    "without the first key": (
+        {"causal": lambda T, S: (torch.arange(S) > 0) | own(T, S)},
+        "under a causal mask, 12 of 45",
+        "more is hidden than the mask hides",
+    ),
+    "a padding mask one too long": (
+        {"real": shorter},
+        "under a padding mask, 15 of 60",
+        "last key of each sentence",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOO_NARROW)
+def test_a_mask_that_hides_too_much_is_found_and_by_nothing_else(name):
+    options, seen, means = TOO_NARROW[name]
+    report = checks.attention(
+        hides(**options), call=museum.call, ways={"fused": museum.call_fused}, width=8
+    )
+    assert report.failed == ("shown",), str(report)
+    assert seen in of(report, "shown").seen and means in of(report, "shown").means
+
+
+def test_the_path_that_hides_too_much_is_named():
+    report = checks.attention(
+        hides(own, step="fused"), call=museum.call, ways={"fused": museum.call_fused}, width=8
+    )
+    assert report.failed == ("shown", "paths")
+    assert of(report, "shown").seen.endswith("(fused)")
+
+
+class Past(windows.Window):
+    """The past without the present: what is hidden from itself."""
+
+    is_mask = True
+
+    def forward(self, queries, mask, keys, start=0):
+        return below(queries.shape[1], keys), None
+
+
+@pytest.mark.parametrize(
+    "rotated", [{}, {"rotate": Rotary(4)}], ids=["no positions", "rotary positions"]
+)
+def test_a_layer_that_is_causal_by_itself_must_see_itself(rotated):
+    options = {"causal": True, "positions": bool(rotated)}
+    report = checks.attention(MultiHeadAttention(8, 2, Past(), **rotated), **options)
+    assert "shown" in report.failed and "under its causal mask" in of(report, "shown").seen
+
+
+def test_a_window_may_hide_but_not_more_under_a_mask():
+    window = Attention(scores.ScaledDotScore(), windows.Monotonic(1))
+
+    def call(module, queries, keys, values, mask):
+        return module(queries, keys, values, None if mask is None else mask & ~own(5, 5))
+
+    report = checks.attention(window, call=call, positions=True)
+    assert "shown" in report.failed and "its own position" in of(report, "shown").means
+
+
+def test_of_one_sequence_the_first_two_words_tell():
+    """They see no key and one. A later word moves its output as a query, hidden or not."""
+    call = lambda m, x, _k, _v, mask: museum.call(m, x, x, x, mask)  # noqa: E731
+    report = checks.attention(hides(below), call=call, shared="all", width=8)
+    assert report.failed == ("shown",) and "6 of 45" in of(report, "shown").seen
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("times", [1, 4])
+def test_no_weights_make_a_right_layer_hide(seed, dtype, times):
+    """PyTorch's own, and ours; with weights of 4 times the size, attention is nearly hard."""
+    torch.manual_seed(seed)
+    for layer in (torch.nn.MultiheadAttention(8, 2, batch_first=True), MultiHeadAttention(8, 2)):
+        with torch.no_grad():
+            for p in layer.parameters():
+                p *= times
+        report = checks.attention(layer, dtype=dtype)
+        assert of(report, "shown").passed, str(report)
 
 
 @pytest.mark.parametrize("soft", [lambda e: e.softmax(1), torch.ones_like, torch.sigmoid])

@@ -1,4 +1,4 @@
-"""Ask any attention what is broken in it: twelve checks, each with the number that it saw.
+"""Ask any attention what is broken in it: thirteen checks, each with the number that it saw.
 
 Every check is a property that holds whatever the weights of the module are, or, where its matrices
 can be read, a comparison with the sums themselves. What a check needs and an attention does not
@@ -11,6 +11,7 @@ have is not asked, and the report says so.
                 that value
 ``padding``     hidden keys and values may become anything: no output moves
 ``future``      what stands after a query may become anything: its output stays
+``shown``       each key that a mask shows moves the output: nothing more is hidden
 ``batch``       other sentences move nothing; alone a sentence gives what it gives in a batch
 ``lengths``     fewer queries give what they give among more
 ``order``       keys, with their values, and queries in another order give the same
@@ -21,6 +22,7 @@ have is not asked, and the report says so.
 ==============  ================================================================================
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -113,7 +115,7 @@ def attention(
     >>> report = attention(attend)
     >>> report.failed
     ('scale',)
-    >>> print(report.findings[9])
+    >>> print(report.findings[10])
     FAILED  scale       scores are 1 times the dot product of 8 numbers: 0.3536 is expected, this is
                         1 (no scale)
     """
@@ -129,6 +131,7 @@ def attention(
         _sums(asked),
         _padding(asked),
         _future(asked),
+        _shown(asked, positions),
         _batch(asked),
         _lengths(asked),
         _order(asked, positions),
@@ -267,6 +270,69 @@ def _future(asked: Subject) -> Finding:
         return Finding("future", passed, seen, "a query sees keys after its own position")
 
     return tried("future", ask)
+
+
+def _shown(asked: Subject, positions: bool) -> Finding:
+    """Each key that a mask shows moves the output, if it does so without a mask."""
+    check = "shown"
+    real = padding_mask(torch.tensor(LENGTHS), S).unsqueeze(1).expand(B, T, S)
+    past = causal_mask(T, S).expand(B, T, S)
+    if asked.causal:
+        kinds = {"its causal mask": None, "a padding mask": real}
+    else:
+        kinds = {"a padding mask": real, "a causal mask": past, "both masks": real & past}
+
+    def ask():
+        changed = [asked.changed((torch.arange(S) == s).expand(B, S)) for s in range(S)]
+
+        def moves(way: Way, mask: Tensor | None) -> Tensor:
+            """How far each output moves with each key and its value: (B, T, S)."""
+            before = asked.run(way, asked.inputs, mask)[0]
+            after = [asked.run(way, inputs, mask)[0] for inputs in changed]
+            return torch.stack([(x - before).abs().amax(-1) for x in after], -1).detach()
+
+        free = moves(asked.way, None) > 10 * asked.near  # not those outside of a window
+        if asked.causal:  # nobody knows it without a mask, but a window has the query's own key
+            free = past & (free | torch.eye(T, S, dtype=torch.bool)) if positions else past
+        if positions:  # a window may stand elsewhere in a shorter sentence
+            free = free & real.all(-1, keepdim=True)
+        least, why, bad = math.inf, "", []
+        for (name, mask), way in itertools.product(kinds.items(), asked.known.ways):
+            try:
+                found = moves(way, mask)
+            except NotImplementedError as error:
+                why = str(error)
+                continue
+            shown = free if mask is None else free & mask
+            missed = shown & ~(found > asked.near)  # NaN is no move
+            least = min(least, float(found[shown].min())) if shown.any() else least
+            bad += [(name, way.name, missed, shown)] if missed.any() else []
+        if least == math.inf:
+            raise NotImplementedError(why or "no key moves an output")
+        if not bad:
+            seen = f"each key that a mask shows moves an output by {least:.2g} or more"
+            return Finding(check, True, seen)
+        name, _, missed, shown = bad[0]
+        ways = [way for each, way, *_ in bad if each == name]
+        where = "" if len(ways) == len(asked.known.ways) else f" ({'; '.join(ways)})"
+        seen = f"under {name}, {int(missed.sum())} of {int(shown.sum())} keys that it shows move "
+        return Finding(check, False, f"{seen}no output{where}", _hidden_too(missed, shown))
+
+    return tried(check, ask)
+
+
+def _hidden_too(missed: Tensor, shown: Tensor) -> str:
+    """What is hidden that a mask shows, in words where it has a name."""
+    own = torch.eye(T, S, dtype=torch.bool)
+    last = (torch.arange(S) == torch.tensor(LENGTHS).unsqueeze(1) - 1).unsqueeze(1)
+    names = {
+        "every key is hidden": shown,
+        "the key at its own position is hidden from each query": shown & own,
+        "of each query all keys but that at its own position are hidden": shown & ~own,
+        "the last key of each sentence is hidden, as if it were padding": shown & last,
+    }
+    found = [what for what, which in names.items() if torch.equal(missed, which)]
+    return found[0] if found else "more is hidden than the mask hides"
 
 
 def _batch(asked: Subject) -> Finding:

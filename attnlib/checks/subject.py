@@ -126,12 +126,16 @@ class Subject:
             )
         return output, weights
 
-    def moved(self, way: Way, mask: Tensor | None, at: Tensor, which=(1, 2)) -> Tensor:
-        """How far each output (B, T) moves when keys and values `at` (B, S) become others."""
+    def changed(self, at: Tensor, which: Sequence[int] = (1, 2)) -> list[Tensor]:
+        """The inputs, but that keys and values `at` (B, S) are others."""
         changed = list(self.inputs)
         for i in (0,) if self.one else which:
-            other = FAR * self.draw(i)
-            changed[i] = torch.where(at.unsqueeze(-1), other, changed[i])
+            changed[i] = torch.where(at.unsqueeze(-1), FAR * self.draw(i), changed[i])
+        return changed
+
+    def moved(self, way: Way, mask: Tensor | None, at: Tensor, which=(1, 2)) -> Tensor:
+        """How far each output (B, T) moves when keys and values `at` (B, S) become others."""
+        changed = self.changed(at, which)
         before, after = (self.run(way, each, mask)[0] for each in (self.inputs, changed))
         move = (after - before).abs().amax(-1).detach()
         return torch.where(at, torch.zeros_like(move), move) if self.one else move
