@@ -214,6 +214,22 @@ def test_every_room_was_trained_with_three_seeds(script, runs):
     assert len(found) == len(runs)
 
 
+def test_those_that_are_compared_were_trained_with_eight_more_seeds(script):
+    early = json.loads(RESULTS.read_text(encoding="utf-8"))["early"]
+    assert {(room, place) for room in early for place in early[room]} == set(script["ASKED"])
+    found = [list(map(int, seeds)) for places in early.values() for seeds in places.values()]
+    assert found == [[*script["MORE"]]] * len(found) and min(script["MORE"]) > 3
+
+
+def test_a_run_that_ends_early_is_the_beginning_of_a_whole_one(script):
+    """The rate of learning is that of the whole, and so is the order of the data."""
+    pairs, curves = script["examples"]("reverse", "train", 64, 1), []
+    for stop in (None, 25):
+        model = script["started"]("over the queries", "looks", 1, 14)
+        curves.append(script["fit"](model, pairs, 1, 75, stop=stop))
+    assert len(curves[0]) == 3 and curves[1] == curves[0][:1]
+
+
 def test_a_room_begins_as_its_twin(script):
     """The same first weights: what differs is the class of one attention."""
     models = []
