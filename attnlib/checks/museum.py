@@ -249,6 +249,7 @@ def rooms() -> dict[str, Room]:
             answer="",
             test=padding_changes_nothing,
             also=(
+                "bentrevett/pytorch-seq2seq, issue 96 (2020): the same line in a tutorial",
                 "Kyubyong/transformer, issue 33 (2018): the mask was where embeddings are zero, "
                 "read after positions were added, so nothing was ever hidden",
                 "Biohub/esm, issue 299 (2026): keys are shown where both or neither are words, so "
@@ -336,7 +337,7 @@ def rooms() -> dict[str, Room]:
                 "649453932/Chinese-Text-Classification-Pytorch, issue 53 (2020) shows the code: "
                 "heads are split by a view",
             ),
-            checks=("queries", "future", "batch", "lengths", "order", "heads"),
+            checks=("queries", "future", "shown", "batch", "lengths", "order", "heads"),
         ),
         _room(
             "across the batch",
@@ -398,13 +399,16 @@ def rooms() -> dict[str, Room]:
             reference="issue 6",
             year=2023,
             line="The first argument of kl_div is the logarithm of the second distribution. A "
-            "reader asked whether a call had the two in the right order.",
-            worked="Both divergences are zero where the two agree, and both pull the weights "
-            "there. The turned one, KL(learnt || target), forgives weights that leave out a part "
+            "reader asked why a call, kl_div(base.log(), learnt), had the two the other way round. "
+            "It computes KL(learnt || base), which is the paper's formula, and pushes the learnt "
+            "weights away from the base. The room has the same order of arguments where weights "
+            "are drawn to a target, and KL(target || learnt) is wanted.",
+            worked="Both divergences are zero where the two agree, so both pull the weights "
+            "there. Pulled by the turned one, KL(learnt || target), weights may leave out a part "
             "of the target; the right one makes that expensive.",
             answer="'good catch and I believe this is a bug' (an author of the paper), who adds "
             "that the choice was not expected to make much of a difference. By our reading the "
-            "call computes the paper's formula.",
+            "call is right.",
             broken=lambda: code.kl_turned,
             correct=lambda: code.kl,
             test=the_divergence_is_that_of_the_formula,
@@ -418,7 +422,8 @@ def rooms() -> dict[str, Room]:
             reference="issue 1",
             year=2019,
             line="The second attention of the decoder's block was given the decoder's own states "
-            "as keys and values; the encoder's output was an argument, and unused.",
+            "as keys and values; the encoder's output was an argument, and unused. (The "
+            "masks of the two attentions were swapped, too; the room has them right.)",
             worked="With the right words before it given, a decoder guesses the next one as a "
             "language model does, and the loss falls to what that can reach.",
             answer="",
@@ -498,12 +503,12 @@ def departures() -> dict[str, Departure]:
             "the target of the penalty on places",
             (
                 "kelvinxu/arctic-captions, issue 38 (2017)",
-                "yunjey/show-attend-and-tell, issue 57 (2017)",
+                "yunjey/show-attend-and-tell, issue 15 (2017)",
             ),
             "Xu et al. want the weights on each cell to sum to 1 over a caption. With 16 words and "
             "196 cells they sum to 16/196 on average, so the penalty can never be zero. The author "
-            "of the paper agreed that steps over cells is more fitting, and that it did not really "
-            "change the results; another implementation took it.",
+            "of the paper agreed that steps over cells is correct, and said that 1, which they "
+            "used, did not really change the results; another implementation took the other.",
             _steps_a_cell(),
         ),
         Departure(

@@ -212,7 +212,7 @@ def kl(target: Tensor, learnt: Tensor) -> Tensor:
 
 
 def kl_turned(target: Tensor, learnt: Tensor) -> Tensor:
-    """The same with the arguments in the order of the formula: the other divergence."""
+    """The same with the arguments in the order of the formula: KL(learnt || target)."""
     return kl_div(target.log(), learnt, reduction="batchmean")
 
 
