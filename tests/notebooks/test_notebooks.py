@@ -15,6 +15,7 @@ from pathlib import Path
 
 import compare
 import nbformat
+import numpy as np
 import notebooks
 import pytest
 import yaml
@@ -191,6 +192,26 @@ def test_normal_form_forgets_the_run():
     ]
     assert second.id == first.id + "-2"  # the ids follow from the text, and differ
     assert notebook.metadata == notebooks.METADATA
+
+
+@pytest.mark.parametrize("kind", ["few colours", "many colours", "see-through"])
+def test_a_picture_keeps_its_pixels_in_fewer_bytes(kind):
+    rng = np.random.default_rng(0)
+    pixels = np.full((60, 60, 4), 255, dtype=np.uint8)
+    pixels[10:30, 20:50, :3] = (0, 114, 178)
+    if kind == "many colours":
+        pixels[..., :3] += rng.integers(8, size=(60, 60, 3), dtype=np.uint8)
+    if kind == "see-through":
+        pixels[:5, :, 3] = 7
+    Image.fromarray(pixels).save(buffer := io.BytesIO(), "png", compress_level=1, dpi=(200, 200))
+    before = base64.b64encode(buffer.getvalue()).decode() + "\n"
+    after = notebooks.packed(before)
+    assert len(after) < len(before) and after.endswith("\n")
+    assert notebooks.packed(after) == after
+    with Image.open(io.BytesIO(base64.b64decode(after))) as image:
+        assert image.mode == {"few colours": "P", "many colours": "RGB"}.get(kind, "RGBA")
+        assert round(image.info["dpi"][0]) == 200
+        np.testing.assert_array_equal(np.asarray(image.convert("RGBA")), pixels)
 
 
 # --- planted faults ---
