@@ -15,8 +15,8 @@ from pathlib import Path
 
 import compare
 import nbformat
-import numpy as np
 import notebooks
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
