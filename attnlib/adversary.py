@@ -176,8 +176,9 @@ def furthest(
 
 
 def _between(alone: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """The words (N, S) whose logit alone lies within."""
-    return (low.unsqueeze(1) <= alone) & (alone <= high.unsqueeze(1))
+    """The words (N, S) whose logit alone lies within, or outside by rounding only."""
+    room = 16 * torch.finfo(alone.dtype).eps * (1 + alone.abs().amax(1, keepdim=True))
+    return (low.unsqueeze(1) - room <= alone) & (alone <= high.unsqueeze(1) + room)
 
 
 def _part(a: Tensor, b: Tensor) -> Tensor:

@@ -80,6 +80,19 @@ def test_a_sentence_worked_by_hand():
     assert found.change.item() == pytest.approx(0.05, abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_words_that_say_the_same_may_change_places_whatever_the_rounding(kind):
+    """The sum of three weights times 0.3, or 0.6, is not that number in every digit."""
+    own = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1]], dtype=kind)
+    mask = torch.ones(3, 3, dtype=torch.bool)
+    for says in (0.3, 0.6, -1.7):
+        alone = torch.full((3, 3), says, dtype=kind)
+        for scale in ("logit", "probability"):
+            found = adversary.furthest(alone, own, mask, 0.0, scale)
+            assert torch.equal(found.weights.amax(1), torch.ones(3, dtype=kind))
+            torch.testing.assert_close((found.weights * own).sum(1), own.amin(1))
+
+
 def test_where_every_change_is_allowed_all_weight_goes_where_least_was():
     alone, own, mask = cases(5, 4, seed=3)
     found = adversary.furthest(alone, own, mask, 1.0)

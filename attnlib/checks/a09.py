@@ -12,6 +12,8 @@ from attnlib.checks.a09_given import Reader, drawn, taken_out
 from attnlib.checks.compare import Likely, as_arrays, blamed_on, difference, holds
 from attnlib.checks.reach import ask
 
+NEAR = 1e-9  # what is no further apart is equal, but for rounding
+
 # --- what is right ---
 
 
@@ -61,7 +63,7 @@ def furthest_loops(alone, own, epsilon):
     S, y = len(own), sum(own * alone)
     best, far = own, -1.0
     for i in range(S):
-        corners = [(i, i, 1.0)] if abs(alone[i] - y) <= epsilon else []
+        corners = [(i, i, 1.0)] if abs(alone[i] - y) <= epsilon + NEAR else []
         for j in range(S):
             for wanted in (y - epsilon, y + epsilon):
                 if alone[i] != alone[j]:
@@ -101,7 +103,7 @@ def by_divergence(divergence: Callable) -> Likely:
         S, y = len(own), own @ alone
         best, far = own, -np.inf
         for i, j in np.ndindex(S, S):
-            shares = [1.0] if i == j and abs(alone[i] - y) <= epsilon else []
+            shares = [1.0] if i == j and abs(alone[i] - y) <= epsilon + NEAR else []
             if alone[i] != alone[j]:
                 ends = (np.array([y - epsilon, y + epsilon]) - alone[j]) / (alone[i] - alone[j])
                 shares += [share for share in ends if 0 <= share <= 1]
@@ -120,7 +122,7 @@ def by_divergence(divergence: Callable) -> Likely:
 
 
 def lost_cases(seed: int, large: bool = False) -> Iterator[dict]:
-    """The chapter's three words, a word of two tokens, a word twice, other ends, more."""
+    """The chapter's three words, a word of two tokens, a word twice, -1 anywhere, more."""
     rng = np.random.default_rng(seed)
     plain = Reader([0.0, 0.0, 8.0, 4.0], no=1)  # a full stop, "not", "lovely", "good"
     yield {"function": plain, "tokens": [2, 0], "words": [0, -1]}
@@ -128,6 +130,9 @@ def lost_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"function": plain, "tokens": [3, 2, 0], "words": [0, 0, -1]}
     yield {"function": plain, "tokens": [3, 1, 3, 0], "words": [0, 1, 2, -1]}
     yield {"function": plain, "tokens": [0, 3, 2], "words": [-1, 0, 1]}
+    yield {"function": plain, "tokens": [1, 2], "words": [0, 1]}
+    yield {"function": plain, "tokens": [3, 0, 1, 2, 0], "words": [0, -1, 1, 2, -1]}
+    yield {"function": plain, "tokens": [1, 3, 2, 0], "words": [0, 1, 0, -1]}
     for S in (4, 6, *((9, 15) if large else ())):
         reader = Reader(rng.normal(size=5).round(1), no=int(rng.integers(5)))
         words = np.sort([*range(S - 2), *rng.integers(S - 2, size=2)])  # two words of two tokens
@@ -178,6 +183,7 @@ def furthest_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"alone": np.array([-10.0, 30.0, 0.0]), "own": own, "epsilon": 0.5}
     yield {"alone": np.array([3.0]), "own": np.array([1.0]), "epsilon": 0.1}
     yield {"alone": np.array([2.0, 2.0, 2.0]), "own": np.array([0.2, 0.5, 0.3]), "epsilon": 0.1}
+    yield {"alone": np.array([0.6, 0.6, 0.6]), "own": np.array([0.6, 0.3, 0.1]), "epsilon": 0.0}
     for S in (3, 4, 5, 6, *((8, 12, 2) if large else ())):
         for epsilon in (0.0, 0.3):
             own = rng.random(S) ** 2 + 0.01

@@ -31,6 +31,11 @@ def _others(tokens, words, t, s):
     return words[t] != s
 
 
+def _neighbours(tokens, words, t, s):
+    first = words.index(s)
+    return not first <= t < first + words.count(s)
+
+
 def _not_equal(tokens, words, t, s):
     gone = {token for token, word in zip(tokens, words, strict=True) if word == s}
     return tokens[t] not in gone
@@ -56,6 +61,14 @@ LOST = [
     Likely(
         _lost(lambda tokens, words, t, s: t != words.index(s)),
         "only the first token of a word is taken out",
+    ),
+    Likely(
+        _lost(number=lambda tokens, words: len(set(words)) - 1),
+        "not every sentence has a -1: the words are those from 0 to the largest number",
+    ),
+    Likely(
+        _lost(_neighbours),
+        "the tokens of a word need not be neighbours: go by `words`, token by token",
     ),
     Likely(
         _lost(_not_equal),
@@ -96,6 +109,10 @@ def _gradients(held=None, through=None, back=None, weigh=soft):
 def _over_sum(scores):
     with np.errstate(all="ignore"):
         return np.exp(scores) / np.exp(scores).sum()
+
+
+def _by_root(x, k, v):
+    return _gradients()(x, k / np.sqrt(len(k)), v)
 
 
 GRADIENTS = [
@@ -142,6 +159,10 @@ GRADIENTS = [
     Likely(
         _gradients(held=lambda a, says, x, v: a * v.sum()),
         "this is the slope; multiply it by the input, number by number, then sum",
+    ),
+    Likely(
+        _by_root,
+        "the scores are divided by a root here, and this classifier's are plain products",
     ),
     Likely(_gradients(weigh=_over_sum), "exp of a large score overflows: subtract the largest"),
     Likely(
@@ -215,14 +236,14 @@ DIVERGENCE = [
 # --- an adversary ---
 
 
-def _furthest(singles=True, ends=(-1.0, 1.0), pairs=True, far=None, best=max, grid=0, own_too=True):
+def _furthest(singles=True, ends=(-1.0, 1.0), pairs=True, far=None, best=max, grid=0, slack=1e-9):
     """The search over corners, of which one part is exchanged."""
 
     def answer(alone, own, epsilon):
         S, y = len(own), own @ alone
         found = []
         for i, j in np.ndindex(S, S):
-            shares = [1.0] if singles and i == j and abs(alone[i] - y) <= epsilon + 1e-12 else []
+            shares = [1.0] if singles and i == j and abs(alone[i] - y) <= epsilon + slack else []
             if pairs and alone[i] != alone[j] and not grid:
                 edges = y + epsilon * np.array(ends)
                 shares += [s for s in (edges - alone[j]) / (alone[i] - alone[j]) if 0 <= s <= 1]
@@ -280,6 +301,10 @@ FURTHEST = [
         "one word alone may have all the weight, if what it says is near enough",
     ),
     Likely(
+        _furthest(slack=0.0),
+        "a word that says the sum itself is missed by rounding: allow 1e-9 more than epsilon",
+    ),
+    Likely(
         _furthest(pairs=False),
         "two words may share the weight: mix what they say until the sum fits",
     ),
@@ -322,7 +347,7 @@ def _gains(weights, lost, others, pick=None, control=None, size=lambda x: x):
     return gains
 
 
-def _claim(mean=None, interval=None, **more):
+def _claim(mean=None, interval=None, mean_of_draws=False, **more):
     """The claim, of which one part is exchanged."""
 
     def answer(weights, lost, others, draws):
@@ -331,6 +356,7 @@ def _claim(mean=None, interval=None, **more):
         if interval is not None:
             return np.array([whole, *interval(gains, draws, whole)])
         means = [(mean or _over_words)([gains[n] for n in row]) for row in draws]
+        whole = np.mean(means) if mean_of_draws else whole
         return np.array([whole, *np.percentile(means, [2.5, 97.5])])
 
     return answer
@@ -351,6 +377,12 @@ def _spread(gains, draws, whole, times=1.96):
 
 def _of_means(gains, draws, percent):
     return np.percentile([_over_words([gains[n] for n in row]) for row in draws], percent)
+
+
+def _one_number_of_words(gains, draws, whole):
+    number = sum(map(len, gains))
+    sums = [sum(gains[n].sum() for n in row) / number for row in draws]
+    return np.percentile(sums, [2.5, 97.5])
 
 
 CLAIM = [
@@ -398,6 +430,18 @@ CLAIM = [
     Likely(
         _claim(interval=lambda g, d, w: _of_means(g, d, [0, 100])),
         "these are the smallest and the largest of the means drawn: leave 2.5 % out on either side",
+    ),
+    Likely(
+        _claim(interval=lambda g, d, w: 2 * w - _of_means(g, d, [97.5, 2.5])),
+        "the percentiles are mirrored at the mean (the basic bootstrap): take them as they come",
+    ),
+    Likely(
+        _claim(interval=_one_number_of_words),
+        "each sum is divided by the number of words of all sentences: a draw has its own number",
+    ),
+    Likely(
+        _claim(mean_of_draws=True),
+        "the first number is the mean of the means drawn: take the mean of the data as it is",
     ),
     Likely(
         _claim(

@@ -1,8 +1,9 @@
 """Assignment 10, planted bugs: what a test meets, and what is said of it (chapter 10b).
 
 A test is a function of one `a10_given.UnknownAttention`: it raises an AssertionError or returns
-False where it has found a bug. A suite is a list of such; it must pass all attentions that are
-right, and is worth the share of the wrong ones that it finds.
+False where it has found a bug, or it stops. A suite is a list of such; it must pass all attentions
+that are right, and is worth the share of the wrong ones that it finds. Those bugs that a reader
+should not know before the suite meets them are in `a10_unseen`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import torch
 from attnlib.checks import a10_code as code
 from attnlib.checks.a10_given import UnknownAttention
 from attnlib.checks.compare import CheckError, as_arrays, blamed_on, holds
-from attnlib.checks.reach import ask
+from attnlib.checks.reach import OutOfReachError, ask
 
 
 class Planted(NamedTuple):
@@ -26,16 +27,19 @@ class Planted(NamedTuple):
     width: int = 8
     heads: int = 2
 
-    def made(self, seed: int) -> UnknownAttention:
-        """A fresh one, with first weights drawn by the seed."""
+    def made(self, seed: int, touched: list | None = None) -> UnknownAttention:
+        """A fresh one, with first weights drawn by the seed; it notes who asks for its matrices."""
         torch.manual_seed(seed)
         module = self.kind(self.width, self.heads)
         forward = module.forward
-        return UnknownAttention(lambda *given: forward(*given), code.parameters(module), self.heads)
+        return UnknownAttention(
+            lambda *given: forward(*given), code.parameters(module), self.heads, touched
+        )
 
 
 MEANT = (
-    "read again what is promised, and what is not. Does it compare with a tolerance, say atol=1e-5?"
+    "read again what is promised, and what is not: no last digits (does it compare with a "
+    "tolerance, say atol=1e-5?), and nothing about nan or infinity"
 )
 SIZE = "take width and heads from the attention, not from one that you know"
 ROUNDING = (
@@ -68,33 +72,7 @@ VISIBLE = (
             "a word gets pieces of other sentences: what does a sentence give alone?"),
 )  # fmt: skip
 
-UNSEEN = (
-    Planted(code.SeesTheNext, "a causal mask lets each word see the next one",
-            "change one word after another, not all that follow a distant place"),
-    Planted(code.ScaledByTheWhole, "scores are divided by the root of the whole width",
-            "is your scale that of one head, for any width and number of heads?", 12, 3),
-    Planted(code.PaddingOfTheFirst, "the padding of the first sentence is taken for that of all",
-            "let the sentences of a batch have other lengths, and the first be the longest"),
-    Planted(code.KeysForValues, "the values are made of the keys",
-            "give it values that are not its keys"),
-    Planted(code.DropsPadding, "the padding mask is dropped where no weights are asked for",
-            "ask each property on both paths"),
-    Planted(code.ShowsOthers, "the weights that come back are those without any mask",
-            "the weights are promised, too: of a hidden key 0, and their average the context"),
-    Planted(code.LowFloor, "what is hidden keeps a weight of some thousandths or less",
-            "nothing means nothing: mind your tolerance, and change much"),
-    Planted(code.RemembersTheMask, "the first padding mask is kept for later batches of its size",
-            "call it twice, with other masks"),
-    Planted(code.LearnsNoLook, "no gradient reaches the queries' and keys' matrices",
-            "ask for gradients: which of the four matrices has one that is not 0?"),
-    Planted(code.HidesItself, "a causal mask hides each word from itself",
-            "a mask may also hide too much: does what should be seen have an effect?"),
-    Planted(code.HeadTwice, "all heads have the weights of the first",
-            "are two heads with other matrices two heads?"),
-    Planted(code.LikesTheNear, "nearer keys get more, though positions were not asked for",
-            "without positions the order of the keys changes nothing"),
-)  # fmt: skip
-BUGS = {"visible": VISIBLE, "unseen": UNSEEN}
+NUMBER_UNSEEN = 12
 
 
 class Said(NamedTuple):
@@ -102,10 +80,15 @@ class Said(NamedTuple):
 
     passed: bool
     words: str
+    touched: bool  # it asked for a matrix
 
 
 def say(test: Callable, one: Planted) -> Said:
     """Let a test meet a fresh attention; its own draws begin alike each time.
+
+    A test that stops on a wrong attention has found it, whatever the error: where no gradient
+    arrives, `grad` is None, and most of what one would do with it stops. If it stops because it is
+    wrong itself, it does so on a right one, too.
 
     A wrong attention has the weights of a right one of its size, and the test draws the same: so
     none is known by its numbers, and where rounding makes a test refuse a right one, it does so
@@ -114,12 +97,14 @@ def say(test: Callable, one: Planted) -> Said:
     Raises
     ------
     CheckError
-        Where the test stops, calls what is ready-made, or returns neither True nor False.
+        Where the test stops on a right attention, calls what is ready-made, or returns neither True
+        nor False.
     """
     name = getattr(test, "__name__", type(test).__name__)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         seed = [(each.width, each.heads) for each in RIGHT].index((one.width, one.heads))
-        attention = one.made(seed)
+        touched: list[str] = []
+        attention = one.made(seed, touched)
         torch.manual_seed(len(RIGHT) + seed)
         state = np.random.get_state()
         np.random.seed(seed)
@@ -127,10 +112,19 @@ def say(test: Callable, one: Planted) -> Said:
             with blamed_on(name):
                 try:
                     said = as_arrays(ask(test, attention))
+                except OutOfReachError:
+                    raise
                 except CheckError as error:
-                    raise CheckError(f"{name} cannot be run: {error}") from None
+                    if one in RIGHT:
+                        raise CheckError(f"{name} cannot be run: {error}") from None
+                    return Said(False, _first(error), bool(touched))
                 except AssertionError as error:
-                    return Said(False, f"{error}".strip().split("\n")[0][:200])
+                    return Said(False, _first(error), bool(touched))
+                except Exception as error:
+                    if one in RIGHT:
+                        raise
+                    words = f"it stops with {type(error).__name__}: {_first(error)}"
+                    return Said(False, words, bool(touched))
         finally:
             np.random.set_state(state)
     flag = np.ndim(said) == 0 and np.asarray(said).dtype == bool
@@ -138,7 +132,12 @@ def say(test: Callable, one: Planted) -> Said:
         bool(said is None or flag),
         f"{name} returns a {type(said).__name__}; a test asserts, or returns True or False",
     )
-    return Said(said is None or bool(said), "it returns False")
+    return Said(said is None or bool(said), "it returns False", bool(touched))
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an error says."""
+    return f"{error}".strip().split("\n")[0][:200]
 
 
 def tests_of(suite: Callable) -> Sequence[Callable]:
@@ -155,24 +154,34 @@ def tests_of(suite: Callable) -> Sequence[Callable]:
     return tests
 
 
-def judged(tests: Sequence[Callable], some: Sequence[Planted], seed: int) -> list[str]:
-    """Of each wrong attention the first test that refuses it, and its words, or nothing.
+class By(NamedTuple):
+    """The first test that refuses an attention, with its words, or nothing; and of which kind."""
+
+    any: str
+    closed: str  # the first that touches no matrix
+
+
+def judged(tests: Sequence[Callable], some: Sequence[Planted], seed: int) -> list[By]:
+    """Which tests refuse each wrong attention.
 
     They are met in an order that is drawn, and among them the right ones, all of which must pass.
     """
     met = [*RIGHT, *some]
-    refused = [""] * len(met)
+    refused = [By("", "")] * len(met)
     for i in np.random.default_rng(seed).permutation(len(met)):
         for test in tests:
             said = say(test, met[i])
             if not said.passed:
                 name = getattr(test, "__name__", type(test).__name__)
-                refused[i] = f"{name} ({said.words})" if said.words else name
-                break
-    right, wrong = refused[: len(RIGHT)], refused[len(RIGHT) :]
-    if all(right) and all(wrong):
+                by = f"{name} ({said.words})" if said.words else name
+                refused[i] = By(refused[i].any or by, "" if said.touched else by)
+                if i < len(RIGHT) or not said.touched:
+                    break
+    right, wrong = [by.any for by in refused[: len(RIGHT)]], refused[len(RIGHT) :]
+    if all(right) and all(by.any for by in wrong):
         raise CheckError(
-            f"your tests refuse every attention, right or wrong, the first by {right[0]}"
+            f"your tests refuse every attention, right or wrong, the first by {right[0]}: read "
+            "again what is promised, and what is not"
         )
     for one, by in zip(RIGHT, right, strict=True):
         holds(
@@ -182,46 +191,58 @@ def judged(tests: Sequence[Callable], some: Sequence[Planted], seed: int) -> lis
     return wrong
 
 
-def finds(suite: Callable, which: str, least: int, seed: int, quiet: bool = False) -> None:
+def finds(
+    suite: Callable,
+    least: int,
+    seed: int,
+    some: Sequence[Planted] = VISIBLE,
+    closed: bool = False,
+    quiet: bool = False,
+) -> None:
     """Refuse a suite that fails a right attention, or finds fewer than `least` of the bugs.
 
     Parameters
     ----------
     suite : callable
         Returns a list of tests.
-    which : "visible" or "unseen"
     least : int
+    some : sequence of Planted
+    closed : bool
+        Only tests that touch no matrix of an attention count as finding it.
     quiet : bool
         Say nothing where all is well.
     """
-    some, tests = BUGS[which], tests_of(suite)
-    wrong = judged(tests, some, seed)
-    found = sum(map(bool, wrong))
+    wrong = judged(tests_of(suite), some, seed)
+    by = [each.closed if closed else each.any for each in wrong]
+    found, without = sum(map(bool, by)), sum(bool(each.closed) for each in wrong)
     lines = [
         f"{'found ' if by else 'missed'}  {one.what}" + (f"  [{by.split(' (')[0]}]" if by else "")
-        for one, by in zip(some, wrong, strict=True)
+        for one, by in zip(some, by, strict=True)
     ]
     if found < least:
-        (first, *_) = [one for one, by in zip(some, wrong, strict=True) if not by]
+        missed = next(one for one, by in zip(some, by, strict=True) if not by)
+        which = "tests that touch no matrix" if closed else "tests"
         raise CheckError(
             "\n".join(
                 [
-                    f"your tests pass all {len(RIGHT)} right attentions, and find {found} of "
-                    f"{len(some)} {which} bugs; here {least} are wanted:",
+                    f"your tests pass all {len(RIGHT)} right attentions, and your {which} find "
+                    f"{found} of {len(some)} bugs; here {least} are wanted:",
                     *lines,
-                    f"For the first one missed: {first.hint}",
+                    f"For the first one missed: {missed.hint}",
                 ]
             )
         )
     if not quiet:
         print(f"Right: {len(RIGHT)} right attentions pass, {found} of {len(some)} bugs are found.")
         print(*lines, sep="\n")
+        print(f"Tests that touch no matrix find {without} of {len(some)}.")
 
 
-def ready(suite: Callable, least: int) -> None:
+def ready(suite: Callable, least: int, closed: bool = False) -> None:
     """Say what a suite will meet when it is graded; refuse one that is none."""
     number = len(tests_of(suite))
+    by = " by tests that touch no matrix" if closed else ""
     print(
         f"Your suite of {number} test{'s' * (number > 1)} will meet {len(RIGHT)} right attentions "
-        f"and {len(UNSEEN)} bugs that you have not seen; here {least} are to be found."
+        f"and {NUMBER_UNSEEN} bugs that you have not seen; here {least} are to be found{by}."
     )

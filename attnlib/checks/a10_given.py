@@ -14,6 +14,23 @@ class StopsError(AssertionError):
     """An attention stops where it should answer: whatever test has called it, has found a bug."""
 
 
+def _matrix(name: str) -> property:
+    """One of the four, as an attribute that notes who asks for it."""
+
+    def asked(self) -> Tensor:
+        self._touched.append(name)
+        return self._matrices[name]
+
+    def exchanged(self, value: Tensor) -> None:
+        holds(
+            value is self._matrices[name],  # as after `attention.W_Q *= 2`
+            f"another {name} in the place of the attention's own is not used: write into it, "
+            f"with torch.no_grad(): attention.{name}.copy_(...)",
+        )
+
+    return property(asked, exchanged, doc=f"{name} (D, D), a Parameter.")
+
+
 class UnknownAttention:
     """Multi-head attention, of which nothing is known but what it takes and gives.
 
@@ -24,12 +41,17 @@ class UnknownAttention:
     matrices : sequence of four Parameters (D, D)
         W_Q, W_K, W_V, W_O, as those of `torch.nn.Linear`: q = x @ W_Q.T.
     heads : int
+    touched : list of str, optional
+        Gets the name of each matrix that is asked for.
     """
 
-    def __init__(self, forward: Callable, matrices, heads: int):
-        self.W_Q, self.W_K, self.W_V, self.W_O = matrices
-        self.width, self.heads = self.W_Q.shape[0], heads
+    def __init__(self, forward: Callable, matrices, heads: int, touched: list | None = None):
+        self._matrices = dict(zip(MATRICES, matrices, strict=True))
+        self.width, self.heads = self._matrices["W_Q"].shape[0], heads
         self.__forward = forward
+        self._touched = [] if touched is None else touched
+
+    W_Q, W_K, W_V, W_O = map(_matrix, MATRICES)
 
     def __call__(
         self,

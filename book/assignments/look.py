@@ -67,7 +67,7 @@ def unusual(source: str, allowed: set[str] = IMPORTS) -> set[str]:
     tree = python_cells.parsed(plain)
     if tree is None:
         return found
-    finder = _Finder(allowed)
+    finder = _Finder(allowed, _listed(tree))
     finder.visit(tree)
     own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _stored(node)}
     own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
@@ -78,8 +78,9 @@ def unusual(source: str, allowed: set[str] = IMPORTS) -> set[str]:
 class _Finder(ast.NodeVisitor):
     """Collect what is unusual in a syntax tree."""
 
-    def __init__(self, allowed: set[str]):
+    def __init__(self, allowed: set[str], listed: set[str]):
         self.allowed, self.found, self.modules = allowed, set[str](), {"np", "torch", "math"}
+        self.listed = listed
 
     def visit_Import(self, node):
         for each in node.names:
@@ -115,7 +116,10 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Call(self, node):
         called = node.func.id if isinstance(node.func, ast.Name) else ""
-        known = len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+        name = node.args[1] if len(node.args) > 1 else None
+        known = isinstance(name, ast.Constant) or (
+            isinstance(name, ast.Name) and name.id in self.listed
+        )
         if called == "getattr" and not known:
             self.found.add("getattr")
         self.generic_visit(node)
@@ -124,6 +128,27 @@ class _Finder(ast.NodeVisitor):
         text = node.value
         if isinstance(text, str | bytes) and len(text) > 150 and len(text.split()) == 1:
             self.found.add("a long text without spaces")
+
+
+def _listed(tree: ast.AST) -> set[str]:
+    """Names that only run over texts which a loop writes out, as ("W_Q", "W_K"), none private."""
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.comprehension)]
+    listed = [
+        node.target.id
+        for node in loops
+        if isinstance(node.target, ast.Name)
+        and isinstance(node.iter, ast.Tuple | ast.List)
+        and all(
+            isinstance(each, ast.Constant)
+            and isinstance(each.value, str)
+            and each.value not in ATTRIBUTES
+            and not each.value.startswith("_")
+            for each in node.iter.elts
+        )
+    ]
+    bound = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _stored(node)]
+    bound += [node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)]
+    return {name for name in listed if bound.count(name) == listed.count(name)}
 
 
 def _stored(node) -> bool:

@@ -49,6 +49,9 @@ def test_no_honest_answer_is_named(name):
         "import subprocess",
         "import scipy",
         "f = getattr(np, 'ab' + 's')",
+        "for name in ('_a', 'W_K'):\n    getattr(x, name)",
+        "name = 'ab'\nfor name in ('W_Q', 'W_K'):\n    getattr(x, name)",
+        "for name in ('W_Q', 'W_K'):\n    pass\ndef f(name):\n    getattr(x, name)",
         f"x = '{'a' * 200}'",
     ],
 )
@@ -60,7 +63,9 @@ def test_what_no_answer_needs_is_named(code):
     "code",
     ["# In the first step we exec: this requests gc", "_, w = 1, 2", "model.eval()",
      "%matplotlib inline\n%timeit 1", "class A:\n    def f(self):\n        return self._x",
-     "_mine = 3\nprint(_mine)", "def f(x):\n    'It opens eval(x).'\n    return x"],
+     "_mine = 3\nprint(_mine)", "for name in ('W_Q', 'W_K'):\n    W = getattr(x, name).grad",
+     "[getattr(x, name) for name in ['W_Q', 'W_K']]",
+     "def f(x):\n    'It opens eval(x).'\n    return x"],
 )  # fmt: skip
 def test_prose_and_honest_code_are_not(code):
     assert look.unusual(code) == set()

@@ -138,3 +138,15 @@ def test_there_are_enough_of_both(name):
 )  # fmt: skip
 def test_a_task_that_builds_on_another_names_it(name, cell, code, check, says):
     assert says in points(name, {cell: code})[check]
+
+
+@pytest.mark.parametrize(
+    "answer, passed",
+    [
+        ("FORMULA", {"check_half", "check_visible", "check_all"}),
+        ("PROPERTIES", {"check_half", "check_a_third", "check_two_thirds"}),
+    ],
+)
+def test_a_copied_formula_and_properties_alone_earn_the_same(answer, passed):
+    said = points("a10_planted", {"suite": getattr(mutants("a10_planted"), answer)})
+    assert {check for check, message in said.items() if not message} == passed

@@ -47,7 +47,7 @@ def apart(**lines: str) -> str:
 
 FAR = {
     "begin": "S, y, found = len(own), own @ alone, []",
-    "singles": "found += [np.eye(S)[i] for i in range(S) if abs(alone[i] - y) <= epsilon]",
+    "singles": "found += [np.eye(S)[i] for i in range(S) if abs(alone[i] - y) <= epsilon + 1e-9]",
     "edges": "edges = (y - epsilon, y + epsilon)",
     "pairs": (
         "found += [np.eye(S)[i] * t + np.eye(S)[j] * (1 - t) for i in range(S) for j in range(S) "
@@ -198,6 +198,23 @@ WRONG = [
     ),
     Wrong(
         "lost",
+        "one -1 is sure",
+        lost(number="number = len(set(words)) - 1"),
+        "not every sentence has a -1",
+    ),
+    Wrong(
+        "lost",
+        "a slice",
+        lost(
+            rows=(
+                "at = [(words.index(s), words.count(s)) for s in range(number)]; "
+                "rows = [tokens[:i] + tokens[i + n:] for i, n in at]"
+            )
+        ),
+        "need not be neighbours",
+    ),
+    Wrong(
+        "lost",
         "the check's own",
         "def lost(function, tokens, words):\n    return a09.lost_loops(function, tokens, words)",
         "write it yourself",
@@ -231,6 +248,12 @@ WRONG = [
         "not times the score",
         times(through="through = held + a * (says - a @ says)"),
         "multiplied by the input",
+    ),
+    Wrong(
+        "gradient_times_input",
+        "scaled as in chapter 8",
+        times(scores="e, says = x @ k / np.sqrt(len(k)), x @ v"),
+        "divided by a root",
     ),
     Wrong("gradient_times_input", "no weight", times(held="held = says"), "still factors"),
     Wrong(
@@ -419,6 +442,15 @@ WRONG = [
         """,
         "all others stay",
     ),
+    Wrong(
+        "furthest",
+        "no room for rounding",
+        far(
+            begin="S, y, found = len(own), own @ alone, [own]",
+            singles=FAR["singles"].replace(" + 1e-9", ""),
+        ),
+        "missed by rounding",
+    ),
     Wrong("furthest", "no divergence back", far(back="return best"), "instead of 2"),
     Wrong(
         "furthest",
@@ -513,6 +545,34 @@ WRONG = [
         "percentiles of words",
         claim(ends="low, high = np.percentile(np.concatenate(gains), [2.5, 97.5])"),
         "about the \\*mean\\*",
+    ),
+    Wrong(
+        "claim",
+        "the basic bootstrap",
+        claim(
+            ends=(
+                "low, high = np.percentile(means, [2.5, 97.5]); "
+                "low, high = 2 * mean(gains) - high, 2 * mean(gains) - low"
+            )
+        ),
+        "mirrored at the mean",
+    ),
+    Wrong(
+        "claim",
+        "divided by one number",
+        claim(
+            means=(
+                "n = sum(map(len, gains)); "
+                "means = [np.concatenate([gains[i] for i in row]).sum() / n for row in draws]"
+            )
+        ),
+        "a draw has its own number",
+    ),
+    Wrong(
+        "claim",
+        "the mean of the draws",
+        claim(back="return np.mean(means), low, high"),
+        "mean of the means drawn",
     ),
     Wrong("claim", "90 %", claim(ends="low, high = np.percentile(means, [5, 95])"), "90 %"),
     Wrong("claim", "extremes", claim(ends="low, high = min(means), max(means)"), "on either side"),
@@ -628,7 +688,7 @@ RIGHT = [
             with np.errstate(all="ignore"):
                 shares = (y + np.array([-epsilon, epsilon])[:, None, None] - alone) / gap
             shares = np.where((gap != 0) & (shares >= 0) & (shares <= 1), shares, np.nan)
-            near = abs(alone - y) <= epsilon
+            near = abs(alone - y) <= epsilon + 1e-9
             shares[0][np.diag_indices(S)] = np.where(near, 1.0, np.nan)
             which = np.argwhere(~np.isnan(shares))
             new = np.zeros((len(which), S))

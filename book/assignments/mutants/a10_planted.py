@@ -62,10 +62,35 @@ PARTS = {
     "gradients": """
         def gradients(attention):
             attention(*drawn(attention))[0].pow(2).sum().backward()
-            matrices = attention.W_Q, attention.W_K, attention.W_V, attention.W_O
-            assert all(W.grad is not None and W.grad.abs().max() > 0 for W in matrices)
+            for name in ("W_Q", "W_K", "W_V", "W_O"):
+                assert getattr(attention, name).grad.abs().max() > 0
+    """,
+    "where": """
+        def where(attention):
+            for causal in (False, True):
+                real = lengths(6, 3, 4)
+                seen = real[:, None, None].expand(-1, attention.heads, 6, -1)
+                seen = seen.tril() if causal else seen
+                assert ((attention(*drawn(attention, 6), real, causal)[1] > 1e-8) == seen).all()
+    """,
+    "order": """
+        def order(attention):
+            q, k, v = drawn(attention)
+            new = torch.randperm(6)
+            assert near(attention(q, k[:, new], v[:, new])[0], attention(q, k, v)[0])
+    """,
+    "values": """
+        def values(attention):
+            q, k, v = drawn(attention)
+            return not near(attention(q, k, v)[0], attention(q, k, v + 1)[0])
+    """,
+    "heads": """
+        def heads(attention):
+            a = attention(*drawn(attention))[1]
+            assert attention.heads == 1 or not near(a[:, 0], a[:, -1])
     """,
 }
+OF_WEIGHTS = "where", "order", "values", "heads"
 HELP = """
     def near(one, other):
         return torch.allclose(one, other, rtol=0, atol=1e-5)
@@ -89,12 +114,72 @@ def suite(*without: str, helps: dict[str, str] | None = None, **parts: str) -> s
     return f"def suite():\n{indent(body, '    ')}\n    return [{', '.join(used)}]\n"
 
 
+def both(formula: str) -> str:
+    """A suite of what `formula()` returns, and of tests that touch no matrix."""
+    properties = suite("scale", "average", "gradients").replace("def suite", "def properties")
+    last = "def suite():\n    return [*formula(), *properties()]\n"
+    return f"{dedent(formula)}\n{properties}\n{last}"
+
+
 def only(text: str, before: str = "") -> str:
     """A suite of one test, called test."""
     helps = indent(dedent(HELP), "    ")
     inner = indent(dedent(text), "    ")
     return f"{dedent(before)}\ndef suite():\n{helps}{inner}\n    return [test]\n"
 
+
+BESIDE = """
+    def beside(attention, real, causal, need):
+        q, k, v = (torch.randn(2, 5, attention.width) for _ in range(3))
+        H = attention.heads
+        heads = [
+            (x @ W.T).reshape(2, 5, H, -1).transpose(1, 2)
+            for x, W in ((q, attention.W_Q), (k, attention.W_K), (v, attention.W_V))
+        ]
+        mask = torch.ones(5, 5, dtype=torch.bool)
+        mask = (mask.tril() if causal else mask).expand(2, 1, 5, 5)
+        mask = mask if real is None else mask & real[:, None, None]
+        with torch.no_grad():
+            kept = [x.clone() for x in (q, k, v)]
+            c, a = attention(q, k, v, real, causal, need)
+            assert all(torch.equal(x, y) for x, y in zip((q, k, v), kept))
+            right = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask)
+            right = right.transpose(1, 2).reshape(2, 5, -1) @ attention.W_O.T
+            if not torch.allclose(c, right, atol=2e-6):
+                return False
+            if not need:
+                return a is None
+            e = heads[0] @ heads[1].mT * (attention.width / H) ** -0.5
+            weights = e.masked_fill(~mask, -torch.inf).softmax(-1)
+            return torch.allclose(a, weights, atol=2e-6)
+
+    def everywhere(attention):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            attention.W_K.normal_()
+            attention.W_Q.normal_()
+        one, two = torch.ones(2, 2, 5).cumsum(-1).le(torch.tensor([[[5], [2]], [[3], [4]]]))
+        return all(
+            beside(attention, real, causal, need)
+            for real in (None, one, two)
+            for causal in (False, True)
+            for need in (False, True)
+        )
+
+    def slopes(attention):
+        x = torch.randn(1, 3, attention.width)
+        c, _ = attention(x, x + 1, x, need_weights=True)
+        W = attention.W_Q, attention.W_K, attention.W_V, attention.W_O
+        assert all(slope.any() for slope in torch.autograd.grad(c[0, 0, 0], W))
+
+    def formula():
+        def more_keys(attention):
+            D = attention.width
+            _, a = attention(torch.randn(1, 1, D), torch.randn(1, 4, D), torch.randn(1, 4, D))
+            assert abs(a.sum(-1) - 1).max() < 1e-4
+
+        return everywhere, slopes, more_keys
+"""
 
 WRONG = [
     Wrong(
@@ -108,7 +193,7 @@ WRONG = [
                 assert a.shape == (3, attention.heads, 4, 6)
                 assert attention(*drawn(attention), real, False, False)[1] is None
         """),
-        "find 0 of 6 visible bugs",
+        "find 0 of 6 bugs",
         "check_half",
     ),
     Wrong(
@@ -119,7 +204,7 @@ WRONG = [
             c, a = attention(*drawn(attention, 6), lengths(6, 3, 2), True)
             return bool(c.isfinite().all() and a.isfinite().all())
         """),
-        "find 0 of 6 visible bugs",
+        "find 0 of 6 bugs",
         "check_half",
     ),
     Wrong(
@@ -140,7 +225,7 @@ WRONG = [
                             one -= 0.1 * slope
             assert losses[-1] < losses[0]
         """),
-        "find 0 of 6 visible bugs",
+        "find 0 of 6 bugs",
         "check_half",
     ),
     Wrong(
@@ -275,7 +360,7 @@ WRONG = [
         "refuses an attention that is right",
         "check_half",
     ),
-    Wrong("suite", "two of six", suite("future", "average", "scale", "sums", "batch"),
+    Wrong("suite", "two of six", suite("future", "average", "scale", "sums", "batch", *OF_WEIGHTS),
           "find 1 of 6|find 2 of 6", "check_half"),
     Wrong("suite", "no scale", suite("scale"), "no property of masks shows a scale",
           "check_visible"),
@@ -283,7 +368,7 @@ WRONG = [
         "suite",
         "one path only",
         suite(
-            "average",
+            "average", "where",
             padding=PARTS["padding"].replace("(True, False)", "(False,)"),
             future=PARTS["future"].replace("(True, False)", "(False,)"),
         ),
@@ -315,8 +400,8 @@ WRONG = [
         "no property of masks|find \\d of 6",
         "check_visible",
     ),
-    Wrong("suite", "six of six, and little else", suite("average", "gradients"),
-          "your tests pass all 7 right attentions, and find (8|9|10|11) of 12", "check_all"),
+    Wrong("suite", "six of six, and little else", suite("average", "gradients", *OF_WEIGHTS),
+          "your tests that touch no matrix find [4-7] of 12", "check_two_thirds"),
     Wrong("suite", "no gradients", suite("gradients"), "no gradient reaches", "check_all"),
     Wrong(
         "suite",
@@ -330,7 +415,7 @@ WRONG = [
         "suite",
         "only what it sees",
         suite(
-            "average", "gradients", "batch",
+            "average", "gradients", "batch", *OF_WEIGHTS,
             padding="""
             def padding(attention):
                 q, k, v = drawn(attention)
@@ -354,68 +439,42 @@ WRONG = [
                 assert near(attention(q, k, v)[0][:1], attention(q[:1], k[:1], v[:1])[0])
             """,
         ),
-        "pass all 7 right attentions, and find [1-7] of 12",
-        "check_two_thirds",
+        "pass all 7 right attentions, and your tests that touch no matrix find [1-3] of 12",
+        "check_a_third",
+    ),
+    Wrong(
+        "suite",
+        "exchanges a matrix",
+        only("""
+        def test(attention):
+            attention.W_Q = torch.nn.Parameter(torch.eye(attention.width))
+            assert near(attention.W_Q, torch.eye(attention.width))
+        """),
+        "another W_Q in the place .* write into it",
+        "check_half",
+    ),
+    Wrong(
+        "suite",
+        "a gradient that is nowhere asked for",
+        only("""
+        def test(attention):
+            q, k, v = drawn(attention)
+            attention(q, k, v)[0].sum().backward()
+            assert q.grad.abs().sum() > 0
+        """),
+        "test stops with AttributeError: 'NoneType'",
+        "check_half",
     ),
 ]  # fmt: skip
+
+FORMULA = f"{dedent(BESIDE)}\ndef suite():\n    return formula()\n"
+PROPERTIES = suite("scale", "average", "gradients")
 
 RIGHT = [
     Right("properties", suite=suite()),
     Right(
         "beside PyTorch's own function",
-        suite="""
-        def beside(attention, real, causal, need):
-            q, k, v = (torch.randn(2, 5, attention.width) for _ in range(3))
-            H = attention.heads
-            heads = [
-                (x @ W.T).reshape(2, 5, H, -1).transpose(1, 2)
-                for x, W in ((q, attention.W_Q), (k, attention.W_K), (v, attention.W_V))
-            ]
-            mask = torch.ones(5, 5, dtype=torch.bool)
-            mask = (mask.tril() if causal else mask).expand(2, 1, 5, 5)
-            mask = mask if real is None else mask & real[:, None, None]
-            with torch.no_grad():
-                kept = [x.clone() for x in (q, k, v)]
-                c, a = attention(q, k, v, real, causal, need)
-                assert all(torch.equal(x, y) for x, y in zip((q, k, v), kept))
-                right = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask)
-                right = right.transpose(1, 2).reshape(2, 5, -1) @ attention.W_O.T
-                if not torch.allclose(c, right, atol=2e-6):
-                    return False
-                if not need:
-                    return a is None
-                e = heads[0] @ heads[1].mT * (attention.width / H) ** -0.5
-                weights = e.masked_fill(~mask, -torch.inf).softmax(-1)
-                return torch.allclose(a, weights, atol=2e-6)
-
-        def everywhere(attention):
-            torch.manual_seed(5)
-            with torch.no_grad():
-                attention.W_K.normal_()
-                attention.W_Q.normal_()
-            one, two = torch.ones(2, 2, 5).cumsum(-1).le(torch.tensor([[[5], [2]], [[3], [4]]]))
-            return all(
-                beside(attention, real, causal, need)
-                for real in (None, one, two)
-                for causal in (False, True)
-                for need in (False, True)
-            )
-
-        def slopes(attention):
-            x = torch.randn(1, 3, attention.width)
-            c, _ = attention(x, x + 1, x, need_weights=True)
-            W = attention.W_Q, attention.W_K, attention.W_V, attention.W_O
-            found = torch.autograd.grad(c[0, 0, 0], W, allow_unused=True)
-            assert not any(slope is None or not slope.any() for slope in found)
-
-        def suite():
-            def more_keys(attention):
-                D = attention.width
-                _, a = attention(torch.randn(1, 1, D), torch.randn(1, 4, D), torch.randn(1, 4, D))
-                assert abs(a.sum(-1) - 1).max() < 1e-4
-
-            return everywhere, slopes, more_keys
-        """,
+        suite=both(BESIDE),
     ),
     Right(
         "one test for all, in NumPy's numbers",
@@ -456,12 +515,30 @@ RIGHT = [
                         assert np.allclose(c, contexts @ W[3].T, atol=3e-4)
                         if need:
                             assert np.allclose(a.detach().numpy(), weights, atol=3e-5)
-                y = attention(*given)[0]
-                y.std().backward()
-                assert attention.W_Q.grad is not None and attention.W_K.grad is not None
+                attention(*given)[0].std().backward()
+                assert torch.any(attention.W_Q.grad != 0) and torch.any(attention.W_K.grad != 0)
                 return True
 
-            return [all_of_it]
+            def who_moves_whom(attention):
+                for lengths in ([6, 3, 4], [2, 6, 6], None):
+                    for causal in (False, True):
+                        x = [torch.randn(3, 6, attention.width) for _ in range(3)]
+                        q, k, v = (each.requires_grad_() for each in x)
+                        seen = torch.ones(3, 6, 6, dtype=torch.bool)
+                        real = None
+                        if lengths is not None:
+                            real = torch.arange(6) < torch.tensor(lengths)[:, None]
+                            seen = seen & real[:, None]
+                        seen = seen.tril() if causal else seen
+                        for need in (False, True):
+                            c, a = attention(q, k, v, real, causal, need)
+                            for t in range(6):
+                                (g,) = torch.autograd.grad(c[:, t].sum(), v, retain_graph=True)
+                                assert torch.equal(g.abs().sum(-1) > 0, seen[:, t])
+                        slopes = torch.autograd.grad((a * torch.randn(6)).sum(), [q, k])
+                        assert all(slope.any() for slope in slopes)
+
+            return [all_of_it, who_moves_whom]
         """,
     ),
 ]
