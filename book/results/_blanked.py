@@ -36,6 +36,7 @@ class Looked:
     changed: np.ndarray  # whether blanking it makes another word the likeliest
     right: np.ndarray  # (words,), whether the right word is the likeliest as it is
     whole: np.ndarray  # (words,), nats lost if every cell that the named things touch is blanked
+    hidden: np.ndarray  # (words,), nats lost if the most attended cell is hidden from this one look
 
 
 def to_cells(images: Tensor, rows: int, columns: int) -> Tensor:
@@ -64,6 +65,26 @@ def said(model, images: Tensor, words) -> Tensor:
     cells = torch.full((len(images),), model.grid[0] * model.grid[1])
     logits, _ = model.model(images, cells, words.target_in.expand(len(images), -1))
     return logits[:, :-1].log_softmax(-1)
+
+
+@torch.no_grad()
+def hidden(model: pretrained.Pretrained, image: Tensor, words) -> np.ndarray:
+    """Nats of each word lost if this one look may not read its most attended cell.
+
+    Nothing is blanked: the picture, and what was read before, are as they were.
+    """
+    network, lost = model.model, []
+    memory = network.encode(image[None], torch.tensor([model.grid[0] * model.grid[1]]))
+    embedded, state = network.embedding(words.target_in), network.decoder.start(memory)
+    for t, word in enumerate(words.target_out[0, :-1].tolist()):
+        vector, weights, after = network.decoder.step(embedded[:, t], state, memory)
+        shut = memory.mask.clone()
+        shut[0, weights.argmax()] = False
+        moved, _, _ = network.decoder.step(embedded[:, t], state, memory._replace(mask=shut))
+        whole, without = (network.output(v).log_softmax(-1)[0, word] for v in (vector, moved))
+        lost.append(float(whole - without))
+        state = after
+    return np.array(lost)
 
 
 def look(model: pretrained.Pretrained, sample, background: np.ndarray, caption) -> Looked:
@@ -124,6 +145,7 @@ def look(model: pretrained.Pretrained, sample, background: np.ndarray, caption) 
         (best[1 : 1 + cells] != best[0]).T.numpy(),
         (best[0] == torch.tensor(ids)).numpy(),
         (right[0] - right[1 + cells :].diagonal()).numpy(),
+        hidden(model, image, words),
     )
 
 
@@ -173,6 +195,7 @@ def effects(looked: Sequence[Looked]) -> list[dict]:
                     row[name] = float(each.lost[t, some].mean())
                     row[f"changed, {name}"] = float(each.changed[t, some].mean())
             row["whole thing"] = float(each.whole[t])
+            row["attended, hidden from the look"] = float(each.hidden[t])
             rows.append(row)
     return rows
 
