@@ -53,6 +53,11 @@ class Attention(nn.Module):
         self.score, self.window = score, window
         self.selection = Soft() if selection is None else selection
 
+    @property
+    def reads_previous(self) -> bool:
+        """Whether the weights of the step before are needed, by the score or by the window."""
+        return self.score.reads_previous or self.window.reads_previous
+
     def forward(
         self,
         queries: Tensor,
@@ -109,7 +114,7 @@ class Attention(nn.Module):
             check_mask(mask, len(queries), queries.shape[1], keys.shape[1])
         if prepared is None:
             prepared = self.score.prepare(keys)
-        if self.score.reads_previous or self.window.reads_previous:
+        if self.reads_previous:
             if previous is None or previous.shape != keys.shape[:2]:
                 raise ValueError(
                     f"this attention reads the weights (B, S) = {tuple(keys.shape[:2])} of the "

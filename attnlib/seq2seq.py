@@ -44,7 +44,7 @@ class RecurrentState(NamedTuple):
     hidden: Tensor  # (B, H)
     fed: Tensor  # (B, F), what feeding passes on; F may be 0
     position: Tensor  # (B,), the number of steps taken
-    weights: Tensor  # (B, S), of the step before, zeros at first: for scores that read them
+    weights: Tensor | None = None  # (B, S), of the step before, where the attention reads them
 
 
 class RecurrentEncoder(nn.Module):
@@ -134,9 +134,10 @@ class RecurrentDecoder(nn.Module):
         hidden = self.first(memory.summary).tanh()
         fed = hidden.new_zeros(hidden.shape[0], self.fed_dim)
         position = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
-        return RecurrentState(
-            hidden, fed, position, torch.zeros_like(memory.mask, dtype=hidden.dtype)
-        )
+        weights = None
+        if self.attention is not None and self.attention.reads_previous:
+            weights = torch.zeros_like(memory.mask, dtype=hidden.dtype)
+        return RecurrentState(hidden, fed, position, weights)
 
     def attend(
         self,
@@ -179,17 +180,19 @@ class RecurrentDecoder(nn.Module):
         (B, S) and the new state. With feeding "input" the caller puts the
         attentional vector into the state's `fed`.
         """
+        previous = () if state.weights is None else (state.weights,)
         if self.timing == "before":
-            context, weights = self.attend(state.hidden, memory, position, state.weights)
+            context, weights = self.attend(state.hidden, memory, position, *previous)
             fed = context if self.feeding == "context" else state.fed
             hidden = self.cell(torch.cat([embedded, fed], -1), state.hidden)
         else:
             given = torch.cat([embedded, state.fed], -1)
             hidden = self.cell(given, state.hidden)
-            context, weights = self.attend(hidden, memory, position, state.weights)
+            context, weights = self.attend(hidden, memory, position, *previous)
         seen = torch.cat([hidden, context, embedded], -1)
         fed = context if self.feeding == "context" else state.fed
-        return seen, weights, RecurrentState(hidden, fed, state.position + 1, weights)
+        kept = weights if previous else None
+        return seen, weights, RecurrentState(hidden, fed, state.position + 1, kept)
 
     def attentional(self, seen: Tensor) -> Tensor:
         """The attentional vector (..., E) of the readout's input."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from attnlib import attribution, metrics, pretrained
 from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import EOS
+from attnlib.decoding import select
 from attnlib.masks import padding_mask
 from attnlib.seq2seq import RecurrentMemory, Translator
 from attnlib.transformer import Transformer, TransformerMemory
@@ -164,7 +165,7 @@ def masked_once(model, pair: Asked) -> np.ndarray:
         if decoder.feeding == "input":
             moved = moved._replace(fed=vectors)
         # all go on from what nothing was hidden from
-        state = type(moved)(*(part[:1].expand_as(part) for part in moved))
+        state = select(moved, torch.zeros(len(moved.hidden), dtype=torch.long))
     lost = torch.stack([row[0] - row[1:] for row in logs])
     return by_word(lost, pair.target_words)
 
