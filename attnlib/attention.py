@@ -1,12 +1,15 @@
 """Attention: a score, a window and a selection, put together."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from attnlib.masks import check_mask, masked_softmax
 from attnlib.scores import Score
 from attnlib.selection import Soft
-from attnlib.windows import Everywhere, Near, Window
+from attnlib.windows import Everywhere, Near, Restriction, Window
 
 
 class Attention(nn.Module):
@@ -114,6 +117,7 @@ class Attention(nn.Module):
             check_mask(mask, len(queries), queries.shape[1], keys.shape[1])
         if prepared is None:
             prepared = self.score.prepare(keys)
+        window: Callable[..., Restriction] = self.window
         if self.reads_previous:
             if previous is None or previous.shape != keys.shape[:2]:
                 raise ValueError(
@@ -122,12 +126,15 @@ class Attention(nn.Module):
                     f"{None if previous is None else tuple(previous.shape)}"
                 )
             prepared = self.score.follow(prepared, previous)
-        asked = (queries, mask, keys.shape[1], start)
-        near = self.window.near(*asked) if self.score.by_content else None
+            if self.window.reads_previous:
+                window = partial(self.window, previous=previous)
+        near = None
+        if self.score.by_content:
+            near = self.window.near(queries, mask, keys.shape[1], start)
         if near is not None:  # an optimisation: the same sums, on a few keys of many
             return self._attend_near(queries, prepared, values, mask, near, draws, need_weights)
         scores = self.score.compare(queries, prepared)  # (B, T, S)
-        allowed, factor = self.window(*asked, *((previous,) if self.window.reads_previous else ()))
+        allowed, factor = window(queries, mask, keys.shape[1], start)
         if allowed is not None:
             mask = allowed if mask is None else mask & allowed
         weights = masked_softmax(scores, mask)
