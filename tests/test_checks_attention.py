@@ -285,6 +285,20 @@ def test_of_one_sequence_the_first_two_words_tell():
     assert report.failed == ("shown",) and "6 of 45" in of(report, "shown").seen
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_queries_that_are_padding_may_get_zeros(causal):
+    """As some self-attentions do: nobody reads them."""
+    layer = MultiHeadAttention(8, 2, windows.Causal() if causal else None)
+
+    def call(module, x, _keys, _values, mask):
+        output = module(x, x, x, mask)[0]
+        real = torch.ones_like(x[..., 0]) if mask is None else mask[:, -1]
+        return output * real.unsqueeze(-1)
+
+    report = checks.attention(layer, call=call, shared="all", causal=causal)
+    assert of(report, "shown").passed, str(report)
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("times", [1, 4])

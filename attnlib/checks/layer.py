@@ -277,10 +277,14 @@ def _shown(asked: Subject, positions: bool) -> Finding:
     check = "shown"
     real = padding_mask(torch.tensor(LENGTHS), S).unsqueeze(1).expand(B, T, S)
     past = causal_mask(T, S).expand(B, T, S)
+    # of one sequence some give zeros for queries that are padding, since nobody reads these
+    read = real & real.mT if asked.one or asked.causal else real
+    kinds: dict[str, tuple[Tensor | None, Tensor]]  # what is given, and what it shows
     if asked.causal:
-        kinds = {"its causal mask": None, "a padding mask": real}
+        kinds = {"its causal mask": (None, past), "a padding mask": (real, read)}
     else:
-        kinds = {"a padding mask": real, "a causal mask": past, "both masks": real & past}
+        kinds = {"a padding mask": (real, read), "a causal mask": (past, past)}
+        kinds["both masks"] = real & past, read & past
 
     def ask():
         changed = [asked.changed((torch.arange(S) == s).expand(B, S)) for s in range(S)]
@@ -297,13 +301,13 @@ def _shown(asked: Subject, positions: bool) -> Finding:
         if positions:  # a window may stand elsewhere in a shorter sentence
             free = free & real.all(-1, keepdim=True)
         least, why, bad = math.inf, "", []
-        for (name, mask), way in itertools.product(kinds.items(), asked.known.ways):
+        for (name, (mask, shows)), way in itertools.product(kinds.items(), asked.known.ways):
             try:
                 found = moves(way, mask)
             except NotImplementedError as error:
                 why = str(error)
                 continue
-            shown = free if mask is None else free & mask
+            shown = free & shows
             missed = shown & ~(found > asked.near)  # NaN is no move
             least = min(least, float(found[shown].min())) if shown.any() else least
             bad += [(name, way.name, missed, shown)] if missed.any() else []
