@@ -117,6 +117,7 @@ ELSEWHERE = {
     "start_from": "test_training.py: a run that starts from another",
     "encoder": "test_vision.py: encoders trained on ImageNet, which are not at hand here",
     "encoder_weights": "test_vision.py",
+    "distilled": "test_training_distil.py",
     "train_encoder": "test_vision.py",
     "coverage_target": "test_training_captions.py: provably no difference to the gradient",
 }

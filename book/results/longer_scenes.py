@@ -4,7 +4,7 @@ Run from the root of the repository, after the long runs (some four hours of one
 
     python -m attnlib.training --run scenes-soft-long --folder runs
     python -m attnlib.training --run scenes-hard-long --folder runs
-    OMP_NUM_THREADS=1 python book/results/longer_scenes.py --runs runs
+    OMP_NUM_THREADS=1 python book/results/longer_scenes.py
 
 Beside the shipped `scenes-soft` (24,000 updates) and `scenes-hard` stand the same recipes with
 100,000 updates of the average. Of each there is what its card says. Of the two averages also, on
@@ -37,7 +37,7 @@ from attnlib.data import scenes
 from attnlib.metrics import pointing
 
 RESULTS = Path(__file__).with_suffix(".json")
-COMMAND = "OMP_NUM_THREADS=1 python book/results/longer_scenes.py --runs runs"
+COMMAND = "OMP_NUM_THREADS=1 python book/results/longer_scenes.py"
 SHIPPED, LONG = ("scenes-soft", "scenes-hard"), ("scenes-soft-long", "scenes-hard-long")
 KEPT = ("true_captions", "true_captions_held_out", "pointing_game", "pointing_game_noun",
         "pointing_game_colour", "pointing_game_given", "attention_inside", "val.loss")  # fmt: skip
@@ -185,7 +185,7 @@ def split_by_class(grammar, caption, wanted: str) -> list[str]:
 def main() -> None:
     """Measure both, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=Path, required=True, help="the folder of the long runs")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the long runs")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
