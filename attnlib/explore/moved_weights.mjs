@@ -39,6 +39,8 @@ export function furthest(alone, own, epsilon) {
   const p = predict(alone, own);
   const logit = (x) => (x <= 0 ? -Infinity : x >= 1 ? Infinity : Math.log(x / (1 - x)));
   const [low, high] = [logit(p - epsilon), logit(p + epsilon)];
+  const room = 16 * Number.EPSILON * (1 + Math.max(...alone.map(Math.abs))); // rounding, as in Python
+  const within = (said) => low - room <= said && said <= high + room;
   let best = { weights: own, divergence: 0 };
   const consider = (i, j, share) => {
     const weights = own.map((_, s) => (s === i ? share : 0) + (s === j ? 1 - share : 0));
@@ -46,10 +48,11 @@ export function furthest(alone, own, epsilon) {
     if (reached > best.divergence) best = { weights, divergence: reached };
   };
   alone.forEach((first, i) => {
+    if (within(first)) consider(i, i, 1);
     alone.forEach((second, j) => {
-      if (j >= i) return; // each pair once; a word by itself is the end of its pairs
+      if (j >= i) return; // each pair once
       if (first === second) {
-        if (low <= first && first <= high) [0, 1].forEach((share) => consider(i, j, share));
+        if (within(first)) [0, 1].forEach((share) => consider(i, j, share));
         return;
       }
       const ends = [low, high].map((edge) => (edge - second) / (first - second));
