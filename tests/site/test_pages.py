@@ -50,9 +50,9 @@ LOST = """() => {
 }"""
 
 # axe takes most of the time of all tests: it looks at one page narrow and dark, at the next wide
-# and light, for pages are made of the same parts. The API's pages are all made alike, from docstrings:
-# of those after the first a browser opens every twelfth, narrow and dark, and `test_text_is_whole`
-# and `test_internal_links_lead_somewhere` read them all.
+# and light, for pages are made of the same parts. The API's pages are all made alike, from
+# docstrings: of those after the first a browser opens every twelfth, narrow and dark, and
+# `test_text_is_whole` and `test_internal_links_lead_somewhere` read them all.
 AXE_LOOKS = ["phone, dark", "wide"]
 ALIKE = [f"{name}.html" for name in GENERATED[1:]]
 WRITTEN = [path for path in PAGES if path not in ALIKE]
