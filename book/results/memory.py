@@ -12,6 +12,8 @@ of rows:
   longer ones (17 to 24, 25 to 40), and on the same ones cut to their last 16 sentences, where all
   facts are among these; on stories of people who were never seen, beside the same stories of known
   ones; and on questions of two facts by the verb that says who has the thing;
+* ``lent``: are strangers not found because their vectors are as short as they began? Each gets one
+  as long as people's are, in another direction;
 * ``untrained``: the same networks as they begin, 8 seeds;
 * ``guesses``: what answers without a network are worth, on the same stories;
 * ``recall`` and ``walk``: nothing is learned. How often a noisy key brings back the row that it was
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import torch
 from _record import begin, record
+from torch.nn.functional import normalize
 
 from attnlib.beyond import memory
 from attnlib.data import stories
@@ -61,6 +64,7 @@ LONGER = [
     BASE | {"linear": 0, "updates": 27000},
     BASE | {"embeddings": "shared", "updates": 27000},
 ]
+LENT = [BASE, BASE | {"embeddings": "shared", "linear": 0}]
 SHARPNESS = (1, 2, 5, 10, 20, 50)
 NOISE = (0.0, 0.1, 0.2, 0.3)  # the share of a key's signs that are turned
 ROWS, WIDTH, KEYS = 32, 16, 2000  # of the memory that is recalled from
@@ -151,6 +155,29 @@ def of_trained(setting: dict, seed: int) -> dict:
     return found
 
 
+@torch.no_grad()
+def lend(model: memory.MemoryNetwork, seed: int) -> None:
+    """Give each stranger, in each table, the mean of people and a difference as long as theirs."""
+    generator = torch.Generator().manual_seed(seed)
+    words = stories.vocabulary()
+    for table in model.words:
+        people = table[words.encode(stories.PEOPLE)]
+        mean = people.mean(0)
+        length = (people - mean).norm(dim=1).mean()
+        new = torch.randn(len(stories.STRANGERS), table.shape[1], generator=generator)
+        table[words.encode(stories.STRANGERS)] = mean + length * normalize(new)
+
+
+def of_lent(setting: dict, seed: int) -> dict:
+    """Strangers before and after their vectors were lent."""
+    model = new(setting, seed)
+    learning = {name: setting[name] for name in ("updates", "linear")}
+    memory.fit(model, asked("train"), seed=seed, **learning)
+    found = {"before": memory.marks(model, asked("strangers"))}
+    lend(model, seed)
+    return found | {"after": memory.marks(model, asked("strangers"))}
+
+
 # Without a network ----------------------------------------------------------------------------
 
 
@@ -234,6 +261,9 @@ def plan(seeds):
         for setting in LONGER:
             said = {"kind": "trained", **setting, "seed": seed}
             yield said, lambda s=setting, n=seed: of_trained(s, n)
+        for setting in LENT:
+            said = {"kind": "lent", **setting, "seed": seed}
+            yield said, lambda s=setting, n=seed: of_lent(s, n)
 
 
 def main() -> None:
