@@ -194,8 +194,8 @@ def parser(kind: str, vocab_size: int, seed: int) -> AutoregressiveModel:
         attention=attention,
         hidden=64,
         decoder_hidden=state,
-        dropout=0.3,
-        output_dropout=0.3,
+        dropout=0.2,
+        output_dropout=0.2,
     )
 
 
