@@ -120,10 +120,11 @@ publish-colab: colab ## push them to the branch that the launch buttons open
 # --- tests ---
 
 test: $(READY) ## everything: lint, tests, notebooks, site in a browser
-	@# lint and the build keep one core busy each
+	@# the build keeps one core busy: lint and the notebooks go beside it
 	@$(MAKE) --no-print-directory book & built=$$!; \
-	  $(MAKE) --no-print-directory lint || { kill $$built 2>/dev/null; exit 1; }; wait $$built
-	@$(MAKE) --no-print-directory unit check-notebooks check-built-site
+	  $(MAKE) --no-print-directory lint check-notebooks || { kill $$built 2>/dev/null; exit 1; }; \
+	  wait $$built
+	@$(MAKE) --no-print-directory unit check-built-site
 
 test-fast: lint ## the inner loop: lint, and the tests that take no time
 	$(FIXED) $(PYTEST) -q -m "not slow and not benchmark" attnlib tests README.md --ignore=tests/site
