@@ -467,7 +467,11 @@ class LanguageModel(TiedOutput):
         `lengths` (B,) are needed where padding could be attended to; a causal model has no need of
         them.
         """
-        return self.output(self._read(words, lengths)[0])
+        return self.output(self.hidden_forward(words, lengths))
+
+    def hidden_forward(self, words: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """As `forward`, up to the output vectors (B, T, D): logits of a few places cost less."""
+        return self._read(words, lengths)[0]
 
     def attention_maps(self, words: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The weights of all heads of all blocks: (B, L, H, T, T)."""

@@ -5,6 +5,9 @@
 ``speech``              spoken digits: the score sees where attention was a step ago
 ``parsing``             a sentence to its tree, written as brackets
 ``pointing``            the weights are the output: sort numbers, fence points in
+``filling``             an encoder alone, trained on masked words, fills blanks
+``patches``             a transformer that reads a picture as 64 words
+``without``             other matrices in the place of attention, and what they cannot do
 ``teaching``            one short training loop for the models that write
 ======================  ===================================================================
 

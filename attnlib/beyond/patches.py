@@ -1,0 +1,183 @@
+r"""A transformer on patches: a picture is 64 words (ViT, Dosovitskiy et al. 2021).
+
+The picture is cut into squares of P x P pixels; each, as one long vector, is projected to width D,
+gets a learned position and goes through a transformer encoder, in which every patch may attend to
+every other from the first layer on. One more vector, [class], is read with them, and the answer is
+read off it at the end (section 3.1, eq. 1 to 4):
+
+.. math:: z_0 = [x_\text{class};\; x_p^1 E;\; \ldots;\; x_p^N E] + E_\text{pos}, \qquad
+          y = \mathrm{LN}(z_L^0)
+
+That patches are neighbours, or that a thing is the same wherever it stands, the network has to
+learn; a convolutional network is built so. Both are asked the same here (`attnlib.data.beside`):
+which colour stands beside the white thing?
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from attnlib.attribution import rollout
+from attnlib.data.beside import COLOURS, Pictures
+from attnlib.data.scenes import SIZE
+from attnlib.positions import Learned, Positions
+from attnlib.transformer import Stack
+from attnlib.vision import ImageEncoder, check_images
+from attnlib.windows import Everywhere
+
+PATCH = 8  # pixels a side
+
+
+class PatchTransformer(nn.Module):
+    """The Vision Transformer, small.
+
+    Parameters
+    ----------
+    classes : int
+        Number of answers.
+    width, layers, heads, feed_forward : int
+        As for `transformer.Stack`.
+    positions : bool
+        Whether a patch has a learned position; without, a picture is a set of patches.
+    patch, size : int
+        Pixels a side, of a patch and of the picture.
+
+    Raises
+    ------
+    ValueError
+        If the picture does not divide into patches; when called, if the images do not fit.
+
+    Examples
+    --------
+    >>> model = PatchTransformer()
+    >>> model(torch.rand(2, 3, 64, 64)).shape, model.attention_maps(torch.rand(2, 3, 64, 64)).shape
+    (torch.Size([2, 5]), torch.Size([2, 3, 4, 65, 65]))
+    """
+
+    def __init__(
+        self,
+        classes: int = len(COLOURS),
+        width: int = 64,
+        *,
+        layers: int = 3,
+        heads: int = 4,
+        feed_forward: int = 128,
+        positions: bool = True,
+        patch: int = PATCH,
+        size: int = SIZE,
+    ):
+        super().__init__()
+        if size % patch:
+            raise ValueError(f"a picture of {size} pixels does not divide into patches of {patch}")
+        self.patch, self.size = patch, size
+        number = (size // patch) ** 2
+        self.E = nn.Linear(3 * patch**2, width)
+        self.first = nn.Parameter(torch.zeros(width))  # [class]
+        self.stack = Stack(
+            layers,
+            width,
+            heads=heads,
+            hidden=feed_forward,
+            window=Everywhere,
+            positions=Learned(width, number + 1) if positions else Positions(),
+        )
+        nn.init.normal_(self.E.weight, std=(3 * patch**2 * width) ** -0.5)  # as long as positions
+        self.head = nn.Linear(width, classes)
+
+    def cut(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) from 0 to 1 as patches (B, N, 3 P P), row by row, from -2 to 2."""
+        check_images(images)
+        if images.shape[2:] != (self.size, self.size):
+            raise ValueError(f"images must be {self.size} x {self.size}, got {images.shape[2:]}")
+        return nn.functional.unfold(4 * images - 2, self.patch, stride=self.patch).transpose(1, 2)
+
+    def _read(self, images: Tensor, weights_of=()):
+        patches = self.E(self.cut(images))
+        first = self.first.expand(len(images), 1, -1)
+        return self.stack(torch.cat([first, patches], 1), weights_of=weights_of)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, classes) of images (B, 3, H, W)."""
+        return self.head(self._read(images)[0][:, 0])
+
+    def attention_maps(self, images: Tensor) -> Tensor:
+        """The weights of all heads of all blocks, [class] first: (B, L, H, 1 + N, 1 + N)."""
+        return torch.stack(self._read(images, range(len(self.stack.blocks)))[1], 1)
+
+
+class SmallConvNet(nn.Module):
+    """A convolutional network of about as many parameters: `vision.ImageEncoder`, then two layers.
+
+    Four convolutions, each halving the picture; the last 4 x 4 cells are read as one vector.
+    """
+
+    def __init__(self, classes: int = len(COLOURS), size: int = SIZE):
+        super().__init__()
+        body = (24, 4, 2), (40, 4, 2), (48, 4, 2), (64, 4, 2)
+        self.encoder = ImageEncoder(24, size, body=body, positions=False)
+        cells = (size // self.encoder.stride) ** 2
+        self.hidden = nn.Linear(24 * cells, 32)
+        self.head = nn.Linear(32, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, classes) of images (B, 3, H, W)."""
+        return self.head(self.hidden(self.encoder(images).flatten(1)).relu())
+
+
+# Training -------------------------------------------------------------------------------------
+
+
+def fit(
+    model: nn.Module,
+    draw: Callable[[int], Pictures],
+    updates: int = 1500,
+    lr: float = 0.001,
+    seed: int = 0,
+) -> nn.Module:
+    """Train with Adam on what `draw` gives at each update; the model comes back.
+
+    The rate rises for a tenth of the updates and then falls to 0 on a straight line; gradients
+    longer than 1 are cut.
+    """
+    torch.manual_seed(seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=lr)
+    warm = max(1, updates // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda n: min((n + 1) / warm, (updates - n) / max(1, updates - warm))
+    )
+    for update in range(updates):
+        some = draw(update)
+        lost = cross_entropy(model(some.images / 255), some.answers)
+        optimiser.zero_grad()
+        lost.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def answers(model: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
+    """The likeliest answers (N,) to pictures uint8 (N, 3, H, W)."""
+    return torch.cat([model(some / 255).argmax(-1) for some in images.split(batch)])
+
+
+# Where does [class] look? ---------------------------------------------------------------------
+
+
+@torch.no_grad()
+def class_maps(model: PatchTransformer, images: Tensor, batch: int = 100) -> dict[str, Tensor]:
+    """Weights on the N patches by which [class] may be said to look, each (B, N).
+
+    ``layer 1``, ``layer 2`` and so on: the mean of the heads; ``rollout`` of all layers
+    (`attribution.rollout`). The share on [class] itself is left out: rows sum to less than 1.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for some in images.split(batch):
+        layers = model.attention_maps(some / 255).mean(2).unbind(1)  # (B, 1 + N, 1 + N) each
+        maps = {f"layer {k}": layer for k, layer in enumerate(layers, 1)}
+        for name, each in (maps | {"rollout": rollout(layers)}).items():
+            found.setdefault(name, []).append(each[:, 0, 1:])
+    return {name: torch.cat(each) for name, each in found.items()}
