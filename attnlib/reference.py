@@ -25,6 +25,12 @@ def cosine_score(q, k, beta=1.0):
     return beta * dot_score(q, k) / (np.sqrt(dot_score(q, q)) * np.sqrt(dot_score(k, k)))
 
 
+def rectified_cosine_score(q, k):
+    """ln max(0, cos(q, k)), with a number so low that its exp is 0 for ln 0 (Wang et al. 2020)."""
+    cosine = cosine_score(q, k)
+    return np.log(cosine) if cosine > 0 else -1e4
+
+
 def general_score(q, k, W):
     """q . (W k), W of shape (D_q, D_k) (Luong et al. 2015, "general")."""
     return dot_score(q, times(W, k))

@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+NEVER = -1e4  # nats: no floating point number tells its exponential from 0
+
 
 class Score(nn.Module):
     """What all scores share: shape checks, and the two halves put together.
@@ -111,6 +113,36 @@ class CosineScore(Score):
     def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
         self._check("queries", queries, prepared.shape[-1])
         return self.beta * nn.functional.normalize(queries, dim=-1) @ prepared.transpose(1, 2)
+
+
+class RectifiedCosineScore(CosineScore):
+    r"""Score :math:`\ln \max(0, \cos(q_t, k_s))` of pixels alike (Wang et al. 2020, section 3.3).
+
+    Their pixel correlation module has no softmax: it rectifies the cosines and divides each row by
+    its sum. A softmax of logarithms does just that,
+
+    .. math:: \frac{\exp(\ln c_s)}{\sum_{s'} \exp(\ln c_{s'})} = \frac{c_s}{\sum_{s'} c_{s'}},
+              \qquad c_s = \max(0, \cos(q_t, k_s)),
+
+    so it is a score of ours under the softmax that all share. A key at a right angle to the query,
+    or beyond, has no weight. Where all are, the weights are equal (theirs are zeros); a query that
+    is among its own keys is never there.
+
+    Examples
+    --------
+    >>> keys = torch.tensor([[[3.0, 4.0], [2.0, 0.0], [-1.0, 5.0]]])
+    >>> RectifiedCosineScore()(keys[:, 1:2], keys).softmax(-1)
+    tensor([[[0.3750, 0.6250, 0.0000]]])
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.beta.requires_grad_(False)  # a factor of all cosines leaves the shares as they are
+
+    def _compare(self, queries: Tensor, prepared: Tensor) -> Tensor:
+        cosines = super()._compare(queries, prepared)
+        alike = cosines > 0
+        return cosines.where(alike, 1.0).log().masked_fill(~alike, NEVER)
 
 
 class GeneralScore(Score):

@@ -7,6 +7,7 @@
 ``pointing``            the weights are the output: sort numbers, fence points in
 ``filling``             an encoder alone, trained on masked words, fills blanks
 ``patches``             a transformer that reads a picture as 64 words
+``segmentation``        which pixels are the star, learned from "there is a star"
 ``without``             other matrices in the place of attention, and what they cannot do
 ``teaching``            one short training loop for the models that write
 ======================  ===================================================================
