@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from attnlib import reference
 from attnlib.attention import Attention
 from attnlib.beyond import segmentation
-from attnlib.beyond.segmentation import NOUNS, Pictures, Segmenter, normed, only_largest
+from attnlib.beyond.segmentation import NOUNS, LabelledScenes, Segmenter, normed, only_largest
 from attnlib.data.scenes import Scenes
 from attnlib.scores import NEVER, RectifiedCosineScore
 
@@ -232,7 +232,7 @@ def test_losses_by_hand():
     one, other = [[0.0, 0.0, 0.0, 0.0, 5.0]], [[7.5, 0.0, 0.0, 0.0, 0.0]]
     like_one = [[[1.0, 0.6, 1.0, 0.9, 0.0]], [[0.0, 0.3, 0.0, 0.2, 1.0]]]  # background, class
     like_other = [[[0.0, 0.9, 1.0, 1.0, 1.0]], [[1.0, 0.5, 0.1, 0.0, 0.0]]]
-    pictures = Pictures(torch.zeros(1, 3, 64, 64), torch.tensor([[True]]), torch.empty(0))
+    pictures = LabelledScenes(torch.zeros(1, 3, 64, 64), torch.tensor([[True]]), torch.empty(0))
     found = segmentation.losses(scripted(one, other, like_other, like_one), pictures)
     told = [np.log1p(np.exp(-mean)) for mean in (1.0, 1.5)]
     assert float(found["class"]) == pytest.approx(sum(told) / 2, abs=1e-5)

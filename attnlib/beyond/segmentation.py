@@ -41,19 +41,19 @@ SCALE = 0.5  # of the smaller picture
 HARDEST = 0.2  # the share of the differences that the cross loss looks at
 
 
-class Pictures(NamedTuple):
+class LabelledScenes(NamedTuple):
     """N scenes and what is known of them."""
 
     images: Tensor  # (N, 3, SIZE, SIZE), in [0, 1]
     labels: Tensor  # (N, C), boolean: which classes are in the scene
     truth: Tensor  # (N, SIZE, SIZE), the class of each pixel, 0 the background
 
-    def some(self, which: Tensor) -> "Pictures":
+    def some(self, which: Tensor) -> "LabelledScenes":
         """Those of these numbers."""
-        return Pictures(self.images[which], self.labels[which], self.truth[which])
+        return LabelledScenes(self.images[which], self.labels[which], self.truth[which])
 
 
-def labelled(samples: list[Sample]) -> Pictures:
+def labelled(samples: list[Sample]) -> LabelledScenes:
     """Scenes with the nouns that they show, and their masks by noun.
 
     Examples
@@ -70,7 +70,7 @@ def labelled(samples: list[Sample]) -> Pictures:
             labels[n, NOUNS.index(thing.noun)] = True
             truth[n][torch.from_numpy(mask)] = NOUNS.index(thing.noun) + 1
     images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-    return Pictures(images.permute(0, 3, 1, 2).float() / 255, labels, truth)
+    return LabelledScenes(images.permute(0, 3, 1, 2).float() / 255, labels, truth)
 
 
 def large(split: str) -> Iterator[Sample]:
@@ -80,7 +80,7 @@ def large(split: str) -> Iterator[Sample]:
             yield sample
 
 
-def scenes(split: str, number: int) -> Pictures:
+def scenes(split: str, number: int) -> LabelledScenes:
     """So many scenes of large shapes of a split."""
     return labelled(list(islice(large(split), number)))
 
@@ -182,7 +182,7 @@ def smaller(images: Tensor, scale: float = SCALE) -> Tensor:
     return interpolate(images, size, mode="bilinear", antialias=True)
 
 
-def losses(model: Segmenter, pictures: Pictures) -> dict[str, Tensor]:
+def losses(model: Segmenter, pictures: LabelledScenes) -> dict[str, Tensor]:
     r"""The losses of the paper, each weighed by 1 there, of pictures and smaller copies of them.
 
     Returns
@@ -222,7 +222,7 @@ def hardest(differences: Tensor, share: float = HARDEST) -> Tensor:
     return sizes.topk(max(1, int(share * sizes.shape[1])), dim=1).values.mean()
 
 
-def mask_loss(model: Segmenter, pictures: Pictures) -> Tensor:
+def mask_loss(model: Segmenter, pictures: LabelledScenes) -> Tensor:
     """What a network would learn from if it had the masks: the cross-entropy of each pixel."""
     scores = model(pictures.images, pictures.labels).scores
     scores = interpolate(scores, pictures.truth.shape[1:], mode="bilinear")
@@ -232,7 +232,7 @@ def mask_loss(model: Segmenter, pictures: Pictures) -> Tensor:
 
 def fit(
     model: Segmenter,
-    pictures: Pictures,
+    pictures: LabelledScenes,
     updates: int = 3000,
     equivariance: float = 1.0,
     joins: float = 0.5,
