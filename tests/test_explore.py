@@ -22,6 +22,7 @@ from attnlib.explore import (
     FigureError,
     FiveDials,
     HeadsFigure,
+    Listening,
     LiveAttention,
     LiveHeads,
     LiveScene,
@@ -64,6 +65,14 @@ READ = {
     "evidence": [0, 1],
     "readings": {"a GRU": {"weights": [0.3, 0.7], "alone": [-2.0, -1.5]}},
 }
+HEARD = {
+    "samples": np.zeros(1600),
+    "rate": 8000,
+    "digits": ["two", "one"],
+    "seconds": [[0, 0.1], [0.1, 0.2]],
+    "step": 0.1,
+    "readings": {"content": {"written": ["two", "one"], "weights": [[0.8, 0.2], [0.3, 0.7]]}},
+}
 FIGURES = [
     SoftmaxLookup,
     FiveDials,
@@ -76,6 +85,7 @@ FIGURES = [
     lambda: HeadsFigure([SimpleNamespace(**TOKENS, **LOOKS)]),
     lambda: ModelsFigure("a", {"one": SAID}),
     lambda: MovedWeights([READ]),
+    lambda: Listening([HEARD]),
     lambda: Quiz("Which?", [("one", True, "It is this."), ("two", False, "It is not this.")]),
     lambda: LiveAttention(["A dog runs."]),
     lambda: LiveHeads(["A dog runs."]),

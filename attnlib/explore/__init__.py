@@ -1,9 +1,10 @@
 """Interactive figures: in Jupyter and Colab widgets, on the book's pages the same without a kernel.
 
 `SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`, `CaptionSteps`,
-`PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `MemoryFigure`, `MovedWeights`, `Quiz`: each a
-Python class that checks its data and computes its numbers with attnlib, and one ES module that
-draws. `modules()` gives the modules; `captioned` what a captioner says, for `CaptionSteps`.
+`PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `MemoryFigure`, `MovedWeights`, `Listening`,
+`Quiz`: each a Python class that checks its data and computes its numbers with attnlib, and one ES
+module that draws. `modules()` gives the modules; `captioned` what a captioner says, for
+`CaptionSteps`; `listening.recording` a spoken string, for `Listening`.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
@@ -11,6 +12,7 @@ from attnlib.explore.caption_steps import Captioned, CaptionSteps, captioned
 from attnlib.explore.figure import FigureError, modules
 from attnlib.explore.five_dials import FiveDials
 from attnlib.explore.heads import HeadsFigure
+from attnlib.explore.listening import Listening
 from attnlib.explore.live_attention import LiveAttention
 from attnlib.explore.live_heads import LiveHeads
 from attnlib.explore.live_scene import LiveScene
@@ -31,6 +33,7 @@ __all__ = [
     "FigureError",
     "FiveDials",
     "HeadsFigure",
+    "Listening",
     "LiveAttention",
     "LiveHeads",
     "LiveScene",

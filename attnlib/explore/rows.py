@@ -78,10 +78,10 @@ def check(sentence: dict, name: str) -> dict:
     return {"source": source, "target": target, "weights": rounded(weights)}
 
 
-def check_rows(name: str, weights: list[list[float]]) -> None:
-    """Weights are 0 or more, and a row of them sums to at most 1."""
+def check_rows(name: str, weights: list[list[float]], slack: float = 5e-3) -> None:
+    """Weights are 0 or more, and a row sums to at most 1, with `slack` for their rounding."""
     for t, row in enumerate(weights):
-        if min(row) < 0 or sum(row) > 1 + 5e-3:
+        if min(row) < 0 or sum(row) > 1 + slack:
             raise FigureError(
                 f"{name}: row {t} must be 0 or more and sum to at most 1, "
                 f"got least {min(row):g} and sum {sum(row):g}"

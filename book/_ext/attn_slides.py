@@ -31,6 +31,7 @@ WIDTHS = {
     "caption_steps": (1160, 3),
     "five_dials": (1200, 3),
     "heads": (1200, 3),
+    "listening": (1100, 2),
     "live_attention": (1100, 2),
     "live_heads": (1300, 4),
     "live_scene": (1160, 2),
