@@ -27,7 +27,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 ``choosing``            soft against hard where the right choice is known: tasks, one small model
 ``evidence``            sentences whose deciding words are known, a classifier that attends to them
 ``adversary``           other weights, the same prediction: searched for, exact, trained
-``beyond``              the same dials elsewhere: memory, speech, parsing, pointing, blanks, pictures
+``beyond``              the dials elsewhere: memory, speech, parsing, pointing, blanks, pictures
 ``plotting``            arrays in, Axes out
 ``drawing``             the book's drawings: boxes, arrows, vectors and matrices as SVG
 ``tables``              results as a table, on a page and in a terminal

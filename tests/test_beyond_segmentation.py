@@ -104,7 +104,9 @@ def test_labels_and_truth_are_of_the_things():
     drawn = [Scenes("val").sample(i) for i in range(40)]
     samples = [sample for sample in drawn if {t.size for t in sample.things} == {"large"}]
     assert 2 < len(samples) < 20
+    assert (segmentation.scenes("val", 4, nouns=2).labels.sum(1) >= 2).all()
     images, labels, truth = segmentation.scenes("val", len(samples))
+    assert (labels.sum(1) == 1).any()
     assert images.shape == (len(samples), 3, 64, 64) and labels.dtype == torch.bool
     for n, sample in enumerate(samples):
         assert np.array_equal((images[n] * 255).round().permute(1, 2, 0), sample.image)

@@ -73,16 +73,21 @@ def labelled(samples: list[Sample]) -> LabelledScenes:
     return LabelledScenes(images.permute(0, 3, 1, 2).float() / 255, labels, truth)
 
 
-def large(split: str) -> Iterator[Sample]:
-    """The scenes of a split that have no small thing; those are three cells wide at most."""
+def large(split: str, nouns: int = 1) -> Iterator[Sample]:
+    """The scenes of a split that show so many nouns at least, and no small thing.
+
+    (A small thing is three cells wide. Where there is one noun, its label names every pixel that is
+    not background.)
+    """
     for sample in map(Scenes(split).sample, count()):
-        if all(thing.size == "large" for thing in sample.things):
+        names = {thing.noun for thing in sample.things}
+        if len(names) >= nouns and all(thing.size == "large" for thing in sample.things):
             yield sample
 
 
-def scenes(split: str, number: int) -> LabelledScenes:
-    """So many scenes of large shapes of a split."""
-    return labelled(list(islice(large(split), number)))
+def scenes(split: str, number: int, nouns: int = 1) -> LabelledScenes:
+    """So many scenes of `large` things."""
+    return labelled(list(islice(large(split, nouns), number)))
 
 
 class Maps(NamedTuple):
