@@ -6,6 +6,8 @@ import spread
 import torch
 from scipy.stats import entropy
 
+from attnlib import evidence
+
 
 def test_the_spread_is_the_entropy():
     rows = np.random.default_rng(0).dirichlet(np.ones(7), size=5)
@@ -26,3 +28,22 @@ def test_no_other_cut_gives_more_right_answers(seed):
         for side in (0, 1)
     )
     assert ((scores > cut) == (labels == int(above))).sum() == best
+
+
+def test_where_the_largest_weights_lie(monkeypatch):
+    sentences = evidence.sentences("negated", "test")[:40]
+    words = evidence.vocabulary(evidence.sentences("negated", "train"))
+    which = evidence.encode(sentences, words)
+    monkeypatch.setattr(spread.evidence, "sentences", lambda task, split: sentences)
+    weights = torch.zeros(which.ids.shape)
+    near, tops = 0, {"pleased": [], "not pleased": []}
+    for n, one in enumerate(sentences):
+        at = n % len(one.words)
+        weights[n, at] = 1.0
+        near += any(abs(at - i) <= 1 for i in one.evidence)
+        tops[("not pleased", "pleased")[one.label]].append(one.words[at])
+    found = spread.looks(weights, which)
+    assert found["near"] == pytest.approx(near / 40)
+    for answer, (word, share) in found["top"].items():
+        assert share == tops[answer].count(word) / len(tops[answer])
+        assert share == max(tops[answer].count(w) for w in tops[answer]) / len(tops[answer])

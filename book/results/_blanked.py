@@ -19,11 +19,14 @@ from attnlib.data.batches import collate
 from attnlib.data.images import as_floats
 from attnlib.metrics import pointing
 
-WHERE = {  # of the attended cell
-    "on the named thing": lambda on, other: on,
-    "on another thing": lambda on, other: other & ~on,
-    "on the background": lambda on, other: ~on & ~other,
+WHERE = {  # the attended cell: on the named thing (at least half as much as its fullest cell), on
+    # another, or touching the named thing
+    "on the named thing": lambda on, other, touching: on,
+    "on another thing": lambda on, other, touching: other & ~on,
+    "on the named thing's edge": lambda on, other, touching: ~on & ~other & touching,
+    "elsewhere": lambda on, other, touching: ~on & ~other & ~touching,
 }
+SMALL = 0.1  # nats
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,8 @@ def effects(looked: Sequence[Looked]) -> list[dict]:
                 "cell of background": ~seen.any(0) & ~top,
                 "worst": np.arange(cells) == each.lost[t].argmax(),
             }
-            where = next(name for name, rule in WHERE.items() if rule(*_at(top, own, others)))
+            at = [part[top].any() for part in (own, others, seen[its].any(0))]
+            where = next(name for name, rule in WHERE.items() if rule(*at))
             row = {"scene": scene, "where": where, "right": bool(each.right[t])}
             row["weight"] = float(each.found["weights"][t].max())
             for name, some in kinds.items():
@@ -198,11 +202,6 @@ def effects(looked: Sequence[Looked]) -> list[dict]:
             row["attended, hidden from the look"] = float(each.hidden[t])
             rows.append(row)
     return rows
-
-
-def _at(top, own, others):
-    """Whether the attended cell is on the named things, on others."""
-    return own[top].any(), others[top].any()
 
 
 def marks(looked: Sequence[Looked], swapped: bool = False) -> dict[str, list[list[float]]]:

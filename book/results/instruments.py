@@ -366,6 +366,18 @@ def of_captions(name: str, number: int) -> dict:
 # Pictures ----------------------------------------------------------------------------------------
 
 
+def middle(rows: Sequence[dict], what: str) -> float | None:
+    """The median of a loss; None if no row has it."""
+    lost = [row[what] for row in rows if what in row]
+    return round(float(np.median(lost)), 4) if lost else None
+
+
+def nearly_nothing(rows: Sequence[dict], what: str) -> float | None:
+    """The share of rows that lose less than `_blanked.SMALL`."""
+    lost = np.array([row[what] for row in rows if what in row])
+    return round(float((lost < _blanked.SMALL).mean()), 4) if len(lost) else None
+
+
 def of_pictures(number: int, few: int) -> dict:
     """What blanking a cell costs, and every instrument as a pointer, for nouns."""
     model = pretrained.load(CAPTIONER)
@@ -387,6 +399,8 @@ def of_pictures(number: int, few: int) -> dict:
                 for k in kinds
                 if k != "attended"
             },
+            "median": {k: middle(some, k) for k in kinds},
+            "nearly nothing": {k: nearly_nothing(some, k) for k in kinds},
             "nouns_right": len(right),
             "changed": {k: over(right, lambda row, k=k: row.get(f"changed, {k}")) for k in kinds},
         }
