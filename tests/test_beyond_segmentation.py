@@ -160,7 +160,7 @@ def test_what_is_compared_is_colour_middle_and_last_features(model, pictures):
     row, column = 5, 9
     near = model.V_1(middle[0, :, row, column]).relu()
     far = model.V_2(model.encoder(images)[0, 16 * row + column]).relu()
-    colour = images[0, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].mean((1, 2))
+    colour = images[0, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].mean((1, 2)) * 4 - 2
     want = model.theta(torch.cat([colour, near, far]))
     torch.testing.assert_close(features[0, 16 * row + column], want, rtol=1e-4, atol=1e-5)
 
@@ -321,10 +321,20 @@ def test_training_is_a_function_of_its_seed_and_learns(pictures):
     assert segmentation.mask_loss(taught, pictures) < 0.8 * segmentation.mask_loss(began, pictures)
 
 
-def test_the_loss_between_the_views_joins_late(pictures):
-    without, never, late, soon = (
-        learned(pictures, 4, **more).W.weight
-        for more in ({"equivariance": 0.0}, {"joins": 1.0}, {"joins": 0.75}, {"joins": 0.0})
+def test_what_joins_late_changes_what_it_is_to_and_nothing_else(pictures):
+    """The module learns beside the names, which do not mind; equivariance changes them."""
+    names, module, late, soon = (
+        learned(pictures, 4, **more)
+        for more in (
+            {"joins": 1.0},
+            {"joins": 0.5, "equivariance": 0.0},
+            {"joins": 0.75},
+            {"joins": 0.0},
+        )
     )
-    assert torch.equal(never, without)
-    assert not torch.equal(late, without) and not torch.equal(late, soon)
+    for one, other in zip(names.encoder.parameters(), module.encoder.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    torch.testing.assert_close(names.W.weight, module.W.weight, rtol=0, atol=1e-6)
+    assert not torch.equal(names.theta.weight, module.theta.weight)
+    apart = [(model.W.weight - names.W.weight).abs().max() for model in (late, soon)]
+    assert 1e-4 < apart[0] < apart[1]

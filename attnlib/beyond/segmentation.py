@@ -144,18 +144,27 @@ class Segmenter(nn.Module):
             raise ValueError(f"labels must be (B, C) = {wanted}, got {tuple(labels.shape)}")
         h, w = self.encoder.cells(*images.shape[2:])
         annotations = self.encoder(images)  # (B, S, D)
-        scores = self.W(annotations).transpose(1, 2).unflatten(2, (h, w))
+        scores = self.activations(annotations, h, w)
         features = self.features(images, annotations)
         values = with_background(only_largest(normed(scores.detach(), labels)))
         revised, weights = self.attention(features, features, values.flatten(2).transpose(1, 2))
         return Maps(scores, revised.transpose(1, 2).unflatten(2, (h, w)), weights)
 
+    def activations(self, annotations: Tensor, h: int, w: int) -> Tensor:
+        """The class activation maps (B, C, h, w) of annotations (B, S, D)."""
+        return self.W(annotations).transpose(1, 2).unflatten(2, (h, w))
+
+    def name(self, images: Tensor) -> Tensor:
+        """The logits (B, C) of the classes alone."""
+        return self.W(self.encoder(images)).mean(1)
+
     def features(self, images: Tensor, annotations: Tensor) -> Tensor:
         """What is compared: colour, middle and last features of each cell, projected: (B, S, A)."""
         h, w = self.encoder.cells(*images.shape[2:])
         with torch.no_grad():  # what the encoder was on the way; no gradient goes there
-            middle = self.encoder.layers[:MIDDLE](4 * images - 2).flatten(2).transpose(1, 2)
-            colours = interpolate(images, (h, w), mode="area").flatten(2).transpose(1, 2)
+            centred = 4 * images - 2  # as in the encoder
+            middle = self.encoder.layers[:MIDDLE](centred).flatten(2).transpose(1, 2)
+            colours = interpolate(centred, (h, w), mode="area").flatten(2).transpose(1, 2)
         near, far = self.V_1(middle).relu(), self.V_2(annotations.detach()).relu()
         return self.theta(torch.cat([colours, near, far], -1))
 
@@ -187,6 +196,11 @@ def smaller(images: Tensor, scale: float = SCALE) -> Tensor:
     return interpolate(images, size, mode="bilinear", antialias=True)
 
 
+def naming(logits: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropy of labels (B, C), each a logistic of its logit."""
+    return multilabel_soft_margin_loss(logits, labels.float())
+
+
 def losses(model: Segmenter, pictures: LabelledScenes) -> dict[str, Tensor]:
     r"""The losses of the paper, each weighed by 1 there, of pictures and smaller copies of them.
 
@@ -203,9 +217,7 @@ def losses(model: Segmenter, pictures: LabelledScenes) -> dict[str, Tensor]:
     """
     labels = pictures.labels
     big, small = (model(x, labels) for x in (pictures.images, smaller(pictures.images)))
-    told = [
-        multilabel_soft_margin_loss(m.scores.mean((2, 3)), labels.float()) for m in (big, small)
-    ]
+    told = [naming(maps.scores.mean((2, 3)), labels) for maps in (big, small)]
 
     def resized(maps: Tensor) -> Tensor:
         return interpolate(maps, small.scores.shape[2:], mode="bilinear", antialias=True)
@@ -253,9 +265,10 @@ def fit(
     equivariance : float
         What the loss between the views is multiplied by; at 0 both views are still named.
     joins : float
-        The share of the updates before that loss joins the others. The paper begins with a network
-        that knows pictures, and need not wait. Here maps that are negative everywhere agree from
-        the first update, name nothing, and stay: with 0 that is what comes.
+        The share of the updates in which names alone are learned, before module and equivariance
+        join. The paper begins with a network that knows pictures, and need not wait. Here maps that
+        are negative everywhere agree from the first update, name nothing, and stay: with 0 that is
+        what comes.
     masks : bool
         Learn from the masks instead (`mask_loss`): what is to be reached at best.
     """
@@ -263,16 +276,17 @@ def fit(
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, updates)
     for update in range(updates):
-        weight = equivariance * (update >= joins * updates)
         drawn = pictures.some(torch.randint(len(pictures.images), (batch,), generator=generator))
         if masks:
             loss = mask_loss(model, drawn)
+        elif update < joins * updates:
+            big, small = (model.name(x) for x in (drawn.images, smaller(drawn.images)))
+            loss = (naming(big, drawn.labels) + naming(small, drawn.labels)) / 2
         else:
             parts = losses(model, drawn)
-            loss = parts["class"] + weight * parts["equivariance"] + parts["cross"]
+            loss = parts["class"] + equivariance * parts["equivariance"] + parts["cross"]
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         falling.step()
     return model
