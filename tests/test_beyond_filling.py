@@ -75,6 +75,7 @@ def test_fifteen_in_a_hundred_are_chosen_and_eight_of_ten_hidden():
     N = 500 * 39
     for share, found, among in (
         (0.15, int(chosen.sum()), N),
+        (0.4, int(filling.hide(said, 1000, torch.Generator().manual_seed(2), 0.4)[1].sum()), N),
         (0.8, int((read[chosen] == MASK).sum()), int(chosen.sum())),
         (0.1, int((read[chosen] == ids[chosen]).sum()), int(chosen.sum())),
     ):
@@ -258,8 +259,8 @@ def test_it_learns_to_look_at_both_sides():
         make = partial(LanguageModel, 20, 16, layers=1, heads=2, feed_forward=32)
         return filling.fit(make(window=Everywhere), said, updates=updates, lr=0.02, seed=1)
 
-    rows = [[BOS, 5 + i, 11 + 3 * i + j, 8 + j, EOS] for i in range(3) for j in range(3)]
-    said = Sentences(torch.tensor(rows), torch.full((9,), 5))
+    rows = [[BOS, 5 + i, 11 + 3 * i + j, 8 + j, EOS] for i in range(3) for j in range(3)] * 7
+    said = Sentences(torch.tensor(rows), torch.full((63,), 5))
     one, other = (learned(2).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
     asked = filling.blanks(said)

@@ -10,6 +10,7 @@ A token is a word here, in small letters and without punctuation: one blank is o
 in several subwords the others would give it away, and a blank would have to say its number.)
 """
 
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from attnlib.data.batches import pad
+from attnlib.data.batches import by_tokens, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, UNK
 from attnlib.data.toy import Vocabulary
 from attnlib.masks import padding_mask
@@ -53,7 +54,7 @@ def split(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-def vocabulary(texts: Iterable[str], least: int = 3) -> Vocabulary:
+def vocabulary(texts: Iterable[str], least: int = 5) -> Vocabulary:
     """The blank, then all words that occur at least so often, the frequent ones first."""
     counts = Counter(word for text in texts for word in split(text))
     kept = sorted((-count, word) for word, count in counts.items() if count >= least)
@@ -91,7 +92,9 @@ def encode(texts: Sequence[str], words: Vocabulary) -> Sentences:
 # Training -------------------------------------------------------------------------------------
 
 
-def hide(said: Sentences, vocab_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def hide(
+    said: Sentences, vocab_size: int, generator: torch.Generator, share: float = CHOSEN
+) -> tuple[Tensor, Tensor]:
     """What is read, and where the loss is (Devlin et al. 2019, section 3.1 and appendix A.1).
 
     Parameters
@@ -101,6 +104,8 @@ def hide(said: Sentences, vocab_size: int, generator: torch.Generator) -> tuple[
     vocab_size : int
         V; random words are drawn from MASK + 1 to V - 1, each as likely.
     generator : torch.Generator
+    share : float
+        Of the words that are chosen. (Wettig et al. 2023 find 40 % better than the paper's 15 %.)
 
     Returns
     -------
@@ -109,16 +114,18 @@ def hide(said: Sentences, vocab_size: int, generator: torch.Generator) -> tuple[
     chosen : boolean Tensor of shape (N, T)
     """
     draw, how = torch.rand((2, *said.ids.shape), generator=generator)
-    chosen = (draw < CHOSEN) & said.are_words
+    chosen = (draw < share) & said.are_words
     others = torch.randint(MASK + 1, vocab_size, said.ids.shape, generator=generator)
     read = said.ids.where(~chosen | (how >= HIDDEN), torch.tensor(MASK))
     swapped = chosen & (how >= HIDDEN) & (how < HIDDEN + RANDOM)
     return others.where(swapped, read), chosen
 
 
-def masked_loss(model: LanguageModel, said: Sentences, generator: torch.Generator) -> Tensor:
+def masked_loss(
+    model: LanguageModel, said: Sentences, generator: torch.Generator, share: float = CHOSEN
+) -> Tensor:
     """The mean -log p of a chosen word, in nats."""
-    read, chosen = hide(said, len(model.embedding.weight), generator)
+    read, chosen = hide(said, len(model.embedding.weight), generator, share)
     vectors = model.hidden_forward(read, said.lengths)
     return cross_entropy(model.output(vectors[chosen]), said.ids[chosen])
 
@@ -134,18 +141,20 @@ def fit(
     model: LanguageModel,
     said: Sentences,
     loss: Callable[[LanguageModel, Sentences, torch.Generator], Tensor] = masked_loss,
-    updates: int = 3000,
-    lr: float = 0.002,
-    batch: int = 64,
+    updates: int = 4000,
+    lr: float = 0.003,
+    tokens: int = 1000,
     seed: int = 0,
 ) -> LanguageModel:
     """Train with Adam on `masked_loss` or `next_loss`; the model comes back, to be evaluated.
 
     The rate rises for a twentieth of the updates and then falls to 0 on a straight line; gradients
-    longer than 1 are cut. `seed` decides on the sentences, on what is hidden and on dropout.
+    longer than 1 are cut. A batch has sentences of similar length, of some `tokens` words. `seed`
+    decides on their order, on what is hidden and on dropout.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator, rng = torch.Generator().manual_seed(seed), random.Random(seed)
     torch.manual_seed(seed)
+    batches: list[list[int]] = []
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
     warm = max(1, updates // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -153,8 +162,10 @@ def fit(
     )
     model.train()
     for _ in range(updates):
-        rows = torch.randint(len(said.ids), (batch,), generator=generator)
-        lost = loss(model, said.rows(rows), generator)
+        if not batches:  # once more through all sentences, shuffled anew
+            lengths = [((), range(length)) for length in said.lengths.tolist()]
+            batches = list(by_tokens(lengths, tokens, rng))
+        lost = loss(model, said.rows(torch.tensor(batches.pop())), generator)
         optimiser.zero_grad()
         lost.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -53,17 +53,17 @@ class PatchTransformer(nn.Module):
     --------
     >>> model = PatchTransformer()
     >>> model(torch.rand(2, 3, 64, 64)).shape, model.attention_maps(torch.rand(2, 3, 64, 64)).shape
-    (torch.Size([2, 5]), torch.Size([2, 3, 4, 65, 65]))
+    (torch.Size([2, 5]), torch.Size([2, 2, 4, 65, 65]))
     """
 
     def __init__(
         self,
         classes: int = len(COLOURS),
-        width: int = 64,
+        width: int = 48,
         *,
-        layers: int = 3,
+        layers: int = 2,
         heads: int = 4,
-        feed_forward: int = 128,
+        feed_forward: int = 96,
         positions: bool = True,
         patch: int = PATCH,
         size: int = SIZE,
@@ -115,11 +115,11 @@ class SmallConvNet(nn.Module):
 
     def __init__(self, classes: int = len(COLOURS), size: int = SIZE):
         super().__init__()
-        body = (24, 4, 2), (40, 4, 2), (48, 4, 2), (64, 4, 2)
-        self.encoder = ImageEncoder(24, size, body=body, positions=False)
+        body = (16, 4, 2), (24, 4, 2), (32, 4, 2), (48, 4, 2)
+        self.encoder = ImageEncoder(16, size, body=body, positions=False)
         cells = (size // self.encoder.stride) ** 2
-        self.hidden = nn.Linear(24 * cells, 32)
-        self.head = nn.Linear(32, classes)
+        self.hidden = nn.Linear(16 * cells, 24)
+        self.head = nn.Linear(24, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, classes) of images (B, 3, H, W)."""

@@ -1,0 +1,226 @@
+"""A transformer on patches and a convolutional network, asked which colour stands beside the white.
+
+Run from the root of the repository::
+
+    OMP_NUM_THREADS=1 python book/results/patches.py
+
+`attnlib.beyond.patches` on `attnlib.data.beside`. The kinds of rows:
+
+* ``trained``: one a network, number of training pictures and seed, all with the same updates;
+  ``fresh``: every batch has new pictures. The share of right answers to training pictures and to
+  1,000 test pictures; the same with the patches in another order; how often the answer is the
+  colour of each other thing of the picture. Of the transformer, where [class] looks by layer and by
+  rollout: how often most at each of the four things, and how much of its weight is on each.
+  ``set`` is the transformer without positions. ``longer`` has three times the updates;
+* ``untrained``: where [class] looks before anything was learned, 8 seeds;
+* ``baseline``: the same of uniform weights, and of weights in the middle of the picture.
+
+``positions`` are the cosines of the learned positions, for a figure, of one model; ``example`` has
+[class]'s weights of a picture. What is in ``patches.json`` already is not measured again, so a
+stopped run goes on. MINUTES.
+"""
+
+import time
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+from _record import begin, record
+from torch.nn.functional import normalize
+
+from attnlib.beyond import patches
+from attnlib.data import beside
+from attnlib.explore.figure import rounded
+from attnlib.metrics import pointing
+
+RESULTS = Path(__file__).with_suffix(".json")
+COMMAND = "OMP_NUM_THREADS=1 python book/results/patches.py"
+SEEDS = (1, 2, 3)
+UNTRAINED = 8  # seeds
+UPDATES, BATCH, RATE = 1500, 32, 0.002
+SIZES = (500, 2000, 8000, "fresh")
+TESTED, MARKED = 1000, 300  # test pictures; those whose attention is marked
+NETWORKS = {
+    "transformer": patches.PatchTransformer,
+    "set": partial(patches.PatchTransformer, positions=False),
+    "convolutions": patches.SmallConvNet,
+}
+GRID = (8, 8)
+
+
+@cache
+def train() -> beside.Pictures:
+    """The largest set; the smaller ones are its beginning."""
+    return beside.pictures("train", range(max(size for size in SIZES if size != "fresh")))
+
+
+@cache
+def test() -> beside.Pictures:
+    """The same for every network."""
+    return beside.pictures("test", range(TESTED))
+
+
+@cache
+def others() -> torch.Tensor:
+    """The colours of the two other things of each test picture: (N, 2), below and across."""
+    return torch.tensor(
+        [
+            [beside.COLOURS.index(thing.colour) for thing in beside.things("test", n)[2:]]
+            for n in range(TESTED)
+        ]
+    )
+
+
+def drawer(size: int | str, seed: int):
+    """What gives a batch for each update."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def again(_: int) -> beside.Pictures:
+        return train()[torch.randint(int(size), (BATCH,), generator=generator)]
+
+    def fresh(update: int) -> beside.Pictures:
+        first = 10_000_000 * seed + BATCH * update  # far from the numbers of the sets
+        return beside.pictures("train", range(first, first + BATCH))
+
+    return fresh if size == "fresh" else again
+
+
+def marked(maps: torch.Tensor) -> dict:
+    """Of weights (N, 64) on the patches of the first test pictures: on which thing they are.
+
+    ``most``: the share of pictures whose heaviest patch lies on the thing (`metrics.pointing`, its
+    rule "half"); ``mass``: the share of the weight there.
+    """
+    records = []
+    for weights, masks in zip(maps.double().numpy(), test().masks[: len(maps)].numpy()):
+        of_all = [weights] * len(beside.ROLES)
+        named = [{k} for k in range(len(beside.ROLES))]
+        records.append(pointing.Record.of(beside.ROLES, named, of_all, masks, GRID))
+    most, mass = ([each(one) for one in records] for each in (pointing.hits, pointing.inside))
+    return {
+        name: {
+            role: sum(one[k] for one in values) / len(values) for k, role in enumerate(beside.ROLES)
+        }
+        for name, values in (("most", most), ("mass", mass))
+    }
+
+
+def looks(model: patches.PatchTransformer) -> dict:
+    """Where [class] looks, by layer and by rollout."""
+    maps = patches.class_maps(model, test().images[:MARKED])
+    return {name: marked(each) for name, each in maps.items()}
+
+
+def accuracy(model, pictures: beside.Pictures) -> float:
+    """The share of right answers."""
+    said = patches.answers(model, pictures.images)
+    return (said == pictures.answers).double().mean().item()
+
+
+@cache
+def trained(network: str, size: int | str, setting: str, seed: int):
+    """A network, and the seconds its training took."""
+    torch.manual_seed(seed)
+    model = NETWORKS[network]()
+    begun = time.process_time()
+    updates = UPDATES * (3 if setting == "longer" else 1)
+    patches.fit(model, drawer(size, seed), updates, RATE, seed)
+    return model, time.process_time() - begun
+
+
+def of_trained(network: str, size: int | str, setting: str, seed: int) -> dict:
+    """Train one, and ask it everything."""
+    model, seconds = trained(network, size, setting, seed)
+    said = patches.answers(model, test().images)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    moved = beside.shuffled(test().images, order)
+    found = {
+        "seconds": round(seconds),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "test": (said == test().answers).double().mean().item(),
+        "below": (said == others()[:, 0]).double().mean().item(),
+        "across": (said == others()[:, 1]).double().mean().item(),
+        "shuffled": (patches.answers(model, moved) == test().answers).double().mean().item(),
+    }
+    if size != "fresh":
+        found["train"] = accuracy(model, train()[: min(int(size), TESTED)])
+    if network != "convolutions":
+        found["looks"] = looks(model)
+    return found
+
+
+def of_untrained(seed: int) -> dict:
+    """Where [class] looks that has learned nothing."""
+    torch.manual_seed(100 + seed)
+    return {"looks": looks(patches.PatchTransformer().eval())}
+
+
+def of_baseline(name: str) -> dict:
+    """Weights that nobody computed."""
+    weights = torch.ones(8, 8)
+    if name == "centre":
+        weights = torch.zeros(8, 8)
+        weights[3:5, 3:5] = 1
+    return {"looks": marked((weights / weights.sum()).flatten().expand(MARKED, -1))}
+
+
+def shown() -> dict:
+    """What a figure needs, of one model: positions, and weights of a picture."""
+    model = trained("transformer", "fresh", "paper", 1)[0]
+    P = normalize(model.stack.positions.P.detach()[1:], dim=1)
+    number = 2
+    maps = patches.class_maps(model, test().images[: number + 1])
+    return {
+        "positions": (P @ P.T).tolist(),
+        "example": {"number": number}
+        | {name: each[number].tolist() for name, each in maps.items()},
+    }
+
+
+def plan(seeds) -> list[tuple[dict, partial]]:
+    """Every row: what it is, and how it is measured."""
+    rows = [
+        ({"kind": "baseline", "name": name}, partial(of_baseline, name))
+        for name in ("uniform", "centre")
+    ]
+    for seed in seeds:
+        which = [(network, size) for size in SIZES for network in ("transformer", "convolutions")]
+        for network, size in [*which, ("set", "fresh")]:
+            said = {
+                "kind": "trained",
+                "network": network,
+                "size": size,
+                "setting": "paper",
+                "seed": seed,
+            }
+            rows.append((said, partial(of_trained, network, size, "paper", seed)))
+    for seed in range(1, UNTRAINED + 1):
+        rows.append(({"kind": "untrained", "seed": seed}, partial(of_untrained, seed)))
+    for network in ("transformer", "convolutions"):
+        said = {
+            "kind": "trained",
+            "network": network,
+            "size": 2000,
+            "setting": "longer",
+            "seed": 1,
+        }
+        rows.append((said, partial(of_trained, network, 2000, "longer", 1)))
+    return rows
+
+
+def main() -> None:
+    """Do what is left, and write the file as it goes."""
+    options, results = begin(__doc__, RESULTS, {"runs": [], "shown": {}})
+    runs = results["runs"]
+    for said, measure in plan([seed for seed in options.seeds if seed in SEEDS]):
+        if any(said.items() <= run.items() for run in runs):
+            continue
+        runs.append(said | rounded(measure(), 4))
+        print(said, runs[-1].get("test"), flush=True)
+        if not results["shown"] and said.get("size") == "fresh":
+            results["shown"] = rounded(shown(), 3)
+        record(options.out, COMMAND, results, one_a_line="runs")
+
+
+if __name__ == "__main__":
+    main()
