@@ -10,7 +10,10 @@ read off it at the end (section 3.1, eq. 1 to 4):
 
 That patches are neighbours, or that a thing is the same wherever it stands, the network has to
 learn; a convolutional network is built so. Both are asked the same here (`attnlib.data.beside`):
-which colour stands beside the white thing?
+which colour stands beside the white thing, and in which quarter is that? The second question is the
+easier one, and the transformer needs it: asked the first alone it stays with the colours that are
+in the picture for a long time, since to find the white thing is of no use until its row is used,
+and its row cannot be used until it is found.
 """
 
 from collections.abc import Callable
@@ -28,6 +31,7 @@ from attnlib.vision import ImageEncoder, check_images
 from attnlib.windows import Everywhere
 
 PATCH = 8  # pixels a side
+ANSWERS = len(COLOURS), 4  # numbers of colours and of quarters
 
 
 class PatchTransformer(nn.Module):
@@ -35,8 +39,6 @@ class PatchTransformer(nn.Module):
 
     Parameters
     ----------
-    classes : int
-        Number of answers.
     width, layers, heads, feed_forward : int
         As for `transformer.Stack`.
     positions : bool
@@ -53,12 +55,11 @@ class PatchTransformer(nn.Module):
     --------
     >>> model = PatchTransformer()
     >>> model(torch.rand(2, 3, 64, 64)).shape, model.attention_maps(torch.rand(2, 3, 64, 64)).shape
-    (torch.Size([2, 5]), torch.Size([2, 2, 4, 65, 65]))
+    (torch.Size([2, 9]), torch.Size([2, 2, 4, 65, 65]))
     """
 
     def __init__(
         self,
-        classes: int = len(COLOURS),
         width: int = 48,
         *,
         layers: int = 2,
@@ -83,8 +84,8 @@ class PatchTransformer(nn.Module):
             window=Everywhere,
             positions=Learned(width, number + 1) if positions else Positions(),
         )
-        nn.init.normal_(self.E.weight, std=(3 * patch**2 * width) ** -0.5)  # as long as positions
-        self.head = nn.Linear(width, classes)
+        nn.init.normal_(self.E.weight, std=(3 * patch**2) ** -0.5 / width)  # as long as positions
+        self.head = nn.Linear(width, sum(ANSWERS))
 
     def cut(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) from 0 to 1 as patches (B, N, 3 P P), row by row, from -2 to 2."""
@@ -99,7 +100,7 @@ class PatchTransformer(nn.Module):
         return self.stack(torch.cat([first, patches], 1), weights_of=weights_of)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B, 3, H, W)."""
+        """Logits (B, 9) of images (B, 3, H, W): of `COLOURS`, then of quarters."""
         return self.head(self._read(images)[0][:, 0])
 
     def attention_maps(self, images: Tensor) -> Tensor:
@@ -113,33 +114,41 @@ class SmallConvNet(nn.Module):
     Four convolutions, each halving the picture; the last 4 x 4 cells are read as one vector.
     """
 
-    def __init__(self, classes: int = len(COLOURS), size: int = SIZE):
+    def __init__(self, size: int = SIZE):
         super().__init__()
         body = (16, 4, 2), (24, 4, 2), (32, 4, 2), (48, 4, 2)
         self.encoder = ImageEncoder(16, size, body=body, positions=False)
         cells = (size // self.encoder.stride) ** 2
         self.hidden = nn.Linear(16 * cells, 24)
-        self.head = nn.Linear(24, classes)
+        self.head = nn.Linear(24, sum(ANSWERS))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B, 3, H, W)."""
+        """Logits (B, 9) of images (B, 3, H, W): of `COLOURS`, then of quarters."""
         return self.head(self.hidden(self.encoder(images).flatten(1)).relu())
 
 
 # Training -------------------------------------------------------------------------------------
 
 
+def loss(model: nn.Module, asked: Pictures, both: bool = True) -> Tensor:
+    """The mean -log p of the colour, in nats; of `both` answers, that of the quarter added."""
+    colours, quarters = model(asked.images / 255).split(ANSWERS, -1)
+    lost = cross_entropy(colours, asked.answers)
+    return lost + cross_entropy(quarters, asked.quarters) if both else lost
+
+
 def fit(
     model: nn.Module,
     draw: Callable[[int], Pictures],
     updates: int = 1500,
-    lr: float = 0.001,
+    lr: float = 0.003,
+    both: bool = True,
     seed: int = 0,
 ) -> nn.Module:
     """Train with Adam on what `draw` gives at each update; the model comes back.
 
     The rate rises for a tenth of the updates and then falls to 0 on a straight line; gradients
-    longer than 1 are cut.
+    longer than 1 are cut. With `both` the quarter of the white thing is asked for as well.
     """
     torch.manual_seed(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
@@ -148,8 +157,7 @@ def fit(
         optimiser, lambda n: min((n + 1) / warm, (updates - n) / max(1, updates - warm))
     )
     for update in range(updates):
-        some = draw(update)
-        lost = cross_entropy(model(some.images / 255), some.answers)
+        lost = loss(model, draw(update), both)
         optimiser.zero_grad()
         lost.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -160,8 +168,9 @@ def fit(
 
 @torch.no_grad()
 def answers(model: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
-    """The likeliest answers (N,) to pictures uint8 (N, 3, H, W)."""
-    return torch.cat([model(some / 255).argmax(-1) for some in images.split(batch)])
+    """The likeliest colour and quarter (N, 2) of pictures uint8 (N, 3, H, W)."""
+    logits = torch.cat([model(some / 255) for some in images.split(batch)])
+    return torch.stack([each.argmax(-1) for each in logits.split(ANSWERS, -1)], 1)
 
 
 # Where does [class] look? ---------------------------------------------------------------------

@@ -4,7 +4,8 @@ Four things stand in two rows of two, one in each quarter of the picture, anywhe
 white; the others have three colours of five, and all have any shape. The answer is the colour of
 the thing that stands *beside* the white one: in its row. What stands above or below it, or across,
 has another colour, so who knows the colours of a picture but cannot relate two things is right one
-time in three; who knows nothing, one in five. Drawn by `scenes.draw`; the truth comes with it.
+time in three; who knows nothing, one in five. A second question needs one thing alone: in which
+quarter is the white one? Drawn by `scenes.draw`; the truth comes with it.
 """
 
 from collections.abc import Iterable
@@ -29,20 +30,22 @@ HALF = scenes.SIZE / 2
 
 @dataclass(frozen=True)
 class Pictures:
-    """N pictures: images uint8 (N, 3, 64, 64), answers (N,), where the things are (N, 64, 64).
+    """N pictures: images uint8 (N, 3, 64, 64), answers, and what is where.
 
-    An answer is a number of `COLOURS`; a pixel of `shown` is a number of `ROLES`, or -1.
+    An answer is a number of `COLOURS`; a quarter is 0 to 3, row by row, that of the white thing; a
+    pixel of `shown` is a number of `ROLES`, or -1.
     """
 
     images: Tensor
-    answers: Tensor
-    shown: Tensor  # int8
+    answers: Tensor  # (N,)
+    quarters: Tensor  # (N,)
+    shown: Tensor  # (N, 64, 64), int8
 
     def __len__(self):
         return len(self.answers)
 
     def __getitem__(self, rows) -> "Pictures":
-        return Pictures(self.images[rows], self.answers[rows], self.shown[rows])
+        return Pictures(*(x[rows] for x in (self.images, self.answers, self.quarters, self.shown)))
 
     @property
     def masks(self) -> Tensor:
@@ -93,14 +96,17 @@ def pictures(split: str, numbers: Iterable[int]) -> Pictures:
     >>> few.images.shape, bool(few.masks.any(-1).any(-1).all())
     (torch.Size([3, 3, 64, 64]), True)
     """
-    images, answers, shown = [], [], []
+    images, answers, quarters, shown = [], [], [], []
     for number in numbers:
         four = things(split, number)
         image, masks = scenes.draw(four, _rng(split, number, 1))
         images.append(torch.from_numpy(image).permute(2, 0, 1))
         answers.append(COLOURS.index(four[1].colour))
+        quarters.append(2 * (four[0].y > HALF) + (four[0].x > HALF))
         shown.append(torch.from_numpy(np.where(masks.any(0), masks.argmax(0), -1).astype(np.int8)))
-    return Pictures(torch.stack(images), torch.tensor(answers), torch.stack(shown))
+    return Pictures(
+        torch.stack(images), torch.tensor(answers), torch.tensor(quarters), torch.stack(shown)
+    )
 
 
 def shuffled(images: Tensor, order: Tensor, patch: int = 8) -> Tensor:
