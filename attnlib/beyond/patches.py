@@ -84,7 +84,11 @@ class PatchTransformer(nn.Module):
             window=Everywhere,
             positions=Learned(width, number + 1) if positions else Positions(),
         )
-        nn.init.normal_(self.E.weight, std=(3 * patch**2) ** -0.5 / width)  # as long as positions
+        # Stack multiplies by the root of D: then patches and positions are equally long, about 1 in
+        # each dimension. Of shorter positions (the paper's have 0.02) this little is not learned.
+        nn.init.normal_(self.E.weight, std=(3 * patch**2 * width) ** -0.5)
+        for place in self.stack.positions.parameters():
+            nn.init.normal_(place)
         self.head = nn.Linear(width, sum(ANSWERS))
 
     def cut(self, images: Tensor) -> Tensor:
@@ -141,7 +145,7 @@ def fit(
     model: nn.Module,
     draw: Callable[[int], Pictures],
     updates: int = 1500,
-    lr: float = 0.003,
+    lr: float = 0.001,
     both: bool = True,
     seed: int = 0,
 ) -> nn.Module:

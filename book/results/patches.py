@@ -38,7 +38,7 @@ RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/patches.py"
 SEEDS = (1, 2, 3)
 UNTRAINED = 8  # seeds
-UPDATES, BATCH, RATE = 1500, 32, 0.003
+UPDATES, BATCH, RATE = 1500, 32, 0.001
 SIZES = (500, 2000, 8000, "fresh")
 TESTED, MARKED = 1000, 300  # test pictures; those whose attention is marked
 NETWORKS = {
