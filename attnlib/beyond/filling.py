@@ -105,7 +105,7 @@ def hide(
         V; random words are drawn from MASK + 1 to V - 1, each as likely.
     generator : torch.Generator
     share : float
-        Of the words that are chosen. (Wettig et al. 2023 find 40 % better than the paper's 15 %.)
+        Of the words that are chosen. (Wettig et al. 2023: with 40 % large models learn more.)
 
     Returns
     -------
