@@ -85,7 +85,8 @@ class PatchTransformer(nn.Module):
             positions=Learned(width, number + 1) if positions else Positions(),
         )
         # Stack multiplies by the root of D: then patches and positions are equally long, about 1 in
-        # each dimension. Of shorter ones (the authors' code begins at 0.02) as little data is not enough.
+        # each dimension. From shorter ones (the authors' code begins at 0.02) the networks here did
+        # not learn to relate two places.
         nn.init.normal_(self.E.weight, std=(3 * patch**2 * width) ** -0.5)
         for place in self.stack.positions.parameters():
             nn.init.normal_(place)
