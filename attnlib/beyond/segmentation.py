@@ -250,11 +250,11 @@ def mask_loss(model: Segmenter, pictures: LabelledScenes) -> Tensor:
 def fit(
     model: Segmenter,
     pictures: LabelledScenes,
-    updates: int = 3000,
+    updates: int = 1000,
     equivariance: float = 1.0,
     joins: float = 0.5,
     masks: bool = False,
-    lr: float = 0.001,
+    lr: float = 0.003,
     batch: int = 16,
     seed: int = 0,
 ) -> Segmenter:

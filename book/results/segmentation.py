@@ -1,0 +1,364 @@
+"""Segmentation without masks: maps of what is in a scene, learned from the names of its shapes.
+
+Run from the root of the repository::
+
+    OMP_NUM_THREADS=1 python book/results/segmentation.py
+
+`attnlib.beyond.segmentation` on scenes whose masks are drawn. Overlap is intersection over union
+with the masks, of the background and six shapes over the pixels of all test scenes, which have two
+nouns or more; which these are is known, as in the paper. The threshold of the background is the
+best of 49 on validation scenes, with their masks, for each map by itself. The kinds of rows:
+
+* ``trained``: one a way of learning and seed. ``names``: from the names of the shapes;
+  ``equivariant``: with the loss between a scene and a smaller copy; ``masks``: the same network
+  taught with masks, which is what can be reached. Each has its map ``alone`` and after the
+  ``module``. Beside them the controls: a map that is ``blurred``, a module ``as it began``, and
+  ``coloured``: what differs in colour from the rest of the scene, named by the map. How far maps of
+  a smaller and of a mirrored scene are from the smaller and mirrored maps. And what the module
+  relates a shape to, and what comes of it, when a scene's shapes are given one colour, or a colour
+  each;
+* ``longer``: the same with twice the updates;
+* ``together``: learned from scenes where there is a star if, and only if, there is a ring;
+* ``untrained``: the network as it begins, 8 seeds;
+* ``guesses``: without a network: all of the picture, a disc in its middle, what differs in colour
+  from the rest, and the outlines themselves, each with a name of the scene drawn by chance.
+
+What is in ``segmentation.json`` already is not measured again, so a stopped run goes on. Half an
+hour of one core; a training takes a minute.
+"""
+
+import copy
+import random
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import torch
+from _record import begin, record
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, one_hot
+
+from attnlib.beyond import segmentation
+from attnlib.beyond.segmentation import NOUNS, LabelledScenes, Maps, Segmenter
+from attnlib.data.scenes import COLOURS, HELD_OUT, SIZE, draw
+from attnlib.explore.figure import rounded
+
+RESULTS = Path(__file__).with_suffix(".json")
+COMMAND = "OMP_NUM_THREADS=1 python book/results/segmentation.py"
+COUNTS = {"train": 4000, "val": 150, "test": 300}  # scenes
+UPDATES = 1000
+LR = 0.003
+WAYS = {
+    "names": {"equivariance": 0.0},
+    "equivariant": {"equivariance": 1.0},
+    "masks": {"masks": True},
+}
+UNTRAINED = 8  # seeds
+PAIR = "ring", "star"  # that always come together
+PAINTS = "as drawn", "one colour", "a colour each"
+
+
+@cache
+def pictures(split: str) -> LabelledScenes:
+    """Scenes of a split."""
+    return segmentation.scenes(split, COUNTS[split], nouns=1 if split == "train" else 2)
+
+
+def together() -> LabelledScenes:
+    """As many scenes to learn from, all with both of the pair or with neither."""
+    fit = (
+        sample
+        for sample in segmentation.large("train")
+        if len({thing.noun for thing in sample.things} & set(PAIR)) != 1
+    )
+    return segmentation.labelled(list(islice(fit, COUNTS["train"])))
+
+
+@cache
+def painted(paint: str) -> LabelledScenes:
+    """The test scenes, as they are or in other colours, before other backgrounds; same masks."""
+    found = []
+    for i, sample in enumerate(islice(segmentation.large("test", 2), COUNTS["test"])):
+        nouns = {thing.noun for thing in sample.things}
+        rng = random.Random(i)
+        if paint == "one colour":
+            fit = [c for c in COLOURS if not any((c, noun) in HELD_OUT for noun in nouns)]
+            colours = [rng.choice(fit)] * len(sample.things)
+        elif paint == "a colour each":
+            while True:
+                colours = rng.sample(list(COLOURS), len(sample.things))
+                if not any((c, t.noun) in HELD_OUT for c, t in zip(colours, sample.things)):
+                    break
+        else:
+            colours = [thing.colour for thing in sample.things]
+        things = tuple(replace(t, colour=c) for t, c in zip(sample.things, colours))
+        image, masks = draw(things, i)
+        found.append(replace(sample, image=image, masks=masks, things=things))
+    return segmentation.labelled(found)
+
+
+# Marks ----------------------------------------------------------------------------------------
+
+
+def marks(maps: Tensor, threshold: float, truth: Tensor) -> dict:
+    """The overlaps of maps at a threshold."""
+    each = segmentation.overlaps(segmentation.segment(maps, threshold), truth)
+    return {"mean": float(each.mean()), "classes": each.tolist()}
+
+
+def blurred(maps: Tensor) -> Tensor:
+    """Each cell the mean of itself and its neighbours."""
+    return avg_pool2d(maps, 3, 1, 1, count_include_pad=False)
+
+
+def coloured(maps: Tensor, outlines: Tensor) -> Tensor:
+    """Outlines (N, SIZE, SIZE), each pixel with the name of the largest map there."""
+    large = interpolate(maps, outlines.shape[1:], mode="bilinear")
+    return segmentation.only_largest(large).sign() * outlines[:, None]
+
+
+def looks(model: Segmenter, began: Segmenter | None, which: LabelledScenes) -> dict[str, Tensor]:
+    """The maps of one network: alone, after the module, and their controls."""
+    alone, module = segmentation.look(model, which.images, which.labels)
+    found = {"alone": alone, "module": module, "blurred": blurred(alone)}
+    found["coloured"] = coloured(alone, colour(which))
+    if began is not None:
+        mixed = copy.deepcopy(model)
+        for name in ("V_1", "V_2", "theta"):
+            setattr(mixed, name, getattr(began, name))
+        found["as it began"] = segmentation.look(mixed, which.images, which.labels)[1]
+    return found
+
+
+@torch.no_grad()
+def named(model: Segmenter, which: LabelledScenes) -> dict[str, float]:
+    """How often the mean of a map tells whether its class is in the scene."""
+    logits = [
+        model(x, y).scores.mean((2, 3))
+        for x, y in zip(which.images.split(50), which.labels.split(50))
+    ]
+    says = torch.cat(logits) > 0
+    hits = (says & which.labels).sum()
+    return {
+        "right": float((says == which.labels).double().mean()),
+        "precision": float(hits / says.sum().clamp(min=1)),
+        "recall": float(hits / which.labels.sum()),
+    }
+
+
+def errors(model: Segmenter, which: LabelledScenes) -> dict[str, dict[str, float]]:
+    """How far the maps are from those of a smaller and of a mirrored scene, moved back."""
+    found: dict[str, dict[str, float]] = {"smaller": {}, "mirrored": {}}
+    as_is = segmentation.look(model, which.images, which.labels)
+    small = segmentation.look(model, segmentation.smaller(which.images), which.labels)
+    mirrored = segmentation.look(model, which.images.flip(3), which.labels)
+    for i, kind in enumerate(("alone", "module")):
+        reduced = interpolate(as_is[i], small[i].shape[2:], mode="bilinear", antialias=True)
+        for way, one, other in (
+            ("smaller", reduced, small[i]),
+            ("mirrored", as_is[i].flip(3), mirrored[i]),
+        ):
+            found[way][kind] = segmentation.equivariance_error(one, other, which.labels)
+    return found
+
+
+def related(maps: Maps, truth: Tensor) -> Tensor:
+    """What the cells that are all of one shape look at: (cells, 3), own, other shapes, background.
+
+    A cell that is looked at counts for each class by the share of its pixels.
+    """
+    B, (h, w) = len(truth), maps.scores.shape[2:]
+    classes = one_hot(truth, len(NOUNS) + 1).permute(0, 3, 1, 2).double()
+    shares = avg_pool2d(classes, SIZE // h).flatten(2).transpose(1, 2)  # (B, S, 1 + C)
+    seen = maps.weights.double() @ shares  # (B, S, 1 + C)
+    own = (shares * seen).sum(-1)  # where a cell is all of one class
+    asked = shares[..., 1:].amax(-1) == 1
+    background = seen[..., 0]
+    found = torch.stack([own, 1 - own - background, background], -1)
+    assert found.shape == (B, h * w, 3)
+    return found[asked]
+
+
+@torch.no_grad()
+def relations(model: Segmenter, which: LabelledScenes) -> dict[str, float]:
+    """Where the weights of a shape's cells are, in the mean; and where equal weights would be."""
+    parts = [
+        torch.arange(i, min(i + 50, len(which.labels))) for i in range(0, len(which.labels), 50)
+    ]
+    found, even = [], []
+    for part in parts:
+        some = which.some(part)
+        maps = model(some.images, some.labels)
+        found.append(related(maps, some.truth))
+        equal = torch.full_like(maps.weights, 1 / maps.weights.shape[2])
+        even.append(related(maps._replace(weights=equal), some.truth))
+    names = "own", "other shapes", "background"
+    return {
+        **dict(zip(names, torch.cat(found).mean(0).tolist())),
+        "equal weights": dict(zip(names, torch.cat(even).mean(0).tolist())),
+    }
+
+
+def overlap(model: Segmenter, began: Segmenter | None = None) -> dict[str, dict]:
+    """Thresholds from the validation scenes, overlaps on the test scenes, of each kind of map."""
+    val, test = pictures("val"), pictures("test")
+    tuned = {
+        name: segmentation.best_threshold(maps, val.truth)
+        for name, maps in looks(model, began, val).items()
+    }
+    return {
+        name: {"threshold": tuned[name], **marks(maps, tuned[name], test.truth)}
+        for name, maps in looks(model, began, test).items()
+    }
+
+
+def repainted(model: Segmenter, overlaps: dict[str, dict]) -> dict:
+    """Overlaps and relations in scenes of several nouns, as drawn and in other colours."""
+    found = {}
+    for paint in PAINTS:
+        which = painted(paint)
+        maps = looks(model, None, which)
+        found[paint] = {
+            name: marks(maps[name], overlaps[name]["threshold"], which.truth)["mean"]
+            for name in ("alone", "module")
+        } | {"related": relations(model, which)}
+    return found
+
+
+def of_pair(model: Segmenter, overlaps: dict[str, dict]) -> dict:
+    """The overlaps of the pair, and of each with the other, in test scenes that have both."""
+    test = pictures("test")
+    one, other = (NOUNS.index(noun) for noun in PAIR)
+    both = test.some((test.labels[:, one] & test.labels[:, other]).nonzero()[:, 0])
+    exchanged = both.truth.clone()
+    exchanged[both.truth == one + 1], exchanged[both.truth == other + 1] = other + 1, one + 1
+    found: dict = {"scenes": len(both.labels)}
+    maps = segmentation.look(model, both.images, both.labels)
+    for name, these in zip(("alone", "module"), maps):
+        for kind, truth in (("right", both.truth), ("exchanged", exchanged)):
+            classes = marks(these, overlaps[name]["threshold"], truth)["classes"]
+            found.setdefault(name, {})[kind] = {
+                noun: classes[NOUNS.index(noun) + 1] for noun in PAIR
+            }
+    return found
+
+
+# Rows -----------------------------------------------------------------------------------------
+
+
+def new(seed: int) -> Segmenter:
+    """A network as it begins."""
+    torch.manual_seed(seed)
+    return Segmenter()
+
+
+def of_trained(way: str, seed: int, updates: int | None = None) -> dict:
+    """Train one way, and ask it everything."""
+    model = new(seed)
+    segmentation.fit(model, pictures("train"), updates or UPDATES, lr=LR, seed=seed, **WAYS[way])
+    if way == "masks":
+        return of_taught(model)
+    overlaps = overlap(model, new(seed))
+    return {
+        "named": named(model, pictures("test")),
+        **overlaps,
+        "errors": errors(model, pictures("test")),
+        "painted": repainted(model, overlaps),
+        "pair": of_pair(model, overlaps),
+    }
+
+
+@torch.no_grad()
+def of_taught(model: Segmenter) -> dict:
+    """The overlaps of a network that learned from masks; it needs no threshold."""
+    test = pictures("test")
+    scores = torch.cat(
+        [model(x, y).scores for x, y in zip(test.images.split(50), test.labels.split(50))]
+    )
+    scores = scores.masked_fill(~test.labels[:, :, None, None], -1e4)
+    return {"alone": marks(scores, 0.0, test.truth), "named": named(model, test)}
+
+
+def of_together(seed: int) -> dict:
+    """Train where two shapes always come together."""
+    model = new(seed)
+    segmentation.fit(model, together(), UPDATES, lr=LR, seed=seed, **WAYS["equivariant"])
+    overlaps = overlap(model)
+    return {**overlaps, "pair": of_pair(model, overlaps)}
+
+
+def of_untrained(seed: int) -> dict:
+    """The same before it learned anything."""
+    model = new(seed)
+    return {**overlap(model), "errors": errors(model, pictures("test"))}
+
+
+def guesses(seed: int) -> dict:
+    """What maps without a network are worth, with a name by chance."""
+    val, test = pictures("val"), pictures("test")
+    found = {}
+    for name, shape in (
+        ("whole", whole),
+        ("disc", disc),
+        ("colour", colour),
+        ("outlines", outline),
+    ):
+        of_val, of_test = (by_chance(shape(which), which.labels, seed) for which in (val, test))
+        threshold = segmentation.best_threshold(of_val, val.truth)
+        found[name] = {"threshold": threshold, **marks(of_test, threshold, test.truth)}
+    return found
+
+
+def by_chance(shape: Tensor, labels: Tensor, seed: int) -> Tensor:
+    """Shapes (N, h, w) as the map of one of the classes of each picture, drawn by chance."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.multinomial(labels.double(), 1, generator=generator)[:, 0]
+    return one_hot(drawn, labels.shape[1])[:, :, None, None] * shape[:, None]
+
+
+def whole(which: LabelledScenes) -> Tensor:
+    """All of the picture."""
+    return torch.ones(len(which.labels), SIZE, SIZE)
+
+
+def disc(which: LabelledScenes) -> Tensor:
+    """1 in the middle of the picture, falling to 0 at the middle of its sides."""
+    places = (torch.arange(SIZE) + 0.5) / SIZE * 2 - 1
+    near = (1 - places[:, None].hypot(places)).clamp(min=0)
+    return near.expand(len(which.labels), -1, -1)
+
+
+def colour(which: LabelledScenes) -> Tensor:
+    """How far each pixel's colour is from the middle one of the picture; the farthest is 1."""
+    middle = which.images.flatten(2).median(2).values[:, :, None, None]
+    far = (which.images - middle).norm(dim=1)
+    return far / far.amax((1, 2), keepdim=True)
+
+
+def outline(which: LabelledScenes) -> Tensor:
+    """The masks, whatever their names."""
+    return (which.truth > 0).float()
+
+
+def main() -> None:
+    """Do what is left, and write the file as it goes."""
+    options, results = begin(__doc__, RESULTS, {"runs": []})
+    runs, few = results["runs"], options.seeds[:3]
+    wanted: list = [("guesses", {"seed": seed}, guesses) for seed in few]
+    wanted += [("untrained", {"seed": seed}, of_untrained) for seed in range(1, UNTRAINED + 1)]
+    for seed in few:
+        wanted += [("trained", {"way": way, "seed": seed}, of_trained) for way in WAYS]
+    wanted += [("together", {"seed": seed}, of_together) for seed in few]
+    more = {"seed": few[0], "updates": 2 * UPDATES}
+    wanted += [("longer", {"way": way, **more}, of_trained) for way in ("names", "equivariant")]
+    for kind, said, measure in wanted:
+        if any({"kind": kind, **said}.items() <= run.items() for run in runs):
+            continue
+        runs.append({"kind": kind, **said, **rounded(measure(**said), 4)})
+        record(options.out, COMMAND, {"runs": runs}, one_a_line="runs")
+        print(kind, said, str(runs[-1])[:200], flush=True)
+
+
+if __name__ == "__main__":
+    main()
