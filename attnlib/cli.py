@@ -60,6 +60,7 @@ def translate(arguments: argparse.Namespace) -> None:
     sentences = arguments.text or _stdin()
     if arguments.plot:
         _can_plot(arguments.plot, len(sentences), "sentence")
+    sys.stderr.writelines(text.named_files(arguments.text))
     loaded = _load(arguments.model, "translator")
     if arguments.alignment or arguments.plot:
         _must_attend(loaded, "so it has no alignment")
@@ -74,8 +75,7 @@ def translate(arguments: argparse.Namespace) -> None:
         else:
             print(found.text)
         if arguments.alignment and not arguments.json:
-            print()
-            print(text.alignment_text(*text.words_and_weights(found)), end="\n\n")
+            print("\n" + text.alignment_text(*text.words_and_weights(found)), end="\n\n")
         if arguments.plot:
             _plot(found, arguments.plot)
 

@@ -24,6 +24,9 @@ REFERENCES = 5  # true captions of each, at most, that BLEU compares with
 HELD_OUT = ("scenes", "digits")  # collections with pictures of what training never had
 
 
+SWAPPED = 3  # times as many words in common with the sources as with the references
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What a model wrote for a test set, and how good that is."""
@@ -123,8 +126,9 @@ def oddities(found: Evaluation) -> list[str]:
     """What a score does not tell: many empty lines, or one and the same line for many, in words.
 
     Said is that more than 1 % of the sentences, or pictures, got nothing, sources that are empty
-    themselves not counted; and that there are fewer different lines than a tenth of the different
-    sources and references.
+    themselves not counted; that there are fewer different lines than a tenth of the different
+    sources and references; and that its words are more often those of the sources than those of the
+    references, as where the files are swapped.
 
     >>> evaluation = Evaluation("test", ["a", "b"], ["x", ""], ["y", "z"], {})
     >>> oddities(evaluation)
@@ -142,6 +146,15 @@ def oddities(found: Evaluation) -> list[str]:
         said.append(
             f"only {different:,} of {lines} differ: it has hardly been trained, or the files that "
             "it was trained on are out of step"
+        )
+    words, asking, right = (
+        {word for line in lines_of for word in line.lower().split() if word.isalpha()}
+        for lines_of in (asked, found.source, first)
+    )
+    if len(words & asking) > SWAPPED * max(1, len(words & right)):
+        said.append(
+            "what the model wrote has the words of the sources, not of the references: are --source"
+            " and --target swapped?"
         )
     return said
 

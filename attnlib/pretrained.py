@@ -26,6 +26,7 @@ from attnlib.transformer import Transformer
 from attnlib.vision import Grid, Tiled
 
 WEIGHTS = Path(__file__).parent / "weights"
+RUNS = Path("runs")  # where `attnlib train` leaves a model, unless told
 LONGEST = (2, 10)  # subwords of a translation: so many for each of its source, and some more
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
 BATCH = 50  # sentences made to write given translations together
@@ -532,4 +533,7 @@ def _folder(name: str) -> Path:
             there = ", ".join(pairs) or "none"
             raise ValueError(f"no model for the language pair {pair}; pairs: {there}; {have}")
     unfinished = ", a folder without a finished model" if name and Path(name).is_dir() else ""
+    mine = RUNS / name if name else RUNS
+    if (mine / "model" / CARD).is_file():
+        unfinished = f"; {mine} is one of your own: give that"
     raise ValueError(f"unknown model {name!r}{unfinished}; {have}")

@@ -5,6 +5,10 @@ straight too.
 """
 
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+LONGEST_PATH = 256  # letters; what is longer is no name of a file
 
 
 def alignment_text(weights, source: list[str], target: list[str], width: int | None = None) -> str:
@@ -101,6 +105,15 @@ def cells_text(weights, words: list[str], grid: tuple[int, int], side: int) -> s
             "pixels {} across, {} down".format(*spans)
         )
     return "\n".join(lines)
+
+
+def named_files(sentences: Sequence[str]) -> list[str]:
+    """A line for each sentence that is the name of a file: its text is what somebody wanted."""
+    return [
+        f"{name} is a file: for its lines write < {name}\n"
+        for name in sentences
+        if len(name) < LONGEST_PATH and Path(name).is_file()
+    ]
 
 
 def card_text(card: dict) -> str:

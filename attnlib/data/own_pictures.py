@@ -94,6 +94,11 @@ def read(paths: Sequence[Path | str], size: int = SIZE) -> Found:
     missing = [name for name in texts if not (root / name).is_file()]
     unreadable = [name for name, can in zip(there, good) if not can]
     notes = [f"{own.plural(empty, 'empty caption')} left out"] if empty else []
+    if len(missing) > len(texts) / 2:
+        notes.append(
+            f"WARNING: {len(missing):,} of the {len(texts):,} pictures that {captions} names "
+            f"are not in {images}: is it the right folder?"
+        )
     for several, what in (
         (missing, "missing"),
         (unreadable, "unreadable"),

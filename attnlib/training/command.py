@@ -19,6 +19,7 @@ import torch
 from attnlib.data import files
 from attnlib.data.batches import by_tokens
 from attnlib.data.own import plural
+from attnlib.pretrained import RUNS
 from attnlib.training import own, queue, recipes, shipping
 from attnlib.training.config import RunConfig
 from attnlib.training.environment import Processes, Stopped, bf16_products, only_one
@@ -120,7 +121,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="runs at a time, for --queue gpu and cpu (default: what a GPU's memory and the cores "
         "bear; on the CPU 1)",
     )
-    parser.add_argument("--folder", type=Path, default=Path("runs"), help="default: runs")
+    parser.add_argument("--folder", type=Path, default=RUNS, help="default: %(default)s")
     parser.add_argument(
         "--updates", type=_whole, metavar="N", help="train for fewer or more updates"
     )

@@ -33,6 +33,7 @@ from attnlib.training.features import SeenMosaics, SeenPhotographs
 from attnlib.vision import Backbone, Grid, ImageEncoder
 
 DISTILLED = "targets.txt", "distilled.json"  # what `distil` leaves in a folder
+FEW = 100  # pairs, of which nobody learns to translate
 SCORED = 200  # validation sentences that are translated each time, or photographs
 
 
@@ -407,7 +408,10 @@ def _own(data: DataConfig) -> TextData:
     known = set(text["train"])
     if again := sum(pair in known for pair in text["val"]):
         pairs_are = "pair is" if len(text["val"]) == 1 else "pairs are"
-        notes.append(f"{again:,} of the validation {pairs_are} in the training text too")
+        loud = "WARNING: " if again > len(pairs["val"]) / 2 else ""  # then it measures nothing
+        notes.append(f"{loud}{again:,} of the validation {pairs_are} in the training text too")
+    if len(text["train"]) < FEW:
+        notes.append(f"WARNING: a translator learns next to nothing from fewer than {FEW} pairs")
     notes += [_vocabulary(tokenizer, data), *warned]
     train, val = (_arranged(pairs[split], data) for split in ("train", "val"))
     return TextData(tokenizer, train, val, text["train"], text["val"][:SCORED], tuple(notes))
@@ -440,6 +444,12 @@ def _own_text(
     languages = data.source, data.target
     train, empty = own.read(data.files, languages)
     warned = own.step_warnings(train, data.files)
+    alike = sum(source == target for source, target in train)
+    if alike > len(train) / 2:
+        warned.append(
+            f"WARNING: {alike:,} of {len(train):,} pairs have the same text on both sides: "
+            "is one file named twice?"
+        )
     if data.valid_files:
         val, val_empty = own.read(data.valid_files, languages)
         warned += own.step_warnings(val, data.valid_files)
