@@ -56,9 +56,11 @@ def test_pictures_are_the_same_again_and_others_in_another_split():
     assert torch.equal(one.images[1:], other.images) and torch.equal(one[[1]].shown, other.shown)
     assert torch.equal(one[[1]].quarters, other.quarters)
     assert not torch.equal(beside.pictures("test", [4]).images, other.images)
-    image, masks = scenes.draw(beside.things("train", 4), np.random.default_rng([0, 4, 1]))
-    assert (other.images[0].permute(1, 2, 0).numpy() == image).all()
-    assert (other.masks[0].numpy() == masks).all() and len(masks) == len(ROLES)
+    for k, split in enumerate(beside.SPLITS):  # in things and in pixels
+        found = beside.pictures(split, [4])
+        image, masks = scenes.draw(beside.things(split, 4), np.random.default_rng([k, 4, 1]))
+        assert (found.images[0].permute(1, 2, 0).numpy() == image).all()
+        assert (found.masks[0].numpy() == masks).all() and len(masks) == len(ROLES)
 
 
 @pytest.mark.parametrize(
