@@ -17,7 +17,7 @@ from pathlib import Path
 
 from attnlib import __version__, text
 
-TRANSLATOR, CAPTIONER = "en-fr-bahdanau", "scenes-soft"  # unless --model says another
+USUAL = {"translator": "en-fr-bahdanau", "captioner": "scenes-soft"}  # without --model
 PAIR = "en-fr"  # unless --pair does
 DOES = {"translator": "translate", "captioner": "caption"}
 
@@ -83,6 +83,7 @@ def translate(arguments: argparse.Namespace) -> None:
 def compare(arguments: argparse.Namespace) -> None:
     """Print what several models make of each sentence, below one another."""
     sentences = arguments.text or _stdin()
+    sys.stderr.writelines(text.named_files(arguments.text))
     names = _of_pair(arguments.pair) if arguments.models is None else arguments.models.split(",")
     loaded = {name: _load(name, "translator") for name in map(str.strip, names)}
     found = {name: model.translate(sentences, arguments.beam) for name, model in loaded.items()}
@@ -234,9 +235,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         if paths or len(folder) == 1:
             raise ValueError("give --images FOLDER and --captions FILE, of photographs alone")
         paths, role = folder, "captioner"
-    test = None
-    if paths and not folder:
-        test = _parallel(paths)
+    test = _parallel(paths) if paths and not folder else None
     loaded = _load(arguments.model, role if paths else None)
     if folder:
         test = _photographs(folder, loaded.side)
@@ -305,9 +304,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Translate sentences given as arguments, or the lines of standard input.",
     )
     command.add_argument("text", nargs="*", metavar="SENTENCE")
-    command.add_argument(
-        "--model", default=TRANSLATOR, help="name or folder (default: %(default)s)"
-    )
+    command.add_argument("--model", help=f"name or folder (default: {USUAL['translator']})")
     command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
     command.add_argument("--alignment", action="store_true", help="show where the model looked")
     command.add_argument(
@@ -357,7 +354,7 @@ def _parser() -> argparse.ArgumentParser:
         "photograph of fruit or vegetables, or two to four, which it sees as one mosaic.",
     )
     command.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
-    command.add_argument("--model", default=CAPTIONER, help="name or folder (default: %(default)s)")
+    command.add_argument("--model", help=f"name or folder (default: {USUAL['captioner']})")
     command.add_argument("--beam", type=int, default=5, help="width of the search (default: 5)")
     command.add_argument(
         "--resize", action="store_true", help="fit images of another size: their middle square"
@@ -416,11 +413,11 @@ def _paths(arguments: argparse.Namespace, needed: bool = True) -> list[str]:
 
 
 def _parallel(paths: list[str]):
-    """The sentence pairs of the user's own files; whether they look out of step is said."""
+    """The sentence pairs of the user's own files; what looks wrong with them is said."""
     from attnlib.data import corpora, own
 
     pairs = corpora.Corpus(*own.parallel(paths), ("source", "target"))
-    for line in own.step_warnings(pairs, paths):
+    for line in own.warnings(pairs, paths):
         print(line, file=sys.stderr)
     return pairs
 
@@ -435,8 +432,8 @@ def _photographs(paths: list[str], side: int):
     return found.photographs
 
 
-def _load(name: str, role: str | None = None):
-    """A shipped model by its name, or one of the user's by its folder; of one role, if it matters.
+def _load(name, role: str | None = None):
+    """A model by its name or folder, of one role, if it matters; unnamed, the role's usual one.
 
     Raises
     ------
@@ -445,6 +442,9 @@ def _load(name: str, role: str | None = None):
     """
     from attnlib import pretrained
 
+    if name is None and role:
+        name = USUAL[role]
+        sys.stderr.writelines(text.who_answers(name, pretrained.finished(role)))
     loaded = pretrained.load(name)
     kind = _kind(loaded.card)
     if role not in (None, pretrained.ROLES[kind]):

@@ -3,6 +3,7 @@
 What a card claims was measured here, and can be measured again (``attnlib evaluate NAME``).
 """
 
+import string
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,10 +22,9 @@ from attnlib.settings import build
 
 TESTED = 2000  # pictures that `evaluate` captions
 REFERENCES = 5  # true captions of each, at most, that BLEU compares with
-HELD_OUT = ("scenes", "digits")  # collections with pictures of what training never had
-
-
+SIGNS = string.punctuation + "\u0964\u00ab\u00bb\u2026"  # around words: danda, guillemets, dots
 SWAPPED = 3  # times as many words in common with the sources as with the references
+HELD_OUT = ("scenes", "digits")  # collections with pictures of what training never had
 
 
 @dataclass(frozen=True)
@@ -147,16 +147,23 @@ def oddities(found: Evaluation) -> list[str]:
             f"only {different:,} of {lines} differ: it has hardly been trained, or the files that "
             "it was trained on are out of step"
         )
-    words, asking, right = (
-        {word for line in lines_of for word in line.lower().split() if word.isalpha()}
-        for lines_of in (asked, found.source, first)
-    )
+    words, asking, right = map(_words, (asked, found.source, first))
     if len(words & asking) > SWAPPED * max(1, len(words & right)):
         said.append(
             "what the model wrote has the words of the sources, not of the references: are --source"
             " and --target swapped?"
         )
     return said
+
+
+def _words(lines: Iterable[str]) -> set[str]:
+    """The different words, in small letters, without the signs around them.
+
+    >>> sorted(_words(["Two dogs, 2 cats."]))
+    ['cats', 'dogs', 'two']
+    """
+    words = (word.strip(SIGNS) for line in lines for word in line.lower().split())
+    return {word for word in words if any(map(str.isalpha, word))}
 
 
 def caption_scores(pretrained: Pretrained, *, number: int = TESTED, beam: int = 5) -> Evaluation:

@@ -4,6 +4,7 @@ Each is a folder ``attnlib/weights/NAME/``; `storage` says what is in it, `evalu
 models are.
 """
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from attnlib.data.batches import collate, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, Tokenizer
 from attnlib.decoding import Ensemble, Hypothesis, Sampled, beam_search
 from attnlib.settings import build
-from attnlib.storage import CARD, TOKENIZER, read_card, read_weights
+from attnlib.storage import CARD, TOKENIZER, ModelError, read_card, read_weights
 from attnlib.transformer import Transformer
 from attnlib.vision import Grid, Tiled
 
@@ -510,6 +511,16 @@ def read(folder: Path | str) -> Pretrained:
     return Pretrained(card["name"], model.eval(), tokenizer, card)
 
 
+def finished(role: str) -> list[str]:
+    """The folders of models of one's own, of a role, that `attnlib train` has finished here."""
+    found = []
+    for path in sorted(RUNS.glob(f"*/model/{CARD}")):
+        with contextlib.suppress(ModelError, OSError):  # whoever loads it is told
+            if ROLES.get(read_card(path.parent).get("architecture", "translator")) == role:
+                found.append(str(path.parent.parent))
+    return found
+
+
 def _folder(name: str) -> Path:
     """The folder of a shipped model or of one's own, or an error that says what there is."""
     known = names()
@@ -523,6 +534,9 @@ def _folder(name: str) -> Path:
         others = f"; finished models there: {', '.join(map(str, beside))}" if beside else ""
         raise ValueError(f"there is no folder {name}{others}")
     have = f"models: {', '.join(known) or 'none'}"
+    mine = RUNS / name
+    if name and (mine / "model" / CARD).is_file():
+        raise ValueError(f"unknown model {name!r}; {mine} is one of your own: give that; {have}")
     pairs = sorted(
         "-".join(both) for both in {tuple(card(o)["languages"]) for o in known} if len(both) == 2
     )
@@ -533,7 +547,4 @@ def _folder(name: str) -> Path:
             there = ", ".join(pairs) or "none"
             raise ValueError(f"no model for the language pair {pair}; pairs: {there}; {have}")
     unfinished = ", a folder without a finished model" if name and Path(name).is_dir() else ""
-    mine = RUNS / name if name else RUNS
-    if (mine / "model" / CARD).is_file():
-        unfinished = f"; {mine} is one of your own: give that"
     raise ValueError(f"unknown model {name!r}{unfinished}; {have}")

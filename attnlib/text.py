@@ -4,11 +4,9 @@ Columns are counted as a terminal does, so that what has wide letters, marks or 
 straight too.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
-
-LONGEST_PATH = 256  # letters; what is longer is no name of a file
 
 
 def alignment_text(weights, source: list[str], target: list[str], width: int | None = None) -> str:
@@ -109,11 +107,15 @@ def cells_text(weights, words: list[str], grid: tuple[int, int], side: int) -> s
 
 def named_files(sentences: Sequence[str]) -> list[str]:
     """A line for each sentence that is the name of a file: its text is what somebody wanted."""
-    return [
-        f"{name} is a file: for its lines write < {name}\n"
-        for name in sentences
-        if len(name) < LONGEST_PATH and Path(name).is_file()
-    ]
+    # not Path.is_file, which refuses a sentence that is too long for a name
+    found = [name for name in sentences if os.path.isfile(name)]
+    return [f"{name} is a file: for its lines write < {name}\n" for name in found]
+
+
+def who_answers(name: str, mine: Sequence[str]) -> list[str]:
+    """A line that says which model is used though none was named, for whoever has others."""
+    said = f"{name} of the book answers, for no --model is given; of your own: {', '.join(mine)}\n"
+    return [said] if mine else []
 
 
 def card_text(card: dict) -> str:

@@ -59,7 +59,6 @@ def here(tmp_path, monkeypatch):
 
 FILES = ["--source", "train.en", "--target", "train.fr"]
 TEST = ["--source", "test.en", "--target", "test.fr"]
-VALID = ["--valid-source", "val.en", "--valid-target", "val.fr"]
 
 
 def train(*argv, files=FILES):
@@ -514,47 +513,6 @@ def test_few_different_lines_are_no_wonder_where_the_references_are_few():
     assert evaluation.oddities(found) == []
     asked = evaluation.Evaluation("test", ["", *"abc"], ["", *"xyz"], [*"wxyz"], {})
     assert evaluation.oddities(asked) == []  # nothing was asked for
-
-
-def test_swapped_files_are_suspected_by_their_words():
-    french, english = ["le chien rouge", "un chat"], ["the red dog", "a cat"]
-    swapped = evaluation.Evaluation("test", french, ["le chat", "un chien"], english, {})
-    assert "are --source and --target swapped?" in evaluation.oddities(swapped)[-1]
-    right = evaluation.Evaluation("test", english, ["le chat", "un chien"], french, {})
-    assert evaluation.oddities(right) == []
-
-
-def test_a_file_given_as_a_sentence_is_noticed(there, capsys):
-    assert cli.main(["translate", "--model", "runs/mine", "test.en"]) == 0
-    assert capsys.readouterr().err == "test.en is a file: for its lines write < test.en\n"
-    assert cli.main(["translate", "--model", "runs/mine", "dog " * 100]) in (0, 2)  # no file's name
-
-
-def test_a_model_of_ones_own_is_offered_by_its_folder(there, capsys):
-    assert cli.main(["translate", "--model", "mine", "the dog"]) == 2
-    assert "runs/mine is one of your own: give that" in " ".join(capsys.readouterr().err.split())
-
-
-@pytest.mark.parametrize(
-    "change, said",
-    [
-        ("alike", "of 300 pairs have the same text on both sides: is one file named twice?"),
-        ("val", "WARNING: 20 of the validation pairs are in the training text too"),
-        ("few", "WARNING: a translator learns next to nothing from fewer than 100 pairs"),
-    ],
-)
-def test_files_that_cannot_teach_are_warned_of(here, capsys, change, said):
-    write(here, 20, seed=3, name="few")
-    files = {
-        "alike": ["--source", "train.en", "--target", "train.en", *VALID],
-        "val": [*FILES, *VALID],
-        "few": ["--source", "few.en", "--target", "few.fr"],
-    }[change]
-    for side in ("en", "fr"):  # the first twenty of the training text
-        lines = (here / f"train.{side}").read_text().splitlines(keepends=True)
-        (here / f"val.{side}").write_text("".join(lines[:20]))
-    assert train("--updates", "1", files=files) == 0
-    assert said in " ".join("".join(capsys.readouterr()).split())
 
 
 def test_evaluate_keeps_empty_lines_in_their_place(there, tmp_path, capsys):

@@ -25,6 +25,7 @@ _PHARAOH = re.compile(r"(\d+)([-?])(\d+)")
 BLOCK, FEWEST = 500, 200  # lines that are compared together, and the fewest that can be
 FAR = 3  # lines that a text is shifted by, at most, to see whether it fits better there
 VARIED = 0.1  # least standard deviation of log lengths, each against the mean of its neighbours
+SOME = 10  # pairs: of fewer it may be chance that they are the same on both sides
 SENTENCES = 15  # characters of a line, in the middle: below that they may be words
 _WPT = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s+([SP]))?(?:\s+[\d.eE+-]+)?")  # with a confidence
 
@@ -253,12 +254,22 @@ def out_of_step(corpus: Corpus) -> str | None:
     return None
 
 
-def step_warnings(corpus: Corpus, paths: Sequence[Path | str]) -> list[str]:
-    """A line that says why these files look out of step, and how to check; none if they do not."""
-    if (why := out_of_step(corpus)) is None:
-        return []
-    names = " and ".join(_different(paths))
-    return [f"WARNING: {names} may be out of step: {why}; read some pairs there, side by side"]
+def warnings(corpus: Corpus, paths: Sequence[Path | str]) -> list[str]:
+    """What looks wrong with the pairs of these files, a line each, and how to check or mend it.
+
+    Said is that they look out of step, see `out_of_step`; and that more than half of ten pairs or
+    more are not translated at all.
+    """
+    names, said = " and ".join(_different(paths)), []
+    if (why := out_of_step(corpus)) is not None:
+        said.append(f"{names} may be out of step: {why}; read some pairs there, side by side")
+    alike = sum(source == target for source, target in corpus)
+    if len(corpus) >= SOME and alike > len(corpus) / 2:
+        said.append(
+            f"{names}: {alike:,} of {len(corpus):,} pairs have the same text on both sides: is one "
+            "file named twice?"
+        )
+    return [f"WARNING: {each}" for each in said]
 
 
 def _roughness(side: Sequence[str]) -> np.ndarray:

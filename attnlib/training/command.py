@@ -323,7 +323,7 @@ def _train_own(options: argparse.Namespace) -> None:
     if plan:
         say(f"goes on {plan}")
     data = prepare(config)
-    for note in data.notes:
+    for note in [*own.oddities(config), *data.notes]:
         say(note)
     if isinstance(data, ImageData):
         data.look()

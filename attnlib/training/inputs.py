@@ -309,7 +309,8 @@ def _own_pictures(data: DataConfig) -> tuple[Tokenizer, Photographs, Photographs
             said[called].append(
                 f"{long - number:,} of more than {data.max_length} subwords left out"
             )
-        notes.append(", ".join(said[called]))
+        loud = [note for note in said[called] if note.startswith("WARNING")]  # lines of their own
+        notes += [", ".join(note for note in said[called] if note not in loud), *loud]
     notes.append(_vocabulary(tokenizer, data))
     return tokenizer, kept["training"], kept["validation"], tuple(notes)
 
@@ -439,20 +440,14 @@ def _own_text(
     data: DataConfig,
 ) -> tuple[dict[str, corpora.Corpus], dict[str, int], list[str]]:
     """The training and the validation text, how many pairs of their files had an empty side, and
-    which files look out of step.
+    what looks wrong with the files.
     """
     languages = data.source, data.target
     train, empty = own.read(data.files, languages)
-    warned = own.step_warnings(train, data.files)
-    alike = sum(source == target for source, target in train)
-    if alike > len(train) / 2:
-        warned.append(
-            f"WARNING: {alike:,} of {len(train):,} pairs have the same text on both sides: "
-            "is one file named twice?"
-        )
+    warned = own.warnings(train, data.files)
     if data.valid_files:
         val, val_empty = own.read(data.valid_files, languages)
-        warned += own.step_warnings(val, data.valid_files)
+        warned += own.warnings(val, data.valid_files)
     else:
         (train, val), val_empty = own.split(train, data.held_out), 0
     parts = {"train": train[: data.sentences], "val": val}

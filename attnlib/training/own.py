@@ -64,6 +64,7 @@ ONLY = {  # what one kind of data has no use for, though its run has such a sett
 }
 EQUAL = ("dot", "scaled_dot", "cosine")  # scores of queries that are as wide as the keys
 LONGEST, MOST = 100, 199  # subwords of a sentence unless told, and as many as a model reads
+HIGH = 0.05  # a learning rate with which the page "Train your own" saw the loss stay high
 HELD_OUT = 500  # sources or photographs, or a tenth where that is less
 ASIDE = 0.1  # of the time: for validations, of which there are at most twenty
 SPARE = 0.95  # of the rest is planned for, so that the end comes in time
@@ -203,10 +204,18 @@ def check(config: RunConfig, before: RunConfig, folder: Path) -> None:
     """
     old, new = checksums(before.data), checksums(config.data)
     changed = [path for path in new if path in old and old[path] != new[path]]
+    same, other = before, ""
+    files_of = [each for each in (before.data.files, before.data.valid_files) if each]
+    ours = [each for each in (config.data.files, config.data.valid_files) if each]
+    if before.data.corpus == config.data.corpus and files_of != ours:
+        parts = ("files", "valid_files", "sha256", "held_out")  # said in words, without checksums
+        its = {name: getattr(config.data, name) for name in parts}
+        same = dataclasses.replace(before, data=dataclasses.replace(before.data, **its))
+        other = "of " + ", validated with ".join(" and ".join(each) for each in files_of)
     remedy = "choose another name, or delete that folder to start again"
     if changed:
         raise ValueError(f"{', '.join(changed)} changed since {folder} was begun: {remedy}")
-    differences = config.differences(before.as_dict())
+    differences = [*filter(None, [other]), *config.differences(same.as_dict())]
     if differences:
         raise ValueError(f"{folder} holds another run ({'; '.join(differences)}): {remedy}")
 
@@ -217,6 +226,37 @@ def checksums(data: DataConfig) -> dict[str, str]:
     if data.corpus == images.OWN:  # the images of both sides may be in one folder
         names[::2] = [f"{folder}: {file}" for folder, file in zip(names[::2], names[1::2])]
     return dict(zip(names, data.sha256))
+
+
+def oddities(config: RunConfig) -> list[str]:
+    """Settings with which a run of one's own can hardly learn, a line each, and what to do.
+
+    >>> oddities(recipes.OWN["recurrent"].replace(lr=0.0))
+    ['WARNING: --lr 0 changes no weight: leave it out, for 0.001']
+    """
+    model = _kind(config)
+    usual, lr = setting(_base(model), "lr"), config.optimisation.lr
+    said = []
+    if lr == 0:
+        said.append(f"--lr 0 changes no weight: leave it out, for {usual:g}")
+    elif lr >= HIGH:
+        said.append(f"--lr {lr:g} is too high for most models: leave it out, for {usual:g}")
+    for name in ("dropout", "output_dropout", "label_smoothing"):
+        if setting(config, name) == 1:
+            how = f"leave it out, for {setting(_base(model), name):g}"
+            said.append(f"--{option(name)} 1 leaves nothing to learn from: {how}")
+    data = config.data
+    if model != "captioner" and _languages(data.files) == (data.target, data.source):
+        said.append(
+            f"{data.files[0]} is the source, and --languages calls it {data.source}: are the two "
+            "names, or the two files, the wrong way round?"
+        )
+    return [f"WARNING: {each}" for each in said]
+
+
+def _kind(config: RunConfig) -> str:
+    """What a model is called in `recipes.OWN`."""
+    return next(n for n, each in recipes.OWN.items() if each.architecture == config.architecture)
 
 
 def paced(
@@ -258,7 +298,7 @@ def paced(
 
 def command(config: RunConfig) -> str:
     """The command that trains a run again, its settings where they are not the recipe's."""
-    model = next(n for n, each in recipes.OWN.items() if each.architecture == config.architecture)
+    model = _kind(config)
     words = ["attnlib", "train", config.name, "--model", model]
     for paths, prefix in ((config.data.files, "--"), (config.data.valid_files, "--valid-")):
         names = ("tsv",) if len(paths) == 1 else ("source", "target")
