@@ -108,7 +108,7 @@ def test_orders_and_steps(monkeypatch):
     steps = pointing_results.by_step(Rule(by_place=True), lists)
     for i, step in enumerate(steps):
         right = np.mean([row[i] == i for row in lists.targets.tolist()])
-        assert step == {"lists": 30, "right": pytest.approx(right)}
+        assert step == [30, pytest.approx(right)]
 
 
 def test_what_is_said_after_a_fence_has_closed_does_not_count(monkeypatch):

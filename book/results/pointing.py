@@ -68,11 +68,11 @@ def new(task: str, reader: str, says: str, seed: int) -> pointing.PointerNetwork
 
 
 @torch.no_grad()
-def by_step(model: pointing.PointerNetwork, lists: points.Lists) -> list[dict]:
-    """At each step, of the lists that have it, the share that is right, given what comes before."""
+def by_step(model: pointing.PointerNetwork, lists: points.Lists) -> list[list[float]]:
+    """At each step: how many lists have it, and the share right, given what comes before."""
     right = model(lists).log_p.argmax(-1) == lists.targets
     return [
-        {"lists": int(has.sum()), "right": float(hit[has].double().mean())}
+        [int(has.sum()), float(hit[has].double().mean())]
         for hit, has in zip(right.unbind(1), lists.asked.unbind(1))
     ]
 
@@ -131,7 +131,7 @@ def main() -> None:
                     said = {"task": task, "reader": reader, "says": says, "seed": seed}
                     if any({"kind": kind, **said}.items() <= run.items() for run in runs):
                         continue
-                    runs.append({"kind": kind, **said, **rounded(measure(**said), 5)})
+                    runs.append({"kind": kind, **said, **rounded(measure(**said), 4)})
                     record(options.out, COMMAND, {"runs": runs}, one_a_line="runs")
                     if kind == "trained":
                         marks = runs[-1]["test"]
