@@ -14,6 +14,8 @@ of rows:
   ones; and on questions of two facts by the verb that says who has the thing;
 * ``lent``: are strangers not found because their vectors are as short as they began? Each gets one
   as long as people's are, in another direction;
+* ``example``: where the hops of a trained one look in the first test story of eight sentences and
+  three facts;
 * ``untrained``: the same networks as they begin, 8 seeds;
 * ``guesses``: what answers without a network are worth, on the same stories;
 * ``recall`` and ``walk``: nothing is learned. How often a noisy key brings back the row that it was
@@ -181,6 +183,25 @@ def of_lent(setting: dict, seed: int) -> dict:
     return found | {"after": memory.marks(model, asked("strangers"))}
 
 
+@torch.no_grad()
+def example(seed: int) -> dict:
+    """Where each hop looks in one story; sentences in the order of time."""
+    model = new(BASE, seed)
+    learning = {name: BASE[name] for name in ("updates", "linear")}
+    memory.fit(model, asked("train"), seed=seed, **learning)
+    found = (s for s in told("8 to 16") if len(s.facts) == 3 and len(s.sentences) == 8)
+    story = next(found)
+    answered = model(stories.encode([story]))
+    return {
+        "sentences": [" ".join(sentence) for sentence in story.sentences],
+        "question": " ".join(story.question),
+        "answer": story.answer,
+        "facts": list(story.facts),
+        "said": stories.vocabulary().decode([int(answered.logits.argmax())])[0],
+        "weights": answered.weights[0].flip(1).tolist(),
+    }
+
+
 # Without a network ----------------------------------------------------------------------------
 
 
@@ -267,6 +288,7 @@ def plan(seeds):
         for setting in LENT:
             said = {"kind": "lent", **setting, "seed": seed}
             yield said, lambda s=setting, n=seed: of_lent(s, n)
+    yield {"kind": "example", "seed": 1}, lambda: example(1)
 
 
 def main() -> None:
