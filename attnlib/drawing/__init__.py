@@ -21,6 +21,7 @@ from attnlib.drawing.decoders import (
     steps_moved,
     two_orders,
 )
+from attnlib.drawing.elsewhere import arcs, hops, pointers
 from attnlib.drawing.encoder_decoder import (
     encoder_steps,
     gradient_paths,
@@ -59,6 +60,7 @@ from attnlib.drawing.windows import four_windows, pulls, stops
 
 __all__ = [
     "Canvas",
+    "arcs",
     "asking",
     "average_or_choice",
     "beam",
@@ -81,6 +83,7 @@ __all__ = [
     "gru",
     "halving",
     "heads",
+    "hops",
     "instruments",
     "links",
     "looks",
@@ -95,6 +98,7 @@ __all__ = [
     "padded_batch",
     "parted_states",
     "patterns",
+    "pointers",
     "projections",
     "pulls",
     "query_key_value",

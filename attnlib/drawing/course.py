@@ -17,6 +17,7 @@ CHAPTERS: dict[str, tuple[float, float, float, str, tuple[str, ...]]] = {
     "7b": (300, 330, 130, "7b Photographs", ("7",)),
     "10": (10, 330, 130, "10 Reading it", ("9",)),
     "10b": (155, 330, 110, "10b Bugs", ("10",)),
+    "11": (10, 410, 130, "11 Elsewhere", ("10",)),
 }
 HIGH = 36
 
@@ -34,7 +35,7 @@ def dependencies() -> Canvas:
     )
     canvas = Canvas(
         WIDEST,
-        380,
+        460,
         f"Boxes for the chapters, joined by arrows: {told}. The shortest route is "
         f"{', '.join(SHORTEST)}; the arrow from 1 to 3 and chapters {', '.join(SECOND)} are "
         "dashed.",

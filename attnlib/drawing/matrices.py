@@ -19,10 +19,11 @@ def matrices(
     negative: str = "ink",
     written: bool = True,
     digits: int = 2,
+    across: int = 2,
     marked: Mapping[str, Sequence[tuple[int, int]]] | None = None,
     missed: Mapping[str, Sequence[tuple[int, int]]] | None = None,
 ) -> Canvas:
-    """Matrices of one shape, two in a row, each below its name.
+    """Matrices of one shape, two in a row unless told, each below its name.
 
     Parameters
     ----------
@@ -30,24 +31,26 @@ def matrices(
     rows, columns : what each row and each column stands for; the columns' as the rows', unless told
     role, negative : whose colour the cells have, and those of numbers below zero
     written, digits : whether the numbers are written into their cells, with how many decimals
+    across : how many stand in a row; one alone has room for more columns
     marked, missed : of some matrices, the cells (row, column) that get a frame, and a dashed one
 
     Raises
     ------
     ValueError
         If there are so many columns that a number, or the name of one, has no room; or if the name
-        of a matrix is longer than half of the canvas.
+        of a matrix is longer than its part of the canvas.
     """
     shown = {"on the keys": EQUAL, "on the queries": ASIDE} if shown is None else shown
     columns = rows if columns is None else columns
     longest = max(map(len, rows))
     left = 12 + 8.0 * longest
-    wide = min(52.0, (WIDEST / 2 - left - 10) / len(columns))
+    part = WIDEST / across
+    wide = min(52.0, (part - left - 10) / len(columns))
     if written and wide < 30:
         raise ValueError(f"{len(columns)} columns are too many to be written in: written=False")
     if long := [word for word in columns if wide < 8.0 * len(word)]:
         raise ValueError(f"no room above its column for {long[0]!r}: a shorter name is needed")
-    if long := [name for name in shown if 8.0 * len(name) > WIDEST / 2 - 10]:
+    if long := [name for name in shown if 8.0 * len(name) > part - 10]:
         raise ValueError(f"no room above its matrix for {long[0]!r}: a shorter name is needed")
     title = 15 if max(map(len, shown)) < 24 else 14
     high = min(wide, 34.0)
@@ -58,12 +61,12 @@ def matrices(
     )
     canvas = Canvas(
         WIDEST,
-        block * math.ceil(len(shown) / 2),
+        block * math.ceil(len(shown) / across),
         f"{len(shown)} matrices, a row for each of {', '.join(rows)}, and a column for each of "
         f"{', '.join(columns)}. {told}.",
     )
     for number, (name, matrix) in enumerate(shown.items()):
-        x, y = number % 2 * (WIDEST / 2) + left, number // 2 * block + 50
+        x, y = number % across * part + left, number // across * block + 50
         canvas.text(x - left + 4, y - 38, name, size=title, anchor="start", bold=True)
         for s, word in enumerate(columns):
             canvas.text(x + wide * (s + 0.5), y - 12, word, size=14)

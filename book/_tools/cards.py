@@ -49,6 +49,7 @@ FIGURES = {
     "09_transformer": "fig-09-model",
     "10_reading_attention": "fig-10-alone",
     "10b_bug_museum": "fig-10b-wrong",
+    "11_beyond": "fig-11-hops",
 }
 COLOURS = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 SLOGAN = "Attention, from one vector to the transformer, with code to run and figures to play with"

@@ -90,6 +90,11 @@ CHAPTERS = {
     "10b": Chapter("10b_bug_museum", 25, "test an attention before training it", {
         "all": Part(35, "all"),
     }),
+    "11": Chapter("11_beyond", 25, "use attention where there are no words", {
+        "memory": Part(30, "{ref}`sec-11-memory` and {ref}`sec-11-hops`"),
+        "speech": Part(25, "{ref}`sec-11-speech`"),
+        "rest": Part(25, "from {ref}`sec-11-tree` on"),
+    }),
 }  # fmt: skip
 
 
@@ -161,7 +166,8 @@ GOALS: list[tuple[str, str, tuple[str, ...], dict[int, tuple[str, ...]]]] = [
     ("Test an attention before it is trained", "10b", ("ex-10b-leak", "ex-10b-gradient"),
      {10: ("check_half", "check_visible", "check_a_third", "check_two_thirds", "check_all",
            "why")}),
-    ("Read the papers", "3 to 10", (), {}),
+    ("Build attention into another task", "11", ("ex-11-score", "ex-11-which"), {}),
+    ("Read the papers", "3 to 11", (), {}),
 ]  # fmt: skip
 
 
