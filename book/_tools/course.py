@@ -129,9 +129,9 @@ SYLLABI: dict[str, list[Week]] = {
         Week({"6": ()}, 6),
         Week({"7": (), "7b": ()}, 7),
         Week({"8": ()}, 8),
-        Week({"9": ("block", "train")}),
-        Week({"9": ("measure",)}),
+        Week({"9": ()}),
         Week({"10": (), "10b": ()}, 9),
+        Week({"11": ()}),
     ],
 }
 

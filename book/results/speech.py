@@ -153,7 +153,6 @@ def of_baseline(name: str, seed: int) -> dict:
     return {"known": found}
 
 
-@torch.no_grad()
 def example(seed: int = 1) -> list[dict]:
     """Two strings of a voice that was trained on, as both models attend to them."""
     clips = [clip for clip in spoken.voices(HELD_OUT[seed], "known") if clip.speaker == "jackson"]
@@ -172,7 +171,8 @@ def example(seed: int = 1) -> list[dict]:
         }
         for score in speech.SCORES:
             model, _ = trained(score, "paper", seed)
-            weights = model(which.heard, which.lengths, which.target_in)[1][0]
+            with torch.no_grad():
+                weights = model(which.heard, which.lengths, which.target_in)[1][0]
             row[score] = {
                 "written": speech.write_down(model, which)[0],
                 "weights": [[round(float(a), 3) for a in line] for line in weights],
