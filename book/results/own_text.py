@@ -108,14 +108,15 @@ def put(path: Path, lines: list[str]) -> None:
 
 
 def say(line: str) -> str:
-    """What a line of the command line prints, without the bar of progress."""
+    """What a line of the command line prints, without the bar of progress; warnings come last."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.main(shlex.split(line.replace(MINUTES, ENOUGH)))
     assert code == 0, err.getvalue()
-    said = [x for x in err.getvalue().split("\n") if x.startswith("en-de: ") and "%|" not in x]
-    ends = [x for x in said if x.startswith("en-de: finished")]
-    return "\n".join([*said[: len(said) - len(ends)], *out.getvalue().splitlines(), *ends])
+    said = [x.split("\r")[-1].strip() for x in err.getvalue().split("\n") if "%|" not in x]
+    notes = [x for x in said if x.startswith("en-de: ") and "en-de: finished" not in x]
+    ends = [x for x in said if x and x not in notes]
+    return "\n".join([*notes, *out.getvalue().splitlines(), *ends])
 
 
 def trouble(what: str, changes: dict, folder: Path) -> dict:
@@ -199,11 +200,12 @@ def main() -> None:
                 "clock_minutes": round((time.monotonic() - clock) / 60, 1),
                 "core_minutes": round((time.process_time() - work) / 60, 1),
             }
-            content["said"] = [[LINES[0], first]] + [[line, say(line)] for line in LINES[1:]]
+            content["said"] = [[LINES[0], first]]
             content |= shown(folder)
             content["troubles"] = []
         else:
             content = json.loads(kept.read_text(encoding="utf-8"))
+        content["said"][1:] = [[line, say(line)] for line in LINES[1:]]
         if "searched" not in content:
             content["searched"] = [searched(beam) for beam in (1, 5)]
             kept.write_text(json.dumps(content), encoding="utf-8")
