@@ -188,7 +188,7 @@ function render({ model, el }) {
   function stop() {
     if (!playing) return;
     const { source } = playing;
-    source.onended = null;
+    source.removeEventListener("ended", idle);
     idle();
     source.stop();
   }
@@ -210,7 +210,7 @@ function render({ model, el }) {
       context.resume();
       const begun = context.currentTime + 0.06;
       const source = schedule(context, soundOf(i), whole ? null : gains(rows[t]), begun);
-      source.onended = idle;
+      source.addEventListener("ended", idle);
       playing = { source, begun, seconds: lengthOf(i), key: whole ? String(i) : key() };
     } catch {
       trouble.textContent = "This browser plays no sound here. The map and its numbers work all the same.";
