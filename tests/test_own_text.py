@@ -289,12 +289,12 @@ def test_minutes_are_turned_into_updates_once(here, capsys):
     assert train(*argv, "--budget", "0") == 0
     begun = checkpoint.read(here / "runs/mine/checkpoint.pt")["config"]["optimisation"]
     usual = training.recipes.OWN["recurrent"].optimisation
-    assert 1 <= begun["updates"] < usual.updates and begun["warmup"] == begun["updates"] // 10
+    assert 1 < begun["updates"] < usual.updates and begun["warmup"] == begun["updates"] // 10
     assert train(*argv) == 0
     card = json.loads((here / "runs/mine/model/card.json").read_text())
     assert card["config"]["optimisation"] == begun
     assert f"--updates {begun['updates']} " in card["command"]
-    assert card["seconds"] < 15  # three were planned, on a machine that may have got busier
+    assert card["seconds"] < 6
     assert card["planned_minutes"] == 0.05 and "for another length" not in capsys.readouterr().err
     assert train(*argv) == 0
     assert capsys.readouterr().err == (

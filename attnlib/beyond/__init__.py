@@ -9,7 +9,7 @@
 ``patches``             a transformer that reads a picture as 64 words
 ``segmentation``        which pixels are the star, learned from "there is a star"
 ``without``             other matrices in the place of attention, and what they cannot do
-``teaching``            one short training loop for the models that write
+``teaching``            one short training loop, and teacher forcing for models that write
 ======================  ===================================================================
 
 Each is one model and one training function, learns in minutes on one core, and is measured where

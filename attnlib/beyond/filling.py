@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from attnlib.beyond.teaching import descend
 from attnlib.data.batches import by_tokens, pad
 from attnlib.data.tokenizer import BOS, EOS, SPECIALS, UNK
 from attnlib.data.toy import Vocabulary
@@ -148,30 +149,20 @@ def fit(
 ) -> LanguageModel:
     """Train with Adam on `masked_loss` or `next_loss`; the model comes back, to be evaluated.
 
-    The rate rises for a twentieth of the updates and then falls to 0 on a straight line; gradients
-    longer than 1 are cut. A batch has sentences of similar length, of some `tokens` words. `seed`
-    decides on their order, on what is hidden and on dropout.
+    The rate rises for a twentieth of the updates (`teaching.descend`). A batch has sentences of
+    similar length, of some `tokens` words. `seed` decides on their order, on what is hidden and on
+    dropout.
     """
     generator, rng = torch.Generator().manual_seed(seed), random.Random(seed)
-    torch.manual_seed(seed)
     batches: list[list[int]] = []
-    optimiser = torch.optim.Adam(model.parameters(), lr=lr)
-    warm = max(1, updates // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda n: min((n + 1) / warm, (updates - n) / max(1, updates - warm))
-    )
-    model.train()
-    for _ in range(updates):
+
+    def lost(update: int) -> Tensor:
         if not batches:  # once more through all sentences, shuffled anew
             lengths = [((), range(length)) for length in said.lengths.tolist()]
-            batches = list(by_tokens(lengths, tokens, rng))
-        lost = loss(model, said.rows(torch.tensor(batches.pop())), generator)
-        optimiser.zero_grad()
-        lost.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-    return model.eval()
+            batches.extend(by_tokens(lengths, tokens, rng))
+        return loss(model, said.rows(torch.tensor(batches.pop())), generator)
+
+    return descend(model, lost, updates, lr, updates // 20, seed)
 
 
 # Blanks ---------------------------------------------------------------------------------------

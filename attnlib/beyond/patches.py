@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from attnlib.attribution import rollout
+from attnlib.beyond.teaching import descend
 from attnlib.data.beside import COLOURS, Pictures
 from attnlib.data.scenes import SIZE
 from attnlib.positions import Learned, Positions
@@ -152,23 +153,14 @@ def fit(
 ) -> nn.Module:
     """Train with Adam on what `draw` gives at each update; the model comes back.
 
-    The rate rises for a tenth of the updates and then falls to 0 on a straight line; gradients
-    longer than 1 are cut. With `both` the quarter of the white thing is asked for as well.
+    The rate rises for a tenth of the updates (`teaching.descend`). With `both` the quarter of the
+    white thing is asked for as well.
     """
-    torch.manual_seed(seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=lr)
-    warm = max(1, updates // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda n: min((n + 1) / warm, (updates - n) / max(1, updates - warm))
-    )
-    for update in range(updates):
-        lost = loss(model, draw(update), both)
-        optimiser.zero_grad()
-        lost.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-    return model.eval()
+
+    def lost(update: int) -> Tensor:
+        return loss(model, draw(update), both)
+
+    return descend(model, lost, updates, lr, updates // 10, seed)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from attnlib.data import spoken
 from attnlib.data.spoken import Spoken
 from attnlib.data.tokenizer import EOS, SPECIALS
 from attnlib.explore.figure import Figure, FigureError, index, numbers, one_of, rounded, within
-from attnlib.explore.rows import check_rows, plural
+from attnlib.explore.rows import check_rows, models_of, plural
 
 CREDIT = (
     "Sound: Free Spoken Digit Dataset, Jakobovski and contributors, CC BY-SA 4.0; joined to strings"
@@ -98,13 +98,7 @@ class Listening(Figure):
         if not recordings:
             raise FigureError("there is no recording to show")
         checked = [_checked(each, f"recording {i}") for i, each in enumerate(recordings)]
-        names = list(checked[0]["readings"])
-        for i, each in enumerate(checked):
-            if list(each["readings"]) != names:
-                raise FigureError(
-                    f"recording {i} has readings of {', '.join(each['readings'])}, "
-                    f"recording 0 of {', '.join(names)}"
-                )
+        names = models_of(checked, "recording")
         self.set_trait("recordings", checked)
         super().__init__(
             recording=recording,

@@ -11,7 +11,8 @@ from torch import Tensor
 from attnlib import adversary
 from attnlib.attribution import jensen_shannon
 from attnlib.evidence import AttentionClassifier, Labelled, encode
-from attnlib.explore.figure import Figure, FigureError, index, numbers, rounded, within
+from attnlib.explore.figure import Figure, FigureError, index, numbers, one_of, rounded, within
+from attnlib.explore.rows import models_of
 
 LABELS = ("0", "1")
 MOST = 40  # words
@@ -83,13 +84,7 @@ class MovedWeights(Figure):
         if len(labels) != 2:
             raise FigureError(f"labels must be two names, got {list(labels)!r}")
         checked = [_checked(each, i) for i, each in enumerate(sentences)]
-        names = list(checked[0]["readings"])
-        for i, each in enumerate(checked):
-            if list(each["readings"]) != names:
-                raise FigureError(
-                    f"sentence {i} has readings of {', '.join(each['readings'])}, "
-                    f"sentence 0 of {', '.join(names)}"
-                )
+        names = models_of(checked, "sentence")
         self.set_trait("sentences", checked)
         self.set_trait("labels", list(labels))
         super().__init__(
@@ -105,10 +100,7 @@ class MovedWeights(Figure):
 
     @tr.validate("model")
     def _check_model(self, proposal):
-        names = list(self.sentences[0]["readings"])
-        if proposal.value not in names:
-            raise FigureError(f"unknown model {proposal.value!r}: one of {', '.join(names)}")
-        return proposal.value
+        return one_of("model", proposal.value, list(self.sentences[0]["readings"]))
 
     @tr.validate("epsilon")
     def _check_epsilon(self, proposal):

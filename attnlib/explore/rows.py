@@ -88,6 +88,18 @@ def check_rows(name: str, weights: list[list[float]], slack: float = 5e-3) -> No
             )
 
 
+def models_of(things: list[dict], what: str) -> list[str]:
+    """The names of the models whose ``readings`` each thing has; it must be the same for all."""
+    names = list(things[0]["readings"])
+    for i, each in enumerate(things):
+        if list(each["readings"]) != names:
+            raise FigureError(
+                f"{what} {i} has readings of {', '.join(each['readings'])}, "
+                f"{what} 0 of {', '.join(names)}"
+            )
+    return names
+
+
 def row_numbers(row: list[float], names: list[str]) -> dict:
     """What one row of weights says: its most attended key, that weight, its entropy in nats."""
     best = max(range(len(row)), key=row.__getitem__)
