@@ -36,6 +36,7 @@ from attnlib.drawing.encoder_decoder import (
 from attnlib.drawing.explanations import instruments
 from attnlib.drawing.lookup import dictionary, gradients, patterns, projections, sheet, triangle
 from attnlib.drawing.matrices import matrices
+from attnlib.drawing.seeing import patches, views
 from attnlib.drawing.self_attention import (
     clocks,
     growing_cache,
@@ -97,6 +98,7 @@ __all__ = [
     "one_recurrence",
     "padded_batch",
     "parted_states",
+    "patches",
     "patterns",
     "pointers",
     "projections",
@@ -117,6 +119,7 @@ __all__ = [
     "two_readers",
     "two_ways",
     "unrolled",
+    "views",
     "ways_in",
     "where_to_average",
     "who_sees_whom",
