@@ -95,6 +95,9 @@ CHAPTERS = {
         "speech": Part(25, "{ref}`sec-11-speech`"),
         "rest": Part(25, "from {ref}`sec-11-tree` on"),
     }),
+    "11b": Chapter("11b_seeing", 25, "say when fixed weights would do", {
+        "all": Part(45, "all"),
+    }),
 }  # fmt: skip
 
 
@@ -131,7 +134,7 @@ SYLLABI: dict[str, list[Week]] = {
         Week({"8": ()}, 8),
         Week({"9": ()}),
         Week({"10": (), "10b": ()}, 9),
-        Week({"11": ()}),
+        Week({"11": (), "11b": ()}),
     ],
 }
 
@@ -167,6 +170,7 @@ GOALS: list[tuple[str, str, tuple[str, ...], dict[int, tuple[str, ...]]]] = [
      {10: ("check_half", "check_visible", "check_a_third", "check_two_thirds", "check_all",
            "why")}),
     ("Build attention into another task", "11", ("ex-11-score", "ex-11-which"), {}),
+    ("Say where something simpler than attention does", "11b", ("ex-11b-which", "ex-11b-linear"), {}),
     ("Read the papers", "3 to 11", (), {}),
 ]  # fmt: skip
 
