@@ -33,6 +33,7 @@ from attnlib.explore import (
     MovedWeights,
     PositionsFigure,
     Quiz,
+    RelatedCells,
     SoftHard,
     SoftmaxLookup,
     modules,
@@ -73,6 +74,14 @@ HEARD = {
     "step": 0.1,
     "readings": {"content": {"written": ["two", "one"], "weights": [[0.8, 0.2], [0.3, 0.7]]}},
 }
+CELLS = {
+    "image": np.zeros((8, 8, 3), np.uint8),
+    "grid": [2, 2],
+    "features": [[1.0, 0], [1, 1], [0, 1], [-1, 1]],
+    "maps": {"star": [1, 0, 0, 0]},
+    "truth": {"star": [1, 0.5, 0, 0]},
+    "title": "a star",
+}
 FIGURES = [
     SoftmaxLookup,
     FiveDials,
@@ -86,6 +95,7 @@ FIGURES = [
     lambda: ModelsFigure("a", {"one": SAID}),
     lambda: MovedWeights([READ]),
     lambda: Listening([HEARD]),
+    lambda: RelatedCells([CELLS]),
     lambda: Quiz("Which?", [("one", True, "It is this."), ("two", False, "It is not this.")]),
     lambda: LiveAttention(["A dog runs."]),
     lambda: LiveHeads(["A dog runs."]),

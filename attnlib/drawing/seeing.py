@@ -12,12 +12,11 @@ MAP = (
     (0.1, 0.7, 0.5, 0.0),
     (0.0, 0.1, 0.0, 0.0),
 )
+LARGE = np.kron(MAP, np.ones((2, 2))).tolist()
 
 
 def views(
-    large: Sequence[Sequence[float]] = tuple(
-        tuple(np.repeat(row, 2).tolist()) for row in np.repeat(MAP, 2, axis=0)
-    ),
+    large: Sequence[Sequence[float]] = LARGE,
     small: Sequence[Sequence[float]] = (
         (0.0, 0.1, 0.0, 0.1),
         (0.1, 0.5, 0.8, 0.3),

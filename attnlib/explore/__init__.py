@@ -2,9 +2,10 @@
 
 `SoftmaxLookup`, `FiveDials`, `AlignmentFigure`, `LocalWindows`, `SoftHard`, `CaptionSteps`,
 `PositionsFigure`, `HeadsFigure`, `ModelsFigure`, `MemoryFigure`, `MovedWeights`, `Listening`,
-`Quiz`: each a Python class that checks its data and computes its numbers with attnlib, and one ES
-module that draws. `modules()` gives the modules; `captioned` what a captioner says, for
-`CaptionSteps`; `listening.recording` a spoken string, for `Listening`.
+`RelatedCells`, `Quiz`: each a Python class that checks its data and computes its numbers with
+attnlib, and one ES module that draws. `modules()` gives the modules; `captioned` what a captioner
+says, for `CaptionSteps`; `listening.recording` a spoken string, for `Listening`;
+`related_cells.packed` features as a page stores them, for `RelatedCells`.
 """
 
 from attnlib.explore.alignment import AlignmentFigure
@@ -23,6 +24,7 @@ from attnlib.explore.models import ModelsFigure
 from attnlib.explore.moved_weights import MovedWeights
 from attnlib.explore.positions import PositionsFigure
 from attnlib.explore.quiz import Quiz
+from attnlib.explore.related_cells import RelatedCells
 from attnlib.explore.soft_hard import SoftHard
 from attnlib.explore.softmax_lookup import SoftmaxLookup
 
@@ -44,6 +46,7 @@ __all__ = [
     "MovedWeights",
     "PositionsFigure",
     "Quiz",
+    "RelatedCells",
     "SoftHard",
     "SoftmaxLookup",
     "captioned",

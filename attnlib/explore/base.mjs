@@ -75,6 +75,17 @@ export function fixed(x, digits = 3) {
 /** A number with at most three decimals, and none that are zeros. */
 export const brief = (x) => String(Number(x.toFixed(3)));
 
+// ---------------------------------------------------------------- the cells of a picture
+
+/** Where a cell is: [x, y, width, height] of its box, when H x W pixels are cut evenly. */
+export function box(cell, [rows, columns], [H, W]) {
+  const [height, width] = [H / rows, W / columns];
+  return [(cell % columns) * width, Math.floor(cell / columns) * height, width, height];
+}
+
+/** The cell's row and column in words, counted from 1. */
+export const cellPlace = (cell, [, columns]) => `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
+
 // ---------------------------------------------------------------- colours
 
 const VIRIDIS = (

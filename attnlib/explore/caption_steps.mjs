@@ -1,20 +1,11 @@
 // Captions word by word: where a captioner looked for each word, and whether that was right.
-import { announcer, brief, choices, dataTable, fixed, frame, h, legend, setter, svg, unique, viridis } from "./base.mjs";
+import { announcer, box, brief, cellPlace, choices, dataTable, fixed, frame, h, legend, setter, svg, unique, viridis } from "./base.mjs";
 
 /** For every pixel of an image whether it is on: `lengths` pixels off, then on, then off and so on. */
 export const pixels = (lengths) => lengths.flatMap((length, i) => Array.from({ length }, () => i % 2 === 1));
 
 /** The side of the square in the most attended cell, of the cell's: some of the picture stays in view. */
 const LARGEST = 0.85;
-
-/** Where a cell is: [x, y, width, height] of its box, when H x W pixels are cut evenly. */
-export function box(cell, [rows, columns], [H, W]) {
-  const [height, width] = [H / rows, W / columns];
-  return [(cell % columns) * width, Math.floor(cell / columns) * height, width, height];
-}
-
-/** The cell's row and column in words, counted from 1. */
-export const place = (cell, [, columns]) => `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
 
 /** Of those that are numbers; null where none is. */
 export function mean(values) {
@@ -210,7 +201,7 @@ function render({ model, el }) {
   const cellsOf = (t) => {
     const { most, grid } = shown.scene;
     if (most[t].length === 0) return "none";
-    return most[t].length > 1 ? `${most[t].length} alike` : place(most[t][0], grid);
+    return most[t].length > 1 ? `${most[t].length} alike` : cellPlace(most[t][0], grid);
   };
 
   function overlay(t, view) {

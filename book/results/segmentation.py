@@ -21,7 +21,9 @@ best of 49 on validation scenes, with their masks, for each map by itself. The k
 * ``together``: learned from scenes where there is a star if, and only if, there is a ring;
 * ``untrained``: the network as it begins, 8 seeds;
 * ``guesses``: without a network: all of the picture, a disc in its middle, what differs in colour
-  from the rest, and the outlines themselves, each with a name of the scene drawn by chance.
+  from the rest, and the outlines themselves, each with a name of the scene drawn by chance;
+* ``shown``: a test scene, for a figure: what one trained network compares, the maps it averages,
+  and what share of each cell each shape covers.
 
 What is in ``segmentation.json`` already is not measured again, so a stopped run goes on. Half an
 hour of one core; a training takes a minute.
@@ -43,6 +45,7 @@ from attnlib.beyond import segmentation
 from attnlib.beyond.segmentation import NOUNS, LabelledScenes, Maps, Segmenter
 from attnlib.data.scenes import COLOURS, HELD_OUT, SIZE, draw
 from attnlib.explore.figure import rounded
+from attnlib.explore.related_cells import packed
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/segmentation.py"
@@ -57,6 +60,7 @@ WAYS = {
 UNTRAINED = 8  # seeds
 PAIR = "ring", "star"  # that always come together
 PAINTS = "as drawn", "one colour", "a colour each"
+SHOWN = 8, 1, 16  # test scenes
 
 
 @cache
@@ -288,6 +292,33 @@ def of_together(seed: int) -> dict:
     return {**overlaps, "pair": of_pair(model, overlaps)}
 
 
+@cache
+def one_trained(seed: int) -> Segmenter:
+    """A network that learned from names and from smaller copies."""
+    return segmentation.fit(
+        new(seed), pictures("train"), UPDATES, lr=LR, seed=seed, **WAYS["equivariant"]
+    )
+
+
+@torch.no_grad()
+def of_shown(number: int, seed: int) -> dict:
+    """What is compared and averaged in one test scene."""
+    model, one = one_trained(seed), pictures("test").some(torch.tensor([number]))
+    maps = model(one.images, one.labels)
+    features = model.features(one.images, model.encoder(one.images))[0]
+    values = segmentation.only_largest(segmentation.normed(maps.scores, one.labels))[0]
+    classes = one_hot(one.truth, len(NOUNS) + 1).permute(0, 3, 1, 2).double()
+    shares = avg_pool2d(classes, SIZE // values.shape[1])[0]
+    named = [c for c in range(len(NOUNS)) if one.labels[0, c]]
+    return {
+        "grid": list(values.shape[1:]),
+        "features": packed(features),
+        "maps": {NOUNS[c]: rounded(values[c].flatten().tolist(), 2) for c in named},
+        "truth": {NOUNS[c]: rounded(shares[c + 1].flatten().tolist(), 2) for c in named},
+        "after": {NOUNS[c]: rounded(maps.revised[0, c + 1].flatten().tolist(), 2) for c in named},
+    }
+
+
 def of_untrained(seed: int) -> dict:
     """The same before it learned anything."""
     model = new(seed)
@@ -352,6 +383,7 @@ def main() -> None:
     wanted += [("together", {"seed": seed}, of_together) for seed in few]
     more = {"seed": few[0], "updates": 2 * UPDATES}
     wanted += [("longer", {"way": way, **more}, of_trained) for way in ("names", "equivariant")]
+    wanted += [("shown", {"number": number, "seed": few[0]}, of_shown) for number in SHOWN]
     for kind, said, measure in wanted:
         if any({"kind": kind, **said}.items() <= run.items() for run in runs):
             continue
