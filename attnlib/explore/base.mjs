@@ -270,13 +270,13 @@ export function announcer() {
 }
 
 /** The colour scale of the weights, from 0 to the largest. */
-export const legend = (most = 1) =>
+export const legend = (most = 1, what = "attention weight") =>
   h(
     "div",
-    { class: "legend", role: "img", "aria-label": `Colour scale: attention weight from 0, dark violet, to ${brief(most)}, yellow` },
+    { class: "legend", role: "img", "aria-label": `Colour scale: ${what} from 0, dark violet, to ${brief(most)}, yellow` },
     h("span", { class: "ramp", style: { "background-image": `linear-gradient(90deg, ${VIRIDIS.map((c) => `rgb(${c.join(" ")})`).join(", ")})` } }),
     h("span", { class: "ticks" }, [0, most / 2, most].map((a) => h("span", {}, brief(a)))),
-    h("span", {}, "attention weight"),
+    h("span", {}, what),
   );
 
 /** A box that scrolls sideways when its content is too wide, with the keyboard too. */

@@ -102,7 +102,7 @@ function render({ model, el }) {
   const voice = announcer();
 
   /** Numbers of cells as squares over the picture, the chosen cell framed. */
-  function paint({ picture, scale }, { image, grid }, values, cell, over) {
+  function paint({ picture, scale }, { image, grid }, values, cell, what) {
     const [H, W] = [grid[0] * 10, grid[1] * 10];
     const largest = Math.max(...values, 1e-9);
     const rect = (s, properties) => {
@@ -112,11 +112,11 @@ function render({ model, el }) {
     picture.setAttribute("viewBox", `0 0 ${W} ${H}`);
     picture.replaceChildren(
       svg("image", { href: image, width: W, height: H, preserveAspectRatio: "none" }),
-      ...values.map((a, s) => rect(s, { fill: viridis(a / largest), "fill-opacity": over })),
+      ...values.map((a, s) => rect(s, { fill: viridis(a / largest), "fill-opacity": 0.8 })),
       rect(cell, { class: "under" }),
       rect(cell, { class: "over" }),
     );
-    scale.replaceChildren(legend(largest));
+    scale.replaceChildren(legend(largest, what));
   }
 
   let laid = null;
@@ -142,12 +142,12 @@ function render({ model, el }) {
     gallery.show(String(model.get("picture")));
     selections.show(selection);
     maps.show(name);
-    paint(looks, picture, weights, cell, 0.72);
-    paint(before, picture, map, cell, 0.85);
-    paint(after, picture, made, cell, 0.85);
-    looks.name.textContent = "whom the cell is like: its weights";
+    paint(looks, picture, weights, cell, "weight");
+    paint(before, picture, map, cell, "map");
+    paint(after, picture, made, cell, "map");
+    looks.name.textContent = "the cell’s weights";
     before.name.textContent = `map of ${name}`;
-    after.name.textContent = "the same, averaged by the weights";
+    after.name.textContent = "the map, averaged";
     const where = cellPlace(cell, picture.grid);
     const here = Object.entries(picture.truth).find(([, row]) => row[cell] >= 0.5)?.[0] ?? GROUND;
     const told = [

@@ -91,12 +91,12 @@ CHAPTERS = {
         "all": Part(35, "all"),
     }),
     "11": Chapter("11_beyond", 25, "use attention where there are no words", {
-        "memory": Part(30, "{ref}`sec-11-memory` and {ref}`sec-11-hops`"),
-        "speech": Part(25, "{ref}`sec-11-speech`"),
-        "rest": Part(25, "from {ref}`sec-11-tree` on"),
+        "memory": Part(25, "{ref}`sec-11-memory` and {ref}`sec-11-hops`"),
+        "speech": Part(20, "{ref}`sec-11-speech`"),
+        "rest": Part(15, "from {ref}`sec-11-tree` on"),
     }),
     "11b": Chapter("11b_seeing", 25, "say when fixed weights would do", {
-        "all": Part(45, "all"),
+        "all": Part(30, "all"),
     }),
 }  # fmt: skip
 

@@ -300,12 +300,12 @@ def one_trained(seed: int) -> Segmenter:
     )
 
 
-@torch.no_grad()
 def of_shown(number: int, seed: int) -> dict:
     """What is compared and averaged in one test scene."""
     model, one = one_trained(seed), pictures("test").some(torch.tensor([number]))
-    maps = model(one.images, one.labels)
-    features = model.features(one.images, model.encoder(one.images))[0]
+    with torch.no_grad():
+        maps = model(one.images, one.labels)
+        features = model.features(one.images, model.encoder(one.images))[0]
     values = segmentation.only_largest(segmentation.normed(maps.scores, one.labels))[0]
     classes = one_hot(one.truth, len(NOUNS) + 1).permute(0, 3, 1, 2).double()
     shares = avg_pool2d(classes, SIZE // values.shape[1])[0]
