@@ -40,8 +40,8 @@ const STYLE = `
 .attn-related .gallery .pill input:checked + span { background: none; border-color: var(--query); box-shadow: 0 0 0 2px var(--query); }
 .attn-related .panels { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
 @container (min-width: 30rem) { .attn-related .panels { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
-.attn-related .panel { display: grid; gap: 0.3rem; align-content: start; min-width: 0; margin: 0; }
-.attn-related .panel svg { width: 100%; max-width: 20rem; height: auto; display: block; border-radius: 8px; background: #777; cursor: crosshair; touch-action: manipulation; }
+.attn-related .panel { display: grid; gap: 0.3rem; align-content: start; min-width: 0; }
+.attn-related .panel svg { width: 100%; max-width: 18rem; height: auto; display: block; border-radius: 8px; background: #777; cursor: crosshair; touch-action: manipulation; }
 .attn-related .panel image { image-rendering: pixelated; }
 .attn-related .under { fill: none; stroke: #000; stroke-width: 4; vector-effect: non-scaling-stroke; }
 .attn-related .over { fill: none; stroke: #fff; stroke-width: 2; vector-effect: non-scaling-stroke; }
@@ -92,9 +92,9 @@ function render({ model, el }) {
   }
   const panel = (first) => {
     const picture = svg("svg", first ? { role: "application", tabindex: "0", onkeydown: step, onclick: pick } : { role: "img", onclick: pick });
-    const name = h("figcaption", { class: "name" });
+    const name = h("p", { class: "name" });
     const scale = h("div");
-    return { picture, name, scale, node: h("figure", { class: "panel" }, name, picture, scale) };
+    return { picture, name, scale, node: h("div", { class: "panel" }, name, picture, scale) };
   };
   const [looks, before, after] = [panel(true), panel(false), panel(false)];
   const readout = h("div", { class: "readout" });

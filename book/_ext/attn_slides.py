@@ -42,7 +42,7 @@ WIDTHS = {
     "moved_weights": (1100, 2),
     "positions": (1200, 4),
     "quiz": (800, 1),
-    "related_cells": (1200, 3),
+    "related_cells": (1200, 1),
     "soft_hard": (1300, 4),
     "softmax_lookup": (960, 1),
 }

@@ -170,7 +170,8 @@ GOALS: list[tuple[str, str, tuple[str, ...], dict[int, tuple[str, ...]]]] = [
      {10: ("check_half", "check_visible", "check_a_third", "check_two_thirds", "check_all",
            "why")}),
     ("Build attention into another task", "11", ("ex-11-score", "ex-11-which"), {}),
-    ("Say where something simpler than attention does", "11b", ("ex-11b-which", "ex-11b-linear"), {}),
+    ("Say where something simpler than attention does", "11b",
+     ("ex-11b-which", "ex-11b-linear"), {}),
     ("Read the papers", "3 to 11", (), {}),
 ]  # fmt: skip
 
