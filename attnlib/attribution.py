@@ -5,7 +5,8 @@ same model, and their answers can be compared word by word, or key by key:
 
 * how long is what each key adds (`value_norms`)?
 * what of the input is in an average of averages, layer after layer (`rollout`)?
-* how would the output move with the input (`gradient_times_input`, `integrated_gradients`)?
+* how would the output move with the input (`gradient_times_input`, `integrated_gradients`; through
+  layer normalizations, `norms_held`)?
 * what is lost without a token (`leave_one_out`)?
 * could other weights have given the same output (`free_directions`, `effective_weights`)?
 
@@ -15,10 +16,12 @@ None of them knows what is right. Each is a function of tensors, or of a functio
 hands in: from embedded tokens, or tokens, to the number that is to be explained.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnlib.captioning import CaptionDecoder
 from attnlib.multihead import MultiHeadAttention
@@ -329,6 +332,32 @@ def gradient_times_input(function: Callable[[Tensor], Tensor], embedded: Tensor)
     tensor([[ 3., -6.]])
     """
     return (embedded.detach() * _gradient(function, embedded)).sum(-1)
+
+
+@contextmanager
+def norms_held(model: nn.Module) -> Iterator[None]:
+    r"""Inside, no gradient flows through the divisors of a model's layer normalizations.
+
+    (Ali et al. 2022, section 3.3.) Twice the input of a normalization gives the same output, so by
+    Euler's theorem gradient times input, summed over what is normalized, is 0 (but for epsilon).
+    With the divisor held the sum is the output, less its bias. Outputs stay as they are.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.LayerNorm)]
+    for norm in norms:
+        norm.forward = partial(_normed, norm)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
+
+
+def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    axes = tuple(range(-len(norm.normalized_shape), 0))
+    apart = x - x.mean(axes, keepdim=True)
+    spread = (apart.square().mean(axes, keepdim=True) + norm.eps).sqrt().detach()
+    found = apart / spread * (1 if norm.weight is None else norm.weight)
+    return found + (0 if norm.bias is None else norm.bias)
 
 
 def integrated_gradients(

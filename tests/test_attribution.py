@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from attnlib import attribution, pretrained, reference
 from attnlib.attention import Attention
@@ -282,6 +283,32 @@ def test_integrated_gradients_are_complete_and_plain_ones_are_not():
     want = curved(x) - curved(start.expand(2, -1, -1))
     torch.testing.assert_close(found.sum(-1), want, rtol=0, atol=1e-3)  # midpoints: 1 / steps^2
     assert (attribution.gradient_times_input(curved, x).sum(-1) - curved(x)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("affine, bias", [(True, True), (True, False), (False, False)])
+def test_with_norms_held_outputs_stay_and_what_arrives_is_passed_on(affine, bias):
+    torch.manual_seed(0)
+    norm = nn.LayerNorm((3, 4), 1e-12, affine, bias).double()
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
+    model, x = nn.Sequential(nn.Identity(), norm), torch.randn(2, 3, 4).double()
+    v = torch.randn(3, 4).double()
+    plain = model(x)
+    with attribution.norms_held(model):
+        torch.testing.assert_close(model(x), plain, rtol=0, atol=1e-12)
+        held = attribution.gradient_times_input(lambda x: (model(x) * v).sum((1, 2)), x)
+    offset = norm.bias * v if bias else torch.zeros(())
+    torch.testing.assert_close(held.sum(1), (plain * v).sum((1, 2)) - offset.sum())
+    torch.testing.assert_close(model(x), plain, rtol=0, atol=0)  # and it is as it was
+    slope = attribution.gradient_times_input(lambda x: (model(x) * v).sum((1, 2)), x)
+    assert slope.sum(1).abs().max() < 1e-9 < held.sum(1).abs().min()
+
+
+def test_norms_are_as_they_were_after_an_error():
+    norm = nn.LayerNorm(2)
+    with pytest.raises(ZeroDivisionError), attribution.norms_held(norm):
+        raise ZeroDivisionError
+    assert "forward" not in vars(norm)
 
 
 def test_a_function_of_other_shape_is_refused():

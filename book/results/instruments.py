@@ -64,6 +64,7 @@ from _erasure import (
 from _record import record
 
 from attnlib import metrics, pretrained, storage
+from attnlib.attribution import norms_held
 from attnlib.data import hansards
 from attnlib.data.corpora import multi30k
 from attnlib.data.tokenizer import UNK
@@ -109,6 +110,9 @@ def ask(model, pair: Asked, erasures=ERASURES) -> dict[str, np.ndarray]:
     found = weigh(model, pair)
     signed = gradients(model, pair)
     found |= {"gradient times input": np.abs(signed), "gradient times input, signed": signed}
+    if weigh is transformer_weights:
+        with norms_held(model):
+            found["gradient times input, norms held"] = gradients(model, pair)
     return found | {f"leave one out, {how}": erase(model, pair) for how, erase in erasures.items()}
 
 
