@@ -338,7 +338,7 @@ def gradient_times_input(function: Callable[[Tensor], Tensor], embedded: Tensor)
 def norms_held(model: nn.Module) -> Iterator[None]:
     r"""Inside, no gradient flows through the divisors of a model's layer normalizations.
 
-    (Ali et al. 2022, section 3.3.) Twice the input of a normalization gives the same output, so by
+    (Ali et al. 2022, on LayerNorm.) Twice the input of a normalization gives the same output, so by
     Euler's theorem gradient times input, summed over what is normalized, is 0 (but for epsilon).
     With the divisor held the sum is the output, less its bias. Outputs stay as they are.
     """
