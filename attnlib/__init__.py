@@ -4,6 +4,7 @@ A module imports only from those above it; nothing imports ``reference`` but tes
 
 ======================  ===================================================================
 ``reference``           every equation as NumPy loops: the oracle
+``linear``              a linear layer, faster on a CPU where no gradient is asked for
 ``masks``               padding and causal masks; the one ``masked_softmax``
 ``scores``              the score dial: how well does a key match the query?
 ``windows``             the window dial: which keys may be attended to?

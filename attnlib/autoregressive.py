@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from torch import Tensor, nn
 
 from attnlib.attention import Attention
+from attnlib.linear import linear
 
 Memory = TypeVar("Memory", bound=tuple)  # what a decoder knows of the source
 State = TypeVar("State", bound=tuple)  # what it carries from step to step
@@ -55,7 +56,7 @@ class TiedOutput(nn.Module):
 
     def output(self, vector: Tensor) -> Tensor:
         """Logits (..., V) of output vectors (..., E)."""
-        return nn.functional.linear(vector, self.embedding.weight, self.bias)
+        return linear(vector, self.embedding.weight, self.bias)
 
 
 class Decoder(Protocol[Memory_contra, State]):

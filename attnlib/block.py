@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from attnlib.linear import Linear
 from attnlib.multihead import KeyValue, MultiHeadAttention
 from attnlib.windows import Window
 
@@ -19,7 +20,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
-        self.W_1, self.W_2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.W_1, self.W_2 = Linear(width, hidden), Linear(hidden, width)
         for layer in (self.W_1, self.W_2):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnlib.attention import Attention
+from attnlib.linear import Linear
 from attnlib.masks import check_mask
 from attnlib.scores import ScaledDotScore
 from attnlib.windows import Window
@@ -85,7 +86,7 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(f"width must be divisible by heads, got {width} and {heads}")
         self.width, self.heads, self.rotate = width, heads, rotate
         self.W_Q, self.W_K, self.W_V, self.W_O = (
-            nn.Linear(width, width, bias=False) for _ in range(4)
+            Linear(width, width, bias=False) for _ in range(4)
         )
         for projection in (self.W_Q, self.W_K, self.W_V, self.W_O):
             nn.init.xavier_uniform_(projection.weight)

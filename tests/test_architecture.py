@@ -11,6 +11,7 @@ import attnlib
 
 LAYERS = {
     "reference": 0,
+    "linear": 0,
     "masks": 0,
     "scores": 1,
     "windows": 1,
