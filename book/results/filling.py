@@ -17,11 +17,12 @@ in the training captions. Function words and content words are counted apart. Th
   caption). ``two blanks``: neighbours, filled at once or one after the other, and how often the
   pair that is written was seen in training;
 * ``untrained``: where a blank looks, 8 seeds;
-* ``recall``: the share of keys whose value is found, by the number of pairs; ``wide``: twice the
-  width.
+* ``recall``: the share of keys whose value is found, by the number of pairs, after training on 2 to
+  16 pairs (``narrow``; ``wide``: twice the width) or on so many pairs ``alone``. There taps reach
+  all words.
 
-What is in ``filling.json`` already is not measured again, so a stopped run goes on. 40 minutes
-of one core; a training takes a minute, that of the causal model two.
+What is in ``filling.json`` already is not measured again, so a stopped run goes on. An hour of
+one core; a training takes a minute, that of the causal model two.
 """
 
 import time
@@ -226,8 +227,9 @@ def recalled(model: LanguageModel) -> dict:
 
 
 def of_recall(model: str, setting: str, seed: int) -> dict:
-    """Train on sequences of up to 16 pairs, a new one each time."""
+    """Train on sequences of up to 16 pairs or of so many alone, a new one each time."""
     torch.manual_seed(seed)
+    alone = int(setting.split()[0]) if setting.endswith("alone") else None
     width = RECALL_WIDTH * (2 if setting == "wide" else 1)
     made = without.encoder(
         model,
@@ -245,7 +247,7 @@ def of_recall(model: str, setting: str, seed: int) -> dict:
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, RECALL_UPDATES)
     begun = time.process_time()
     for _ in range(RECALL_UPDATES):
-        pairs = int(torch.randint(2, max(PAIRS) + 1, (), generator=generator))
+        pairs = alone or int(torch.randint(2, max(PAIRS) + 1, (), generator=generator))
         ids, answers = without.recall(pairs, 64, generator)
         logits = made.output(made.hidden_forward(ids)[:, pairs:])
         lost = cross_entropy(logits.flatten(0, 1), answers.flatten())
@@ -279,6 +281,10 @@ def plan(seeds) -> list[tuple[dict, partial]]:
         add("trained", "attention", "forty", seed)
     for seed in range(1, UNTRAINED + 1):
         rows.append(({"kind": "untrained", "seed": seed}, partial(of_untrained, seed)))
+    for seed in seeds:
+        for pairs in PAIRS:
+            for model in without.MIXINGS:
+                add("recall", model, f"{pairs} alone", seed)
     if seeds == list(SEEDS):
         for model in without.MIXINGS[1:]:
             add("recall", model, "wide", 1)

@@ -16,10 +16,11 @@ Run from the root of the repository::
 * ``untrained``: where [class] looks before anything was learned, 8 seeds;
 * ``baseline``: the same of uniform weights, and of weights in the middle of the picture.
 
-``positions`` are the cosines of the learned positions of one model, for a figure; ``example`` has
-[class]'s weights of a picture. What is in ``patches.json`` already is not measured again, so a
-stopped run goes on. Some 20 minutes of one core; a training of the transformer takes half a minute,
-or three times that.
+``positions`` are the cosines of the learned positions of one model; ``example`` has [class]'s
+weights of the first picture where layer 1 looks most at the white thing, layer 2 at the one beside
+it and rollout at the white one, for a figure. What is in ``patches.json`` already is not measured
+again, so a stopped run goes on. Some 20 minutes of one core; a training of the transformer takes
+half a minute, or three times that.
 """
 
 import time
@@ -172,8 +173,16 @@ def shown() -> dict:
     """What a figure needs, of one model: positions, and weights of a picture."""
     model = trained("transformer", "fresh", "paper", 1)[0]
     P = normalize(model.stack.positions.P.detach()[1:], dim=1)
-    number = 2
-    maps = patches.class_maps(model, test().images[: number + 1])
+    maps = patches.class_maps(model, test().images[:MARKED])
+
+    def on(name: str, role: str) -> torch.Tensor:
+        """Whether the heaviest patch of each picture is all on a thing."""
+        thing = test().masks[:MARKED, beside.ROLES.index(role)].float()
+        whole = torch.nn.functional.avg_pool2d(thing, 64 // GRID[0]).flatten(1)
+        return whole.gather(1, maps[name].argmax(1, keepdim=True))[:, 0] > 0.5
+
+    fit = on("layer 1", "asking") & on("layer 2", "beside") & on("rollout", "asking")
+    number = int(fit.nonzero()[0, 0])
     return {
         "positions": (P @ P.T).tolist(),
         "example": {"number": number}

@@ -17,6 +17,9 @@ best of 49 on validation scenes, with their masks, for each map by itself. The k
   a smaller and of a mirrored scene are from the smaller and mirrored maps. And what the module
   relates a shape to, and what comes of it, when a scene's shapes are given one colour, or a colour
   each;
+* ``own names``: the same of the test scenes with the names that the network finds in them, not the
+  true ones, at the thresholds of the true ones;
+* ``cells``: what is reached at most with cells: the share of each cell that each class covers;
 * ``longer``: the same with twice the updates;
 * ``together``: learned from scenes where there is a star if, and only if, there is a ring;
 * ``untrained``: the network as it begins, 8 seeds;
@@ -58,6 +61,7 @@ WAYS = {
     "masks": {"masks": True},
 }
 UNTRAINED = 8  # seeds
+CELL = 4  # pixels a side
 PAIR = "ring", "star"  # that always come together
 PAINTS = "as drawn", "one colour", "a colour each"
 SHOWN = 8, 1, 16  # test scenes
@@ -136,17 +140,18 @@ def looks(model: Segmenter, began: Segmenter | None, which: LabelledScenes) -> d
 
 
 @torch.no_grad()
+def says(model: Segmenter, which: LabelledScenes) -> Tensor:
+    """The names (N, C) that a network finds in scenes: those whose map has a mean above 0."""
+    return torch.cat([model.name(images) for images in which.images.split(50)]) > 0
+
+
 def named(model: Segmenter, which: LabelledScenes) -> dict[str, float]:
     """How often the mean of a map tells whether its class is in the scene."""
-    logits = [
-        model(x, y).scores.mean((2, 3))
-        for x, y in zip(which.images.split(50), which.labels.split(50))
-    ]
-    says = torch.cat(logits) > 0
-    hits = (says & which.labels).sum()
+    said = says(model, which)
+    hits = (said & which.labels).sum()
     return {
-        "right": float((says == which.labels).double().mean()),
-        "precision": float(hits / says.sum().clamp(min=1)),
+        "right": float((said == which.labels).double().mean()),
+        "precision": float(hits / said.sum().clamp(min=1)),
         "recall": float(hits / which.labels.sum()),
     }
 
@@ -292,6 +297,32 @@ def of_together(seed: int) -> dict:
     return {**overlaps, "pair": of_pair(model, overlaps)}
 
 
+def of_own_names(way: str, seed: int) -> dict:
+    """Train one way again, and let it name what it is to find."""
+    model = new(seed)
+    segmentation.fit(model, pictures("train"), UPDATES, lr=LR, seed=seed, **WAYS[way])
+    val, test = pictures("val"), pictures("test")
+    own = test._replace(labels=says(model, test))
+    found = {}
+    for name, maps in looks(model, None, val).items():
+        threshold = segmentation.best_threshold(maps, val.truth)
+        found[name] = marks(looks(model, None, own)[name], threshold, test.truth)
+    return found
+
+
+def of_cells() -> dict:
+    """The true shares of each cell as maps, with the best threshold."""
+    shares = {
+        split: avg_pool2d(
+            one_hot(pictures(split).truth, len(NOUNS) + 1).permute(0, 3, 1, 2).float(),
+            CELL,
+        )[:, 1:]
+        for split in ("val", "test")
+    }
+    threshold = segmentation.best_threshold(shares["val"], pictures("val").truth)
+    return {"threshold": threshold, **marks(shares["test"], threshold, pictures("test").truth)}
+
+
 @cache
 def one_trained(seed: int) -> Segmenter:
     """A network that learned from names and from smaller copies."""
@@ -383,6 +414,12 @@ def main() -> None:
     wanted += [("together", {"seed": seed}, of_together) for seed in few]
     more = {"seed": few[0], "updates": 2 * UPDATES}
     wanted += [("longer", {"way": way, **more}, of_trained) for way in ("names", "equivariant")]
+    wanted += [("cells", {}, of_cells)]
+    wanted += [
+        ("own names", {"way": way, "seed": seed}, of_own_names)
+        for seed in few
+        for way in ("names", "equivariant")
+    ]
     wanted += [("shown", {"number": number, "seed": few[0]}, of_shown) for number in SHOWN]
     for kind, said, measure in wanted:
         if any({"kind": kind, **said}.items() <= run.items() for run in runs):
