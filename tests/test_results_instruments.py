@@ -388,3 +388,28 @@ def test_each_word_of_the_file_is_in_one_group():
     for names in (links, weights):
         assert sum(parts[name] for name in names) == parts["all"] == found["target_words"]
     assert sum(parts[f"own, {name}"] for name in links) == parts["own"] == found["own_words"]
+
+
+def test_cells_beside_are_those_that_share_a_side_or_a_corner():
+    cells = torch.rand(5, 12) < 0.2
+    found = _blanked.beside(cells, (3, 4))
+    for t in range(5):
+        for s in range(12):
+            near = (
+                cells[t, 4 * row + column]
+                for row in range(max(0, s // 4 - 1), min(3, s // 4 + 2))
+                for column in range(max(0, s % 4 - 1), min(4, s % 4 + 2))
+            )
+            assert bool(found[t, s]) == any(near)
+
+
+def test_the_cells_that_a_look_may_not_read_may_be_given(seen):
+    model, sample, _, looked = seen
+    ids = [model.tokenizer.encode(word)[0] for word in sample.captions[0].words]
+    words, image = _blanked.collate([([], ids)]), as_floats(sample.image)
+    most = torch.from_numpy(looked.found["weights"]).argmax(1)
+    given = torch.nn.functional.one_hot(most, 64).bool()
+    again = _blanked.hidden(model, image, words, given)
+    np.testing.assert_allclose(again, looked.hidden, rtol=0, atol=1e-6)
+    nothing = _blanked.hidden(model, image, words, torch.zeros_like(given))
+    assert np.abs(nothing).max() == 0

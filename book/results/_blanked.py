@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from _erasure import kendall
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from attnlib import attribution, pretrained
 from attnlib.data import scenes
@@ -40,6 +41,8 @@ class Looked:
     right: np.ndarray  # (words,), whether the right word is the likeliest as it is
     whole: np.ndarray  # (words,), nats lost if every cell that the named things touch is blanked
     hidden: np.ndarray  # (words,), nats lost if the most attended cell is hidden from this one look
+    unseen: np.ndarray  # (words,), if all cells that the named things touch are
+    around: np.ndarray  # (words,), if those are, and all that lie next to them
 
 
 def to_cells(images: Tensor, rows: int, columns: int) -> Tensor:
@@ -71,10 +74,11 @@ def said(model, images: Tensor, words) -> Tensor:
 
 
 @torch.no_grad()
-def hidden(model: pretrained.Pretrained, image: Tensor, words) -> np.ndarray:
-    """Nats of each word lost if this one look may not read its most attended cell.
+def hidden(model: pretrained.Pretrained, image: Tensor, words, shut_cells=None) -> np.ndarray:
+    """Nats of each word lost if this one look may not read some cells (T, cells).
 
-    Nothing is blanked: the picture, and what was read before, are as they were.
+    The most attended one unless given. Nothing is blanked: the picture, and what was read before,
+    are as they were.
     """
     network, lost = model.model, []
     memory = network.encode(image[None], torch.tensor([model.grid[0] * model.grid[1]]))
@@ -82,7 +86,7 @@ def hidden(model: pretrained.Pretrained, image: Tensor, words) -> np.ndarray:
     for t, word in enumerate(words.target_out[0, :-1].tolist()):
         vector, weights, after = network.decoder.step(embedded[:, t], state, memory)
         shut = memory.mask.clone()
-        shut[0, weights.argmax()] = False
+        shut[0, weights.argmax() if shut_cells is None else shut_cells[t]] = False
         moved, _, _ = network.decoder.step(embedded[:, t], state, memory._replace(mask=shut))
         whole, without = (network.output(v).log_softmax(-1)[0, word] for v in (vector, moved))
         lost.append(float(whole - without))
@@ -149,7 +153,15 @@ def look(model: pretrained.Pretrained, sample, background: np.ndarray, caption) 
         (best[0] == torch.tensor(ids)).numpy(),
         (right[0] - right[1 + cells :].diagonal()).numpy(),
         hidden(model, image, words),
+        hidden(model, image, words, whole),
+        hidden(model, image, words, beside(whole, grid)),
     )
+
+
+def beside(cells: Tensor, grid: Sequence[int]) -> Tensor:
+    """Cells (T, H W), and all that share a side or a corner with one of them."""
+    maps = cells.float().unflatten(1, tuple(grid)).unsqueeze(1)
+    return max_pool2d(maps, 3, 1, 1).flatten(1) > 0
 
 
 def looks(model: pretrained.Pretrained, number: int) -> list[Looked]:
@@ -200,6 +212,8 @@ def effects(looked: Sequence[Looked]) -> list[dict]:
                     row[f"changed, {name}"] = float(each.changed[t, some].mean())
             row["whole thing"] = float(each.whole[t])
             row["attended, hidden from the look"] = float(each.hidden[t])
+            row["thing, hidden from the look"] = float(each.unseen[t])
+            row["thing and around, hidden from the look"] = float(each.around[t])
             rows.append(row)
     return rows
 
