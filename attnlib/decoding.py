@@ -10,10 +10,11 @@ cache)::
 
 A source is ids (B, S), or images (B, 3, H, W) whose lengths are their numbers of cells. The model
 should be in evaluation mode. If it has an attribute ``shares_memory`` that is true, `beam_search`
-gives it the memory of b sentences with ``b * beam`` tokens, those of one sentence side by side; the
-memory is repeated otherwise. Sentences that are done leave the batch, so no step is spent on them.
-After `max_length` tokens the end </s> is forced and pays its probability: every hypothesis is a
-whole sentence, and its `logprob` is the model's for that sentence.
+gives it the memory of b sentences with ``b * k`` tokens, those of one sentence side by side (k is 1
+at the first step, then the beam); the memory is repeated otherwise. Sentences that are done leave
+the batch, so no step is spent on them. After `max_length` tokens the end </s> is forced and pays
+its probability: every hypothesis is a whole sentence, and its `logprob` is the model's for that
+sentence.
 """
 
 import math
@@ -219,14 +220,12 @@ def beam_search(
     if not B:
         return []
     active = torch.arange(B, device=device)  # (b,) sentences still searched
-    rows = active.repeat_interleave(beam)  # each has `beam` rows, its beginnings
+    rows = active  # one beginning each; `beam`, side by side, after the first step
     memory = model.encode(source, lengths)
-    state = select(model.start(memory), rows)
+    state = model.start(memory)
     shared = getattr(model, "shares_memory", False)  # one copy a sentence, or one a row
-    memory = memory if shared else select(memory, rows)
     token = torch.full_like(rows, bos)
-    total = torch.full((B, beam), -torch.inf, dtype=_widest(device), device=device)
-    total[:, 0] = 0  # all rows are the same now: let one speak
+    total = torch.zeros(B, 1, dtype=_widest(device), device=device)
     finished = torch.zeros(B, dtype=torch.long, device=device)  # hypotheses a sentence
     steps, ends = [], []
     for t in range(int(limit.max()) + 1):
@@ -234,13 +233,15 @@ def beam_search(
         steps.append((token, rows, weights))  # rows: where each came from, a step ago
 
         best, word, end = _likeliest(logits, min(beam, logits.shape[-1] - 1), eos)
-        best.masked_fill_((limit[active] <= t).repeat_interleave(beam).unsqueeze(1), -torch.inf)
+        width, words = total.shape[1], best.shape[1]  # beginnings a sentence, words a beginning
+        best.masked_fill_((limit[active] <= t).repeat_interleave(width).unsqueeze(1), -torch.inf)
         word, order = torch.cat([word, torch.full_like(token, eos).unsqueeze(1)], 1).sort(1)
-        step = torch.cat([best, end.unsqueeze(1)], 1).gather(1, order)  # (b * beam, k + 1)
+        step = torch.cat([best, end.unsqueeze(1)], 1).gather(1, order)  # (b * width, k + 1)
 
-        sums = (total.view(-1, 1) + step).view(len(active), -1)  # (b, beam * (k + 1))
+        sums = (total.view(-1, 1) + step).view(len(active), -1)  # (b, width * (k + 1))
         sums, place = sums.sort(dim=1, descending=True, stable=True)
-        row = place // step.shape[1] + beam * torch.arange(len(active), device=device).unsqueeze(1)
+        first = torch.arange(0, len(token), width, device=device)  # rows of the sentences
+        row = place // step.shape[1] + first.unsqueeze(1)
         word = word.view(len(active), -1).gather(1, place)
 
         over = (word == eos)[:, :beam] & sums[:, :beam].isfinite()
@@ -250,13 +251,12 @@ def beam_search(
         alive = ((finished[active] < beam) & (limit[active] > t)).nonzero().squeeze(1)
         if not len(alive):
             break
-        go_on = (
-            (word == eos).int().argsort(dim=1, stable=True)[alive, :beam]
-        )  # words first, in order
+        order = (word == eos).int().argsort(dim=1, stable=True)  # words first, in order
+        go_on = order[alive, : min(beam, width * words)]
         total, rows, token = (x[alive].gather(1, go_on) for x in (sums, row, word))
         rows, token = rows.view(-1), token.view(-1)
         state = select(state, rows)
-        if len(alive) < len(active):
+        if len(alive) < len(active) or (go_on.shape[1] > width and not shared):
             active, memory = active[alive], select(memory, alive if shared else rows)
     return _collect(steps, ends, lengths.tolist(), beam, alpha)
 

@@ -134,7 +134,7 @@ def test_a_large_batch_follows_the_rule_too(beam):
     model = Toy(6, 1)
     sentences = [[5 + i, 9] for i in range(2 + CHUNK // beam)]
     together = beam_search(model, *batch(*sentences), 4, BOS, EOS, beam=beam, alpha=0.6)
-    assert model.calls[0] > CHUNK
+    assert max(model.calls) > CHUNK
     for sentence, found in zip(sentences, together, strict=True):
         want = plain_beam(model, sentence, 4, beam, alpha=0.6)
         assert [h.ids for h in found] == [ids for _, ids in want]
@@ -241,7 +241,7 @@ def test_no_step_is_spent_on_sentences_that_are_done():
     assert model.calls == [2, 2, 1, 1]
     model.calls = []
     beam_search(model, *batch([5, 6, 7], [8]), 50, BOS, EOS, beam=3)
-    assert model.calls == [6, 6, 3, 3]
+    assert model.calls == [2, 6, 3, 3]  # the first step has one beginning a sentence
 
 
 def test_the_length_penalty_by_hand():
