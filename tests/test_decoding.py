@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnlib.decoding import CHUNK, beam_search, greedy, length_penalty, select
+from attnlib.decoding import CHUNK, _top, beam_search, greedy, length_penalty, select
 from attnlib.settings import make_translator
 
 BOS, EOS = 1, 2
@@ -152,6 +152,25 @@ def test_probabilities_and_weights_are_those_of_the_sentence(beam):
             assert hypothesis.logprob == pytest.approx(total, abs=1e-12)
             assert hypothesis.score == total / length_penalty(len(hypothesis.ids) + 1, 0.6)
             np.testing.assert_array_equal(hypothesis.weights, weights)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("V", [7, 256, 300, 1280, 1290])  # from 256 k on in runs, with a rest
+def test_the_largest_of_a_row_wherever_they_are(V, k):
+    torch.manual_seed(V)
+    values = torch.stack([torch.randperm(V) for _ in range(200)]).float()
+    values[:, 3] = -torch.inf
+    want = values.numpy().argsort(1)[:, : -k - 1 : -1]
+    best, where = _top(values, k)
+    np.testing.assert_array_equal(where, want)
+    np.testing.assert_array_equal(best, np.take_along_axis(values.numpy(), want, 1))
+
+
+@pytest.mark.parametrize("V", [7, 300])
+def test_of_equal_values_the_first_is_largest(V):
+    torch.manual_seed(V)
+    values = torch.randint(3, (200, V)).float()
+    np.testing.assert_array_equal(_top(values, 1)[1].squeeze(1), values.numpy().argmax(1))
 
 
 def same(one, other):
