@@ -31,7 +31,7 @@ RUNS = Path("runs")  # where `attnlib train` leaves a model, unless told
 LONGEST = (2, 10)  # subwords of a translation: so many for each of its source, and some more
 MAX_SOURCE = 200  # subwords, </s> counted; the longest training sentence has about a quarter
 BATCH = 50  # sentences made to write given translations together
-ROWS = 250  # beginnings decoded together: sentences times the beam
+SENTENCES, ROWS = 200, 500  # at most decoded together; a row is one beginning in a beam
 PICTURES = 100  # or pictures
 MAX_CAPTION = 60  # words; the longest true caption of a scene has a quarter
 ROLES = {"translator": "translator", "transformer": "translator", "captioner": "captioner"}
@@ -138,9 +138,10 @@ class Pretrained:
                 )
             encoded.append(ids)
         order = sorted((i for i, ids in enumerate(encoded) if ids), key=lambda i: len(encoded[i]))
-        size = max(1, ROWS // max(1, beam))  # sentences decoded together
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
+        most = max(1, min(SENTENCES, ROWS // max(1, beam)))  # sentences decoded together
+        parts = math.ceil(len(order) / most)
+        for part in np.array_split(order, parts) if parts else []:
+            rows = part.tolist()
             for i, found in zip(rows, self._search([encoded[i] for i in rows], beam), strict=True):
                 yield i, encoded[i], found
 
