@@ -42,8 +42,9 @@ def _for_onednn(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()  # a compiler chooses by itself
         and x.dtype == weight.dtype == torch.float32
-        and x.device.type == weight.device.type == "cpu"
+        and x.is_cpu
+        and weight.is_cpu
         and not torch.is_autocast_enabled("cpu")
-        and x.numel() * len(weight) >= SMALL
+        and x.numel() * weight.shape[0] >= SMALL
         and x.shape[-1] == weight.shape[-1]  # if not, PyTorch's own error says so
     )

@@ -99,6 +99,15 @@ def test_typographic_signs_read_as_the_plain_ones_of_english(typed, typographic,
     assert typed(typographic) == typed(plain)
 
 
+@pytest.mark.parametrize("signs", [None, "", "'-"])
+def test_printable_ascii_reads_alone_as_it_does_beside_other_letters(signs):
+    """A text of it alone is not gone through letter by letter."""
+    letters = "".join(map(chr, range(32, 127)))
+    assert clean(letters, signs) == letters
+    assert clean(letters + "\N{BULLET}", signs) == letters + "\N{BULLET}"
+    assert clean("a\tb\x7f", signs) == "a b"
+
+
 def test_signs_stay_where_the_training_text_has_them():
     german = signs_of(["„Ja“ – sagt er."] * 3)
     assert clean("„Ja“ – nein”", german) == "„Ja“ – nein“"

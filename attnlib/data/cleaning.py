@@ -57,6 +57,8 @@ def clean(text: str, signs: Collection[str] | None = None) -> str:
     >>> clean("\\ufeffThe wo\\u00adman\\u2019s dog", signs="'.")
     "The woman's dog"
     """
+    if text.isascii() and text.isprintable():  # as most texts are; nothing of these changes
+        return text
     for position, letter in enumerate(text):
         if "\ud800" <= letter <= "\udfff":
             byte = f"byte 0x{ord(letter) - 0xDC00:02x}" if letter >= "\udc80" else "a surrogate"
