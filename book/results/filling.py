@@ -18,8 +18,8 @@ in the training captions. Function words and content words are counted apart. Th
   pair that is written was seen in training;
 * ``untrained``: where a blank looks, 8 seeds;
 * ``recall``: the share of keys whose value is found, by the number of pairs, after training on 2 to
-  16 pairs (``narrow``; ``wide``: twice the width) or on so many pairs ``alone``. There taps reach
-  all words.
+  16 pairs (``narrow``; ``wide``: twice the width), up to so many at ``most``, or on so many
+  ``alone``; ``longer``: three times the updates. There taps reach all words.
 
 What is in ``filling.json`` already is not measured again, so a stopped run goes on. An hour of
 one core; a training takes a minute, that of the causal model two.
@@ -229,7 +229,10 @@ def recalled(model: LanguageModel) -> dict:
 def of_recall(model: str, setting: str, seed: int) -> dict:
     """Train on sequences of up to 16 pairs or of so many alone, a new one each time."""
     torch.manual_seed(seed)
-    alone = int(setting.split()[0]) if setting.endswith("alone") else None
+    most, *more = setting.split()  # "8 alone", "8 alone longer", "8 most"; or of the width
+    alone = int(most) if "alone" in more else None
+    largest = int(most) if "most" in more else max(PAIRS)
+    updates = RECALL_UPDATES * (3 if "longer" in more else 1)
     width = RECALL_WIDTH * (2 if setting == "wide" else 1)
     made = without.encoder(
         model,
@@ -244,10 +247,10 @@ def of_recall(model: str, setting: str, seed: int) -> dict:
     )
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(made.parameters(), lr=RECALL_RATE)
-    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, RECALL_UPDATES)
+    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, updates)
     begun = time.process_time()
-    for _ in range(RECALL_UPDATES):
-        pairs = alone or int(torch.randint(2, max(PAIRS) + 1, (), generator=generator))
+    for _ in range(updates):
+        pairs = alone or int(torch.randint(2, largest + 1, (), generator=generator))
         ids, answers = without.recall(pairs, 64, generator)
         logits = made.output(made.hidden_forward(ids)[:, pairs:])
         lost = cross_entropy(logits.flatten(0, 1), answers.flatten())
@@ -288,6 +291,8 @@ def plan(seeds) -> list[tuple[dict, partial]]:
     if seeds == list(SEEDS):
         for model in without.MIXINGS[1:]:
             add("recall", model, "wide", 1)
+            for setting in ("8 most", "8 alone longer", "16 alone longer"):
+                add("recall", model, setting, 1)
         for model in ("attention", "taps"):
             add("trained", model, "longer", 1)
     return rows
