@@ -19,6 +19,7 @@ import chromium
 import headless
 import pytest
 from site_map import DESKTOP, HTML, LOOKS, PAGES, PHONE, ROOT
+from tabs import Tabs
 
 browser = chromium.browser
 
@@ -49,21 +50,22 @@ def served(site):
         server.shutdown()
 
 
+@pytest.fixture(scope="session")
+def tabs(browser):
+    return Tabs(browser)
+
+
 @pytest.fixture
-def open_page(browser, site, served):
+def open_page(tabs, site, served):
     """Open a page: `open_page(path, size=(width, height), scheme="light", over="http")`.
 
     `over="file"` opens it from its folder, as from a stick. Returns Playwright's page once it has
     loaded and its figures are drawn.
     """
-    complaints, contexts = [], []
+    complaints, opened = [], []
 
     def open_one(path: str, size=DESKTOP, scheme="light", over="http"):
         home = served if over == "http" else site.as_uri()
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
-        )
-        contexts.append(context)
 
         def judge(route):
             if route.request.url.startswith((home + "/", "blob:", "data:")):
@@ -80,19 +82,20 @@ def open_page(browser, site, served):
             if message.type == "error":
                 complaints.append(f"{path}: console: {message.text}")
 
-        context.route("**/*", judge)
-        page = context.new_page()
-        page.set_default_timeout(60_000)  # a busy machine is no fault of the page
-        page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
-        page.on("console", said)
-        page.on("response", answered)
+        listeners = {
+            "pageerror": lambda error: complaints.append(f"{path}: {error}"),
+            "console": said,
+            "response": answered,
+        }
+        page = tabs.take(size, scheme, listeners, judge)
+        opened.append(page)
         page.goto(f"{home}/{path}", wait_until="load")
         page.evaluate(headless.SETTLED)
         return page
 
     yield open_one
-    for context in contexts:
-        context.close()
+    for page in opened:
+        tabs.give_back(page)
     assert not complaints, "\n".join(complaints)
 
 
@@ -114,17 +117,20 @@ def from_all_sides():
     return turn
 
 
-# Two frames have been drawn, and no colour is on its way to another; two seconds at the longest,
-# for a browser may keep an animation that it never draws.
+# Two frames have been drawn, and what was on its way, as a colour to another, has arrived: to wait
+# for it takes longer than all else. What arrives may set its children on their way. What never
+# ends goes on.
 STILL = """async () => {
     const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
-    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-    const settle = async () => {
+    const ends = (each) => each.effect.getComputedTiming().endTime !== Infinity;
+    await frame();
+    await frame();
+    for (let round = 0; round < 9; round += 1) {
+        const moving = document.getAnimations().filter(ends);
+        if (!moving.length) break;
+        moving.forEach((each) => each.finish());
         await frame();
-        await frame();
-        await Promise.allSettled(document.getAnimations().map((each) => each.finished));
-    };
-    await Promise.race([settle(), sleep(2000)]);
+    }
 }"""
 
 
@@ -147,26 +153,18 @@ def script() -> str:
 
 
 @pytest.fixture
-def draw(browser, script, tmp_path):
+def draw(tabs, script, tmp_path):
     """Draw figures on a page: `draw(figure, ..., size=, scheme=, theme=, touch=, allowed=)`.
 
     What the console says fails the test, but where it holds the words that are `allowed`.
     """
-    complaints, contexts = [], []
+    complaints, opened = [], []
     (tmp_path / "figures.js").write_text(script, "utf-8")
 
     def on_a_page(*figures, size=DESKTOP, scheme="light", theme=None, touch=False, allowed=None):
         def said(message):
             if allowed is None or allowed not in message.text:
                 complaints.append(message.text)
-
-        body = "".join(figure.to_html() for figure in figures)
-        attribute = f' data-theme="{theme}"' if theme else ""
-        (tmp_path / "page.html").write_text(FIGURES.format(body=body, theme=attribute), "utf-8")
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=touch
-        )
-        contexts.append(context)
 
         def judge(route):
             if route.request.url.startswith((tmp_path.as_uri(), "blob:")):
@@ -175,19 +173,20 @@ def draw(browser, script, tmp_path):
                 complaints.append(f"asks for {route.request.url}")
                 route.abort()
 
-        context.route("**/*", judge)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", said)
+        body = "".join(figure.to_html() for figure in figures)
+        attribute = f' data-theme="{theme}"' if theme else ""
+        (tmp_path / "page.html").write_text(FIGURES.format(body=body, theme=attribute), "utf-8")
+        listeners = {"pageerror": lambda error: complaints.append(str(error)), "console": said}
+        page = tabs.take(size, scheme, listeners, judge, touch)
+        opened.append(page)
         page.goto((tmp_path / "page.html").as_uri())
         for which in range(len(figures)):
             page.locator("attn-fig[data-ready]").nth(which).wait_for()
         return page
 
     yield on_a_page
-    for context in contexts:
-        context.close()
+    for page in opened:
+        tabs.give_back(page)
     assert not complaints, "\n".join(complaints)
 
 
