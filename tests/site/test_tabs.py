@@ -1,7 +1,7 @@
 """A tab that one test has used is as new for the next."""
 
 import pytest
-from tabs import USES, Tabs
+import tabs
 
 ADDRESS = "http://book.test/"
 PAGE = "<!doctype html><title>Tab</title><body style='margin: 0; height: 100vh'>"
@@ -25,8 +25,8 @@ def fulfil(route):
     route.fulfill(body=PAGE, content_type="text/html")
 
 
-def take(tabs, listeners=None, size=(800, 600), scheme="light", **more):
-    page = tabs.take(size, scheme, listeners or {}, fulfil, **more)
+def take(own, listeners=None, **more):
+    page = own.take((800, 600), "light", listeners or {}, fulfil, **more)
     page.goto(ADDRESS)
     return page
 
@@ -48,7 +48,7 @@ def soil(page):
 @pytest.fixture
 def own(browser):
     """Tabs that no other test has."""
-    own = Tabs(browser)
+    own = tabs.Tabs(browser)
     yield own
     for page in {*own.idle, *own.uses}:
         own.close(page)
@@ -110,11 +110,12 @@ def test_a_tab_is_closed_that_cannot_be_made_as_new(own):
     assert page.is_closed() and own.idle == []
 
 
-def test_a_tab_is_not_used_for_ever(own):
+def test_a_tab_is_not_used_for_ever(own, monkeypatch):
+    monkeypatch.setattr(tabs, "USES", 3)
     seen = []
-    for _ in range(USES + 1):
+    for _ in range(4):
         seen.append(own.take((800, 600), "light", {}, fulfil))
         seen[-1].goto(ADDRESS)
         own.give_back(seen[-1])
-    assert seen[0] is seen[USES - 1] is not seen[USES]
+    assert seen[0] is seen[2] is not seen[3]
     assert seen[0].is_closed()
