@@ -1,7 +1,9 @@
 """RelatedCells, Python's side: its numbers against loops, and what it refuses."""
 
 import base64
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from attnlib.explore import FigureError, RelatedCells
 from attnlib.explore.related_cells import packed
 
+ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 STAR, RING = RNG.uniform(0, 0.5, (2, 6)).round(2).tolist()
 PICTURE = {
@@ -70,6 +73,21 @@ def test_a_byte_is_close_enough():
         return alike / alike.sum(1, keepdims=True)
 
     assert np.abs(weights(features) - weights(kept.astype(float))).max() < 2e-3
+
+
+def test_of_the_chapter_s_scenes_the_averages_are_those_of_the_network():
+    """The figure computes them from bytes, the network has told its own in the results file."""
+    runs = json.loads((ROOT / "book/results/segmentation.json").read_text("utf-8"))["runs"]
+    shown = [run for run in runs if run["kind"] == "shown"]
+    assert len(shown) == 3
+    for run in shown:
+        picture = {key: run[key] for key in ("grid", "features", "maps", "truth")}
+        picture |= {"image": np.zeros((16, 16, 3), np.uint8), "title": "a scene"}
+        for name, told in run["after"].items():
+            _, ours = RelatedCells([picture], name=name).maps()
+            np.testing.assert_allclose(
+                ours, told, rtol=0, atol=0.02
+            )  # of bytes, and of two decimals
 
 
 def test_what_a_page_stores_makes_the_same_figure():

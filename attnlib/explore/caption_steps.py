@@ -1,6 +1,5 @@
 """Captions word by word: where a captioner looked for each word, and whether that was right."""
 
-import base64
 import io
 import random
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import traitlets as tr
 
 from attnlib.data.grammar import Grammar, Thing
 from attnlib.data.tokenizer import SPECIALS
-from attnlib.explore.figure import Figure, FigureError, index, one_of, rounded
+from attnlib.explore.figure import Figure, FigureError, index, one_of, rounded, text_of
 from attnlib.metrics import captions, pointing
 from attnlib.metrics.pointing import Record
 from attnlib.pretrained import Pretrained
@@ -257,7 +256,7 @@ def png(image: np.ndarray) -> str:
 
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/png;base64," + text_of(buffer.getvalue())
 
 
 def runs(mask: np.ndarray) -> list[int]:

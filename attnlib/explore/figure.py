@@ -1,5 +1,7 @@
 """What the interactive figures share: one ES module each, and the twin that pages store."""
 
+import base64
+import binascii
 import html
 import json
 import math
@@ -164,6 +166,23 @@ def rounded(value, digits: int = DIGITS):
     if isinstance(value, list | tuple):
         return [rounded(each, digits) for each in value]
     return round(float(value), digits) + 0.0
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as a page stores them: base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def bytes_of(name: str, text: str) -> bytes:
+    """What `text_of` made text of.
+
+    >>> bytes_of("samples", text_of(b"seven"))
+    b'seven'
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise FigureError(f"{name} must be base64 where they are text ({error})") from None
 
 
 def numbers(name: str, value, *shape: int | None) -> list:

@@ -1,7 +1,5 @@
 """Hear what the decoder attends to: a recording as loud as the weights of one step."""
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,17 @@ from attnlib.beyond.speech import edits
 from attnlib.data import spoken
 from attnlib.data.spoken import Spoken
 from attnlib.data.tokenizer import EOS, SPECIALS
-from attnlib.explore.figure import Figure, FigureError, index, numbers, one_of, rounded, within
+from attnlib.explore.figure import (
+    Figure,
+    FigureError,
+    bytes_of,
+    index,
+    numbers,
+    one_of,
+    rounded,
+    text_of,
+    within,
+)
 from attnlib.explore.rows import check_rows, models_of, plural
 
 CREDIT = (
@@ -251,7 +259,7 @@ def _seconds(said: Spoken) -> list[list[float]]:
 def packed(said: Spoken) -> str:
     """The sound of a string as a page stores it: base64 of 8 bits a sample, as loud as can be."""
     loudest = float(np.abs(said.samples).max())
-    return _text(_bytes(said.samples / (loudest or 1.0), "samples"))
+    return text_of(_bytes(said.samples / (loudest or 1.0), "samples"))
 
 
 def _checked(each: Mapping[str, Any], name: str) -> dict:
@@ -293,7 +301,7 @@ def _checked(each: Mapping[str, Any], name: str) -> dict:
             f"{length:g} s"
         )
     return {
-        "samples": _text(sound),
+        "samples": text_of(sound),
         "rate": rate,
         "digits": digits,
         "seconds": rounded(borders),
@@ -317,17 +325,10 @@ def _reading_of(reading: Mapping[str, Any], digits: list[str], name: str) -> dic
     return {"written": written, "told": told, "weights": rounded(weights)}
 
 
-def _text(sound: bytes) -> str:
-    return base64.b64encode(sound).decode()
-
-
 def _bytes(samples, name: str) -> bytes:
     """Samples as unsigned 8-bit integers, 128 for silence."""
     if isinstance(samples, str):
-        try:
-            return base64.b64decode(samples, validate=True)
-        except binascii.Error as error:
-            raise FigureError(f"{name} must be base64 where they are text ({error})") from None
+        return bytes_of(name, samples)
     found = np.asarray(samples)
     if found.ndim != 1 or not found.size:
         raise FigureError(f"{name} must be a list of numbers, got shape {found.shape}")

@@ -1,6 +1,5 @@
 """Arrange a scene: a captioner in the page says what it sees, and whether that is true is told."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +9,7 @@ import traitlets as tr
 
 from attnlib.data.grammar import Thing
 from attnlib.data.scenes import MOST, Scenes, backdrop, draw
-from attnlib.explore.figure import FigureError, index, one_of, rounded
+from attnlib.explore.figure import FigureError, index, one_of, rounded, text_of
 from attnlib.explore.live.figure import LiveFigure
 from attnlib.explore.live.stored import captions
 from attnlib.explore.rows import plural
@@ -97,8 +96,8 @@ class LiveScene(LiveFigure):
         self.set_trait(
             "chance",
             {
-                "background": base64.b64encode(whole.tobytes()).decode("ascii"),
-                "noise": base64.b64encode(noise.tobytes()).decode("ascii"),
+                "background": text_of(whole.tobytes()),
+                "noise": text_of(noise.tobytes()),
                 "shades": shades.tolist(),
             },
         )

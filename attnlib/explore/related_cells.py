@@ -1,7 +1,5 @@
 """Pick a cell of a picture, and see which others it is related to, and what becomes of a map."""
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +9,17 @@ import traitlets as tr
 
 from attnlib.attention import Attention
 from attnlib.explore.caption_steps import place, png
-from attnlib.explore.figure import Figure, FigureError, index, numbers, one_of, rounded, within
+from attnlib.explore.figure import (
+    Figure,
+    FigureError,
+    bytes_of,
+    index,
+    numbers,
+    one_of,
+    rounded,
+    text_of,
+    within,
+)
 from attnlib.scores import CosineScore, RectifiedCosineScore
 
 MOST = 32  # cells a side
@@ -116,9 +124,8 @@ class RelatedCells(Figure):
     def features(self) -> np.ndarray:
         """Of the cells of the picture (S, A), as a page has them: signed bytes."""
         rows, columns = self._shown["grid"]
-        return np.frombuffer(base64.b64decode(self._shown["features"]), np.int8).reshape(
-            rows * columns, -1
-        )
+        found = np.frombuffer(bytes_of("features", self._shown["features"]), np.int8)
+        return found.reshape(rows * columns, -1)
 
     def _all(self) -> np.ndarray:
         features = torch.from_numpy(self.features.astype(float))[None]
@@ -174,7 +181,7 @@ def packed(features) -> str:
     """Features (S, A) as a page stores them: signed bytes, as base64."""
     found = np.asarray(features, dtype=float)
     largest = float(np.abs(found).max()) or 1.0
-    return base64.b64encode(np.round(found / largest * FINEST).astype(np.int8).tobytes()).decode()
+    return text_of(np.round(found / largest * FINEST).astype(np.int8).tobytes())
 
 
 def _checked(each: Mapping[str, Any], name: str) -> dict:
@@ -189,10 +196,7 @@ def _checked(each: Mapping[str, Any], name: str) -> dict:
     features = each["features"]
     if not isinstance(features, str):
         features = packed(numbers(f"{name}: features", features, S, None))
-    try:
-        found = np.frombuffer(base64.b64decode(features, validate=True), np.int8)
-    except binascii.Error as error:
-        raise FigureError(f"{name}: features must be base64 where text ({error})") from None
+    found = np.frombuffer(bytes_of(f"{name}: features", features), np.int8)
     if not found.size or found.size % S:
         raise FigureError(f"{name}: {found.size} numbers are no features of {S} cells")
     if not found.reshape(S, -1).any(1).all():

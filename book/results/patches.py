@@ -14,22 +14,22 @@ Run from the root of the repository::
   ``set`` is the transformer without positions. ``one question``: trained on the colour alone, not
   on the quarter of the white thing. ``longer`` has three times the updates;
 * ``untrained``: where [class] looks before anything was learned, 8 seeds;
-* ``baseline``: the same of uniform weights, and of weights in the middle of the picture.
+* ``baseline``: the same of uniform weights, and of weights in the middle of the picture;
+* ``shown``: for a figure, [class]'s weights of one model in the first picture where layer 1 looks
+  most at the white thing, layer 2 at the one beside it, and rollout at the white one.
 
-``positions`` are the cosines of the learned positions of one model; ``example`` has [class]'s
-weights of the first picture where layer 1 looks most at the white thing, layer 2 at the one beside
-it and rollout at the white one, for a figure. What is in ``patches.json`` already is not measured
-again, so a stopped run goes on. Some 20 minutes of one core; a training of the transformer takes
-half a minute, or three times that.
+What is in ``patches.json`` already is not measured again, so a stopped run goes on. Some 20 minutes
+of one core; a training of the transformer takes half a minute, or three times that.
 """
 
 import time
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
 import torch
 from _record import begin, record
-from torch.nn.functional import normalize
+from torch.nn.functional import avg_pool2d
 
 from attnlib.beyond import patches
 from attnlib.data import beside
@@ -170,29 +170,24 @@ def of_baseline(name: str) -> dict:
 
 
 def shown() -> dict:
-    """What a figure needs, of one model: positions, and weights of a picture."""
+    """What a figure needs of one model: the weights of a picture."""
     model = trained("transformer", "fresh", "paper", 1)[0]
-    P = normalize(model.stack.positions.P.detach()[1:], dim=1)
     maps = patches.class_maps(model, test().images[:MARKED])
 
     def on(name: str, role: str) -> torch.Tensor:
         """Whether the heaviest patch of each picture is all on a thing."""
         thing = test().masks[:MARKED, beside.ROLES.index(role)].float()
-        whole = torch.nn.functional.avg_pool2d(thing, 64 // GRID[0]).flatten(1)
+        whole = avg_pool2d(thing, 64 // GRID[0]).flatten(1)
         return whole.gather(1, maps[name].argmax(1, keepdim=True))[:, 0] > 0.5
 
     fit = on("layer 1", "asking") & on("layer 2", "beside") & on("rollout", "asking")
     number = int(fit.nonzero()[0, 0])
-    return {
-        "positions": (P @ P.T).tolist(),
-        "example": {"number": number}
-        | {name: each[number].tolist() for name, each in maps.items()},
-    }
+    return {"number": number, **{name: each[number].tolist() for name, each in maps.items()}}
 
 
-def plan(seeds) -> list[tuple[dict, partial]]:
+def plan(seeds) -> list[tuple[dict, Callable[[], dict]]]:
     """Every row: what it is, and how it is measured."""
-    rows = [
+    rows: list = [
         ({"kind": "baseline", "name": name}, partial(of_baseline, name))
         for name in ("uniform", "centre")
     ]
@@ -213,21 +208,20 @@ def plan(seeds) -> list[tuple[dict, partial]]:
     if seeds == list(SEEDS):
         for size in (500, 2000):
             add("transformer", size, "longer", 1)
+    rows.append(({"kind": "shown"}, shown))
     return rows
 
 
 def main() -> None:
     """Do what is left, and write the file as it goes."""
-    options, results = begin(__doc__, RESULTS, {"runs": [], "shown": {}})
+    options, results = begin(__doc__, RESULTS, {"runs": []})
     runs = results["runs"]
     for said, measure in plan([seed for seed in options.seeds if seed in SEEDS]):
         if any(said.items() <= run.items() for run in runs):
             continue
         runs.append(said | rounded(measure(), 4))
         print(said, runs[-1].get("test"), flush=True)
-        if not results["shown"] and said.get("size") == "fresh":
-            results["shown"] = rounded(shown(), 3)
-        record(options.out, COMMAND, results, one_a_line="runs")
+        record(options.out, COMMAND, {"runs": runs}, one_a_line="runs")
 
 
 if __name__ == "__main__":

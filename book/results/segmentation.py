@@ -61,7 +61,6 @@ WAYS = {
     "masks": {"masks": True},
 }
 UNTRAINED = 8  # seeds
-CELL = 4  # pixels a side
 PAIR = "ring", "star"  # that always come together
 PAINTS = "as drawn", "one colour", "a colour each"
 SHOWN = 8, 1, 16  # test scenes
@@ -172,14 +171,18 @@ def errors(model: Segmenter, which: LabelledScenes) -> dict[str, dict[str, float
     return found
 
 
+def covered(truth: Tensor, side: int) -> Tensor:
+    """What share of each cell, so many pixels a side, each class covers: (B, 1 + C, h, w)."""
+    return avg_pool2d(one_hot(truth, len(NOUNS) + 1).permute(0, 3, 1, 2).double(), side)
+
+
 def related(maps: Maps, truth: Tensor) -> Tensor:
     """What the cells that are all of one shape look at: (cells, 3), own, other shapes, background.
 
     A cell that is looked at counts for each class by the share of its pixels.
     """
     B, (h, w) = len(truth), maps.scores.shape[2:]
-    classes = one_hot(truth, len(NOUNS) + 1).permute(0, 3, 1, 2).double()
-    shares = avg_pool2d(classes, SIZE // h).flatten(2).transpose(1, 2)  # (B, S, 1 + C)
+    shares = covered(truth, SIZE // h).flatten(2).transpose(1, 2)  # (B, S, 1 + C)
     seen = maps.weights.double() @ shares  # (B, S, 1 + C)
     own = (shares * seen).sum(-1)  # where a cell is all of one class
     asked = shares[..., 1:].amax(-1) == 1
@@ -312,15 +315,11 @@ def of_own_names(way: str, seed: int) -> dict:
 
 def of_cells() -> dict:
     """The true shares of each cell as maps, with the best threshold."""
-    shares = {
-        split: avg_pool2d(
-            one_hot(pictures(split).truth, len(NOUNS) + 1).permute(0, 3, 1, 2).float(),
-            CELL,
-        )[:, 1:]
-        for split in ("val", "test")
-    }
-    threshold = segmentation.best_threshold(shares["val"], pictures("val").truth)
-    return {"threshold": threshold, **marks(shares["test"], threshold, pictures("test").truth)}
+    val, test = pictures("val"), pictures("test")
+    side = new(0).encoder.stride
+    shares, others = (covered(which.truth, side)[:, 1:].float() for which in (test, val))
+    threshold = segmentation.best_threshold(others, val.truth)
+    return {"threshold": threshold, **marks(shares, threshold, test.truth)}
 
 
 @cache
@@ -338,8 +337,7 @@ def of_shown(number: int, seed: int) -> dict:
         maps = model(one.images, one.labels)
         features = model.features(one.images, model.encoder(one.images))[0]
     values = segmentation.only_largest(segmentation.normed(maps.scores, one.labels))[0]
-    classes = one_hot(one.truth, len(NOUNS) + 1).permute(0, 3, 1, 2).double()
-    shares = avg_pool2d(classes, SIZE // values.shape[1])[0]
+    shares = covered(one.truth, SIZE // values.shape[1])[0]
     named = [c for c in range(len(NOUNS)) if one.labels[0, c]]
     return {
         "grid": list(values.shape[1:]),
