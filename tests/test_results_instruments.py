@@ -413,3 +413,10 @@ def test_the_cells_that_a_look_may_not_read_may_be_given(seen):
     np.testing.assert_allclose(again, looked.hidden, rtol=0, atol=1e-6)
     nothing = _blanked.hidden(model, image, words, torch.zeros_like(given))
     assert np.abs(nothing).max() == 0
+
+
+def test_as_many_others_lie_elsewhere():
+    cells = torch.rand(50, 12) < torch.linspace(0, 1, 50)[:, None]
+    found = _blanked.as_many_others(cells)
+    assert not (found & cells).any()
+    assert torch.equal(found.sum(1), cells.sum(1).minimum(12 - cells.sum(1)))

@@ -43,6 +43,7 @@ class Looked:
     hidden: np.ndarray  # (words,), nats lost if the most attended cell is hidden from this one look
     unseen: np.ndarray  # (words,), if all cells that the named things touch are
     around: np.ndarray  # (words,), if those are, and all that lie next to them
+    others: np.ndarray  # (words,), if as many are that lie elsewhere, drawn by chance; the control
 
 
 def to_cells(images: Tensor, rows: int, columns: int) -> Tensor:
@@ -104,6 +105,7 @@ def look(model: pretrained.Pretrained, sample, background: np.ndarray, caption) 
     named = [sorted(its) for its in caption.things]
     touched = pointing.cells_on(sample.masks, grid, "touch").reshape(-1, cells)
     whole = torch.tensor(np.stack([touched[its].any(0) for its in named]))
+    near = beside(whole, grid)
     chosen = torch.cat([torch.zeros(1, cells, dtype=torch.bool), torch.eye(cells).bool(), whole])
     logs = said(model, blanked(image, bare, chosen, grid), words)  # (1 + cells + T, T, V)
     right = logs[:, range(T), ids]
@@ -154,8 +156,16 @@ def look(model: pretrained.Pretrained, sample, background: np.ndarray, caption) 
         (right[0] - right[1 + cells :].diagonal()).numpy(),
         hidden(model, image, words),
         hidden(model, image, words, whole),
-        hidden(model, image, words, beside(whole, grid)),
+        hidden(model, image, words, near),
+        hidden(model, image, words, as_many_others(near)),
     )
+
+
+def as_many_others(cells: Tensor) -> Tensor:
+    """As many of the other cells (T, H W), drawn by chance, or all where there are fewer."""
+    drawn = torch.rand(cells.shape, generator=torch.Generator().manual_seed(0))
+    order = drawn.masked_fill(cells, 2).argsort(1).argsort(1)
+    return (order < cells.sum(1, keepdim=True)) & ~cells
 
 
 def beside(cells: Tensor, grid: Sequence[int]) -> Tensor:
@@ -214,6 +224,7 @@ def effects(looked: Sequence[Looked]) -> list[dict]:
             row["attended, hidden from the look"] = float(each.hidden[t])
             row["thing, hidden from the look"] = float(each.unseen[t])
             row["thing and around, hidden from the look"] = float(each.around[t])
+            row["as many others, hidden from the look"] = float(each.others[t])
             rows.append(row)
     return rows
 
