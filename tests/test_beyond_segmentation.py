@@ -338,3 +338,28 @@ def test_what_joins_late_changes_what_it_is_to_and_nothing_else(pictures):
     assert not torch.equal(names.theta.weight, module.theta.weight)
     apart = [(model.W.weight - names.W.weight).abs().max() for model in (late, soon)]
     assert 1e-4 < apart[0] < apart[1]
+
+
+def test_outlines_are_named_by_the_largest_map():
+    maps = torch.zeros(1, 6, 2, 2)
+    maps[0, 1], maps[0, 4] = torch.tensor([[0.2, 0.9], [0.0, 0.1]]), 0.5
+    maps[0, 4, 1, 0] = 0.0
+    outlines = torch.tensor([[[0.3, 0.6], [0.9, 0.0]]])
+    found = segmentation.named_by(maps, outlines)[0]
+    assert found[1].tolist() == [[0, pytest.approx(0.6)], [0, 0]]
+    assert found[4].tolist() == [[pytest.approx(0.3), 0], [0, 0]]
+    assert not found[[0, 2, 3, 5]].any()
+
+
+def test_what_is_unlike_the_rest_is_found_pixel_by_pixel():
+    images = torch.rand(2, 3, 5, 7)
+    found = segmentation.unlike_the_rest(images)
+    for image, far in zip(images.numpy(), found.numpy()):
+        middle = [np.sort(channel.flatten())[35 // 2] for channel in image]
+        want = np.array(
+            [
+                [sum((image[c, y, x] - middle[c]) ** 2 for c in range(3)) ** 0.5 for x in range(7)]
+                for y in range(5)
+            ]
+        )
+        np.testing.assert_allclose(far, want / want.max(), atol=1e-6)

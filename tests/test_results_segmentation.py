@@ -72,17 +72,6 @@ def test_related_against_loops():
     np.testing.assert_allclose(found, want, atol=1e-6)
 
 
-def test_outlines_are_named_by_the_largest_map():
-    maps = torch.zeros(1, 6, 2, 2)
-    maps[0, 1], maps[0, 4] = torch.tensor([[0.2, 0.9], [0.0, 0.1]]), 0.5
-    maps[0, 4, 1, 0] = 0.0
-    outlines = torch.tensor([[[0.3, 0.6], [0.9, 0.0]]])
-    found = results.coloured(maps, outlines)[0]
-    assert found[1].tolist() == [[0, pytest.approx(0.6)], [0, 0]]
-    assert found[4].tolist() == [[pytest.approx(0.3), 0], [0, 0]]
-    assert not found[[0, 2, 3, 5]].any()
-
-
 def test_a_pair_exchanged_is_found_exchanged(monkeypatch):
     ring, star = (NOUNS.index(noun) for noun in results.PAIR)
     truth = torch.zeros(1, 64, 64, dtype=torch.long)

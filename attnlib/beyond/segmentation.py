@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, multilabel_soft_margin_loss
 
 from attnlib.attention import Attention
-from attnlib.data.scenes import SIZE, Sample, Scenes
+from attnlib.data.scenes import COLOURS, SIZE, Sample, Scenes
 from attnlib.scores import RectifiedCosineScore
 from attnlib.vision import ImageEncoder
 
@@ -38,6 +38,7 @@ BODY = ((24, 4, 2), (48, 4, 2), (48, 3, 1), (48, 3, 1))  # a cell is 4 pixels a 
 MIDDLE = 6  # so many layers of the encoder, rectifiers counted, make the middle features
 EPSILON = 1e-5
 SCALE = 0.5  # of the smaller picture
+TILE, TILED = 8, 0.8  # of a tiled background: pixels a side, and how much of it is tiles
 HARDEST = 0.2  # the share of the differences that the cross loss looks at
 
 
@@ -88,6 +89,30 @@ def large(split: str, nouns: int = 1) -> Iterator[Sample]:
 def scenes(split: str, number: int, nouns: int = 1) -> LabelledScenes:
     """So many scenes of `large` things."""
     return labelled(list(islice(large(split, nouns), number)))
+
+
+def tiled(pictures: LabelledScenes, seed: int) -> LabelledScenes:
+    """The same scenes before tiles in the colours of the shapes, drawn by chance.
+
+    Colour does then not tell what is in front. A fifth of the old background is left, with its
+    lines and its noise.
+
+    Examples
+    --------
+    >>> plain = scenes("test", 1)
+    >>> there = plain.truth > 0
+    >>> before = tiled(plain, seed=0).images != plain.images
+    >>> bool(before.any(1)[there].any()), bool(before.any(1)[~there].all())
+    (False, True)
+    """
+    generator = torch.Generator().manual_seed(seed)
+    colours = torch.tensor(list(COLOURS.values())) / 255
+    shape = len(pictures.labels), SIZE // TILE, SIZE // TILE
+    drawn = colours[torch.randint(len(colours), shape, generator=generator)].permute(0, 3, 1, 2)
+    tiles = interpolate(drawn, scale_factor=TILE, mode="nearest")
+    behind = TILED * tiles + (1 - TILED) * pictures.images
+    in_front = pictures.truth[:, None] > 0
+    return pictures._replace(images=torch.where(in_front, pictures.images, behind))
 
 
 class Maps(NamedTuple):
@@ -333,6 +358,30 @@ def overlaps(segmented: Tensor, truth: Tensor, classes: int = len(NOUNS) + 1) ->
     both = pairs.diag()
     either = pairs.sum(0) + pairs.sum(1) - both
     return torch.where(either > 0, both / either.clamp(min=1), 1.0).float()
+
+
+def unlike_the_rest(images: Tensor) -> Tensor:
+    """How far each pixel's colour is from the middle one of its picture: (N, H, W); the farthest 1.
+
+    The middle one is the median of each channel of images (N, 3, H, W), so the background's, as a
+    rule. Nothing is learned.
+
+    Examples
+    --------
+    >>> image = torch.zeros(1, 3, 1, 3)
+    >>> image[..., 2] = 0.5
+    >>> unlike_the_rest(image)
+    tensor([[[0., 0., 1.]]])
+    """
+    middle = images.flatten(2).median(2).values[:, :, None, None]
+    far = (images - middle).norm(dim=1)
+    return far / far.amax((1, 2), keepdim=True)
+
+
+def named_by(maps: Tensor, outlines: Tensor) -> Tensor:
+    """Outlines (N, H, W) as maps (N, C, H, W): each pixel's goes to the largest of `maps` there."""
+    large = interpolate(maps, outlines.shape[1:], mode="bilinear")
+    return only_largest(large).sign() * outlines[:, None]
 
 
 def best_threshold(maps: Tensor, truth: Tensor) -> float:

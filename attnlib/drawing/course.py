@@ -19,11 +19,12 @@ CHAPTERS: dict[str, tuple[float, float, float, str, tuple[str, ...]]] = {
     "10b": (155, 330, 110, "10b Bugs", ("10",)),
     "11": (10, 410, 130, "11 Elsewhere", ("10",)),
     "11b": (155, 410, 110, "11b Seeing", ("11",)),
+    "11c": (280, 410, 150, "11c Without it", ("11b",)),
 }
 HIGH = 36
 
 
-SECOND = ("3b", "7b", "10b", "11b")  # pages of a chapter that no other chapter rests on
+SECOND = ("3b", "7b", "10b", "11b", "11c")  # pages of a chapter that no other chapter rests on
 SHORTEST = ("2", "3", "8", "9")  # for students who know recurrent networks, so without chapter 1
 
 

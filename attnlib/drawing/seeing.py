@@ -111,8 +111,9 @@ def patches(
     ):
         across, down = quarter % 2, quarter // 2
         role = "query" if thing == answer else "ink"
+        shade = {answer: 0.3, "white": 0.0}.get(thing, 0.08)
         place = x + 66 * across + dx, y + 66 * down + dy
-        canvas.circle(*place, 25, thing, size=14, role=role, shade=0.3 if thing == answer else 0.08)
+        canvas.circle(*place, 25, thing, size=14, role=role, shade=shade)
     for n in range(cut + 1):
         canvas.line((x, y + n * cell), (x + cut * cell, y + n * cell), faint=True)
         canvas.line((x + n * cell, y), (x + n * cell, y + cut * cell), faint=True)

@@ -56,10 +56,10 @@ CHAPTERS = {
         "all": Part(75, "all"),
     }),
     "3b": Chapter("03b_alignment", 20, "measure whether weights align words", {
-        "all": Part(45, "all"),
+        "all": Part(40, "all"),
     }),
     "4": Chapter("04_luong", 30, "change one setting at a time", {
-        "all": Part(60, "all"),
+        "all": Part(50, "all"),
     }),
     "5": Chapter("05_global_local", 25, "say what a window saves and loses", {
         "step": Part(20, "{ref}`sec-05-idea`"),
@@ -95,7 +95,11 @@ CHAPTERS = {
         "speech": Part(20, "{ref}`sec-11-speech`"),
         "rest": Part(15, "from {ref}`sec-11-tree` on"),
     }),
-    "11b": Chapter("11b_seeing", 25, "say when fixed weights would do", {
+    "11b": Chapter("11b_seeing", 25, "hold a module against a plain rule", {
+        "maps": Part(20, "to {ref}`sec-11b-related`"),
+        "patches": Part(15, "from {ref}`sec-11b-patches` on"),
+    }),
+    "11c": Chapter("11c_without", 25, "say when fixed weights would do", {
         "all": Part(30, "all"),
     }),
 }  # fmt: skip
@@ -126,15 +130,15 @@ SYLLABI: dict[str, list[Week]] = {
         Week({"1": ()}, 1),
         Week({"2": ()}, 2),
         Week({"3": ()}, 3),
-        Week({"3b": ()}),
-        Week({"4": ()}, 4),
+        Week({"3b": (), "4": ()}, 4),
         Week({"5": ()}, 5),
         Week({"6": ()}, 6),
         Week({"7": (), "7b": ()}, 7),
         Week({"8": ()}, 8),
         Week({"9": ()}),
         Week({"10": (), "10b": ()}, 9),
-        Week({"11": (), "11b": ()}),
+        Week({"11": ()}),
+        Week({"11b": (), "11c": ()}),
     ],
 }
 
@@ -170,8 +174,8 @@ GOALS: list[tuple[str, str, tuple[str, ...], dict[int, tuple[str, ...]]]] = [
      {10: ("check_half", "check_visible", "check_a_third", "check_two_thirds", "check_all",
            "why")}),
     ("Build attention into another task", "11", ("ex-11-score", "ex-11-which"), {}),
-    ("Say where something simpler than attention does", "11b",
-     ("ex-11b-which", "ex-11b-linear"), {}),
+    ("Say where something simpler than attention does", "11b, 11c",
+     ("ex-11b-contrast", "ex-11c-which"), {}),
     ("Read the papers", "3 to 11", (), {}),
 ]  # fmt: skip
 
