@@ -13,7 +13,8 @@ between two numbers must be equal, whole numbers too. What may differ:
   ``0.2448`` and not with ``0.2449``, ``57.7`` with ``57.8``; the spaces beside it may make up for
   a digit more or less);
 - a number in the data of an interactive figure, which is rounded to four decimals, by `FIGURE`;
-  where the figure keeps weights as whole thousandths (`THOUSANDTHS`), by one thousandth.
+  where the figure keeps weights as whole thousandths (`THOUSANDTHS`), by one thousandth; where it
+  keeps many numbers as bytes (`PACKED`), by one.
 
 The tag excuses rounding and nothing else. A cell whose outcome *depends* on rounding (a training,
 the first of two near ties) prints what holds everywhere, asserts what the text claims, or reads a
@@ -33,6 +34,7 @@ TAG = "float32"
 PICTURES = ("image/png", "image/jpeg")
 FIGURE = 5e-4  # what one number of a figure's data may differ by; they have four decimals
 THOUSANDTHS = {"weights", "encoder", "decoder", "cross"}  # lists of whole thousandths in it
+PACKED = {"background": "<u2", "noise": "i1"}  # numbers kept as base64, and their type
 NUMBER = re.compile(r"(?<![\w.])[-−+]?\d+\.\d*(?:[eE][-+]?\d+)?(?![\w.]*\w)")
 DATA = re.compile(r'(<script type="application/json">)(.*?)(</script>)', re.S)
 
@@ -140,7 +142,10 @@ def same_data(one, other, thousandths: bool = False) -> bool:
         return False
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(
-            same_data(one[name], other[name], name in THOUSANDTHS) for name in one
+            _same_packed(one[name], other[name], PACKED[name])
+            if name in PACKED
+            else same_data(one[name], other[name], name in THOUSANDTHS)
+            for name in one
         )
     if isinstance(one, list):
         return len(one) == len(other) and all(
@@ -151,6 +156,14 @@ def same_data(one, other, thousandths: bool = False) -> bool:
     if thousandths and type(one) is int:
         return abs(one - other) <= 1
     return one == other
+
+
+def _same_packed(one: str, other: str, kind: str) -> bool:
+    """Say whether two rows of packed numbers differ by one at most, each from its own."""
+    import numpy as np
+
+    a, b = (np.frombuffer(base64.b64decode(text), kind).astype(int) for text in (one, other))
+    return a.shape == b.shape and bool((np.abs(a - b) <= 1).all())
 
 
 def same_picture(one: str, other: str, level: int = 8, share: float = 0.001) -> bool:

@@ -92,6 +92,19 @@ def test_other_data_of_a_figure_are_seen(change):
     assert not compare.same_html(figure(), figure(**change))
 
 
+def test_numbers_kept_as_bytes_may_differ_by_one_each():
+    def packed(numbers, name="background"):
+        text = base64.b64encode(np.array(numbers, compare.PACKED[name]).tobytes()).decode()
+        return {"chance": {name: text}}
+
+    was = packed([255, 1, 256, 7])
+    assert compare.same_data(was, packed([256, 0, 255, 7]))  # a carry changes two bytes
+    assert not compare.same_data(was, packed([257, 1, 256, 7]))
+    assert not compare.same_data(was, packed([255, 1, 256]))
+    assert compare.same_data(packed([1, -1], "noise"), packed([2, -2], "noise"))
+    assert not compare.same_data(packed([1, -1], "noise"), packed([1, 1], "noise"))
+
+
 # --- pictures ---
 
 
