@@ -5,7 +5,7 @@ from typing import Any
 
 import traitlets as tr
 
-from attnlib.explore.figure import FigureError, index
+from attnlib.explore.figure import FigureError, index, rounded
 from attnlib.explore.heads import KINDS
 from attnlib.explore.live.bundle import in_the_page
 from attnlib.explore.live.figure import LiveFigure, several
@@ -13,6 +13,7 @@ from attnlib.explore.live.stored import answers, without_one
 from attnlib.explore.rows import plural
 
 MODEL = "en-fr-transformer"
+SHOWN = 2  # decimals of bits: fewer than a processor that rounds in its own way changes
 
 
 def spoken(key: str) -> str:
@@ -75,7 +76,7 @@ class LiveHeads(LiveFigure):
                 {
                     "text": text,
                     "says": answer["text"],
-                    "without": without_one(MODEL, text, every),
+                    "without": rounded(without_one(MODEL, text, every), SHOWN),
                 }
                 for text, answer in zip(sentences, answers(MODEL, sentences), strict=True)
             ],
