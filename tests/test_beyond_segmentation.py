@@ -363,3 +363,25 @@ def test_what_is_unlike_the_rest_is_found_pixel_by_pixel():
             ]
         )
         np.testing.assert_allclose(far, want / want.max(), atol=1e-6)
+
+
+@pytest.mark.parametrize("score", ["distance", "cosine"])
+def test_cells_are_averaged_by_their_colours_one_by_one(score):
+    images, maps = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 4, 4) * (torch.rand(2, 3, 4, 4) > 0.4)
+    found = (
+        segmentation.averaged_by_colour(images, maps, width=0.3)
+        if score == "distance"
+        else segmentation.averaged_by_cosine(images, maps)
+    )
+    for n in range(2):
+        colours = images[n].view(3, 4, 2, 4, 2).mean((2, 4)).view(3, 16).T.double().numpy()
+        values = maps[n].view(3, 16).T.double().numpy()
+        values = values * (values == values.max(1, keepdims=True))  # only the largest of each cell
+        for i, one in enumerate(colours):
+            if score == "distance":
+                alike = [np.exp(-((one - other) ** 2).sum() / 0.3**2) for other in colours]
+            else:
+                lengths = [np.linalg.norm(one) * np.linalg.norm(other) for other in colours]
+                alike = [max(0.0, one @ other / l) for other, l in zip(colours, lengths)]
+            want = np.average(values, axis=0, weights=alike)
+            np.testing.assert_allclose(found[n, :, i // 4, i % 4], want, atol=1e-5)

@@ -378,6 +378,29 @@ def unlike_the_rest(images: Tensor) -> Tensor:
     return far / far.amax((1, 2), keepdim=True)
 
 
+def averaged_by_colour(images: Tensor, maps: Tensor, width: float) -> Tensor:
+    r"""Each cell the average of all cells' maps (N, C, h, w), by how near their colours are.
+
+    Self-attention as the module's, with a score that needs no learning and has a temperature:
+    :math:`a_{ij} \propto \exp(-\lVert c_i - c_j \rVert^2 / w^2)`, where :math:`c_i` is the mean
+    colour of a cell of images (N, 3, H, W) and :math:`w` the width.
+    """
+    colours = interpolate(images, maps.shape[2:], mode="area").flatten(2).transpose(1, 2)
+    weights = (-((torch.cdist(colours, colours) / width) ** 2)).softmax(-1)
+    return _averaged(weights, maps)
+
+
+def averaged_by_cosine(images: Tensor, maps: Tensor) -> Tensor:
+    """The same with the module's score, a rectified cosine, of colours."""
+    colours = interpolate(images, maps.shape[2:], mode="area").flatten(2).transpose(1, 2)
+    return _averaged(RectifiedCosineScore()(colours, colours).softmax(-1), maps)
+
+
+def _averaged(weights: Tensor, maps: Tensor) -> Tensor:
+    values = with_background(only_largest(maps)).flatten(2).transpose(1, 2)
+    return (weights @ values).transpose(1, 2).unflatten(2, maps.shape[2:])[:, 1:]
+
+
 def named_by(maps: Tensor, outlines: Tensor) -> Tensor:
     """Outlines (N, H, W) as maps (N, C, H, W): each pixel's goes to the largest of `maps` there."""
     large = interpolate(maps, outlines.shape[1:], mode="bilinear")

@@ -21,6 +21,8 @@ best of 49 on validation scenes, with their masks, for each map by itself. The k
   true ones, at the thresholds of the true ones;
 * ``tiled``: learned and tested on the same scenes before a background of tiles in the colours of
   the shapes, so that colour does not tell what is in front; with three times the updates;
+* ``by colour``: cells related by the distance of their colours, in the place of the module; nothing
+  is learned for it (``tiled`` rows have it, too);
 * ``cells``: what is reached at most with cells: the share of each cell that each class covers;
 * ``longer``: the same with twice the updates;
 * ``together``: learned from scenes where there is a star if, and only if, there is a ring;
@@ -65,6 +67,7 @@ WAYS = {
     "masks": {"masks": True},
 }
 UNTRAINED = 8  # seeds
+WIDTHS = 0.03, 0.05, 0.1, 0.2, 0.4  # of colours, each channel from 0 to 1
 PAIR = "ring", "star"  # that always come together
 PAINTS = "as drawn", "one colour", "a colour each"
 SHOWN = 8, 1, 16  # test scenes
@@ -232,6 +235,52 @@ def overlap(
     }
 
 
+def by_colour(model: Segmenter, drawn: Callable = pictures) -> dict[str, dict]:
+    """The overlaps when cells are related by colour alone, and nothing is learned for it.
+
+    ``by colour``: by distance, with that of `WIDTHS` that is best on validation scenes;
+    ``coloured``: what differs from the rest, named by that; ``cosine``: by the module's score.
+    """
+    val, test = drawn("val"), drawn("test")
+    maps = [segmentation.look(model, which.images, which.labels)[0] for which in (val, test)]
+
+    def revised(which: LabelledScenes, alone: Tensor, width: float | None) -> Tensor:
+        found = [
+            segmentation.averaged_by_cosine(images, each)
+            if width is None
+            else segmentation.averaged_by_colour(images, each, width)
+            for images, each in zip(which.images.split(50), alone.split(50))
+        ]
+        return segmentation.normed(torch.cat(found), which.labels)
+
+    def tuned(of_val: Tensor, of_test: Tensor) -> tuple[float, dict]:
+        threshold = segmentation.best_threshold(of_val, val.truth)
+        found = {"threshold": threshold, **marks(of_test, threshold, test.truth)}
+        return marks(of_val, threshold, val.truth)["mean"], found
+
+    def at_width(width: float | None) -> tuple[float, dict, list[Tensor]]:
+        both = [revised(which, alone, width) for which, alone in zip((val, test), maps)]
+        return *tuned(*both), both
+
+    _, best, both = max(
+        (
+            (value, found | {"width": width}, both)
+            for width in WIDTHS
+            for value, found, both in [at_width(width)]
+        ),
+        key=lambda each: each[0],
+    )
+    outlined = [
+        segmentation.named_by(each, segmentation.unlike_the_rest(which.images))
+        for each, which in zip(both, (val, test))
+    ]
+    return {
+        "by colour": best,
+        "contrast by colour": tuned(*outlined)[1],
+        "cosine": at_width(None)[1],
+    }
+
+
 def repainted(model: Segmenter, overlaps: dict[str, dict]) -> dict:
     """Overlaps and relations in scenes of several nouns, as drawn and in other colours."""
     found = {}
@@ -315,7 +364,15 @@ def of_tiled(way: str, seed: int) -> dict:
     return {
         "named": named(model, before_tiles("test")),
         **overlap(model, new(seed), before_tiles),
+        **by_colour(model, before_tiles),
     }
+
+
+def of_by_colour(way: str, seed: int) -> dict:
+    """Train one way again, and relate cells by colour alone."""
+    model = new(seed)
+    segmentation.fit(model, pictures("train"), UPDATES, lr=LR, seed=seed, **WAYS[way])
+    return by_colour(model)
 
 
 def of_own_names(way: str, seed: int) -> dict:
@@ -424,6 +481,11 @@ def main() -> None:
     more = {"seed": few[0], "updates": 2 * UPDATES}
     wanted += [("longer", {"way": way, **more}, of_trained) for way in ("names", "equivariant")]
     wanted += [("tiled", {"way": way, "seed": seed}, of_tiled) for seed in few for way in WAYS]
+    wanted += [
+        ("by colour", {"way": way, "seed": seed}, of_by_colour)
+        for seed in few
+        for way in ("names", "equivariant")
+    ]
     wanted += [("cells", {}, of_cells)]
     wanted += [
         ("own names", {"way": way, "seed": seed}, of_own_names)
