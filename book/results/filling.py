@@ -19,7 +19,8 @@ in the training captions. Function words and content words are counted apart. Th
 * ``untrained``: where a blank looks, 8 seeds;
 * ``recall``: the share of keys whose value is found, by the number of pairs, after training on 2 to
   16 pairs (``narrow``; ``wide``: twice the width), up to so many at ``most``, or on so many
-  ``alone``; ``longer``: three times the updates. There taps reach all words.
+  ``alone``; ``longer``: three times the updates, also of all (``16 most longer``). There
+  taps reach all words.
 
 What is in ``filling.json`` already is not measured again, so a stopped run goes on. An hour of
 one core; a training takes a minute, that of the causal model two.
@@ -291,7 +292,7 @@ def plan(seeds) -> list[tuple[dict, partial]]:
     if seeds == list(SEEDS):
         for model in without.MIXINGS[1:]:
             add("recall", model, "wide", 1)
-            for setting in ("8 most", "8 alone longer", "16 alone longer"):
+            for setting in ("8 most", "8 alone longer", "16 alone longer", "16 most longer"):
                 add("recall", model, setting, 1)
         for model in ("attention", "taps"):
             add("trained", model, "longer", 1)
