@@ -182,6 +182,7 @@ def draw(tabs, script, tmp_path):
         page.goto((tmp_path / "page.html").as_uri())
         for which in range(len(figures)):
             page.locator("attn-fig[data-ready]").nth(which).wait_for()
+        page.evaluate(STILL)  # it has learned its width, and has drawn itself anew
         return page
 
     yield on_a_page
