@@ -367,6 +367,7 @@ def test_what_is_unlike_the_rest_is_found_pixel_by_pixel():
 
 @pytest.mark.parametrize("score", ["distance", "cosine"])
 def test_cells_are_averaged_by_their_colours_one_by_one(score):
+    torch.manual_seed(0)
     images, maps = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 4, 4) * (torch.rand(2, 3, 4, 4) > 0.4)
     found = (
         segmentation.averaged_by_colour(images, maps, width=0.3)
@@ -385,3 +386,28 @@ def test_cells_are_averaged_by_their_colours_one_by_one(score):
                 alike = [max(0.0, one @ other / l) for other, l in zip(colours, lengths)]
             want = np.average(values, axis=0, weights=alike)
             np.testing.assert_allclose(found[n, :, i // 4, i % 4], want, atol=1e-5)
+
+
+def test_tiles_have_the_very_shades_of_the_shapes_before_them():
+    plain = segmentation.scenes("test", 4)
+    found = segmentation.tiled(plain, seed=0, shades=True)
+    assert torch.equal(found.truth, plain.truth) and torch.equal(found.labels, plain.labels)
+    for old, new, truth in zip(plain.images, found.images, plain.truth):
+        assert torch.equal(new[:, truth > 0], old[:, truth > 0])
+        own = {tuple(pixel) for pixel in old[:, truth > 0].T.tolist()}
+        behind = new[:, truth == 0].T.tolist()
+        assert {tuple(pixel) for pixel in behind} <= own
+        tile = new[:, :8, :8][:, truth[:8, :8] == 0]  # one tile has one colour
+        assert (tile == tile[:, :1]).all()
+    assert not torch.equal(found.images, segmentation.tiled(plain, 1, shades=True).images)
+
+
+def test_cells_are_averaged_by_how_near_any_vectors_are():
+    torch.manual_seed(0)
+    vectors, maps = torch.randn(1, 6, 5), torch.rand(1, 2, 2, 3)
+    found = segmentation.averaged_by_distance(vectors, maps, width=2.0)[0].flatten(1)
+    values = maps[0].flatten(1).T.double().numpy()
+    values = values * (values == values.max(1, keepdims=True))
+    for i, one in enumerate(vectors[0].double().numpy()):
+        near = [np.exp(-((one - other) ** 2).sum() / 4) for other in vectors[0].double().numpy()]
+        np.testing.assert_allclose(found[:, i], np.average(values, axis=0, weights=near), atol=1e-5)

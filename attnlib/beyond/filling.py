@@ -275,6 +275,7 @@ class Neighbours:
         r"""Scores (N, V), to be compared within a row.
 
         ``commonest``: how often the word occurs; ``before``: how often after the word on the left;
+        ``after``: how often before the word on the right;
         ``both``: :math:`p(w \\mid l)\\, p(r \\mid w)`, each count raised by a little of the word's
         share of the text; ``between``: how often between these two words, and where that decides
         nothing as ``both``.
@@ -296,6 +297,7 @@ class Neighbours:
             both = both / both.sum()
             found["commonest"].append(share)
             found["before"].append(on_left + share)
+            found["after"].append(on_right + share)
             found["both"].append(both)
             found["between"].append(inside + both)
         return {name: torch.stack(rows) for name, rows in found.items()}

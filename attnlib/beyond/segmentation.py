@@ -91,11 +91,12 @@ def scenes(split: str, number: int, nouns: int = 1) -> LabelledScenes:
     return labelled(list(islice(large(split, nouns), number)))
 
 
-def tiled(pictures: LabelledScenes, seed: int) -> LabelledScenes:
+def tiled(pictures: LabelledScenes, seed: int, shades: bool = False) -> LabelledScenes:
     """The same scenes before tiles in the colours of the shapes, drawn by chance.
 
     Colour does then not tell what is in front. A fifth of the old background is left, with its
-    lines and its noise.
+    lines and its noise. With `shades` nothing is left of it, and each tile has the colour of some
+    pixel of the scene's own shapes, so that no shade tells, either.
 
     Examples
     --------
@@ -106,12 +107,18 @@ def tiled(pictures: LabelledScenes, seed: int) -> LabelledScenes:
     (False, True)
     """
     generator = torch.Generator().manual_seed(seed)
-    colours = torch.tensor(list(COLOURS.values())) / 255
-    shape = len(pictures.labels), SIZE // TILE, SIZE // TILE
-    drawn = colours[torch.randint(len(colours), shape, generator=generator)].permute(0, 3, 1, 2)
-    tiles = interpolate(drawn, scale_factor=TILE, mode="nearest")
-    behind = TILED * tiles + (1 - TILED) * pictures.images
     in_front = pictures.truth[:, None] > 0
+    shape = len(pictures.labels), SIZE // TILE, SIZE // TILE
+    if shades:
+        there = in_front.flatten(1).double()  # (N, H W)
+        number = torch.multinomial(there, shape[1] * shape[2], True, generator=generator)
+        pixels = pictures.images.flatten(2)  # (N, 3, H W)
+        drawn = pixels.gather(2, number.unsqueeze(1).expand(-1, 3, -1)).unflatten(2, shape[1:])
+    else:
+        colours = torch.tensor(list(COLOURS.values())) / 255
+        drawn = colours[torch.randint(len(colours), shape, generator=generator)].permute(0, 3, 1, 2)
+    tiles = interpolate(drawn, scale_factor=TILE, mode="nearest")
+    behind = tiles if shades else TILED * tiles + (1 - TILED) * pictures.images
     return pictures._replace(images=torch.where(in_front, pictures.images, behind))
 
 
@@ -378,22 +385,30 @@ def unlike_the_rest(images: Tensor) -> Tensor:
     return far / far.amax((1, 2), keepdim=True)
 
 
-def averaged_by_colour(images: Tensor, maps: Tensor, width: float) -> Tensor:
-    r"""Each cell the average of all cells' maps (N, C, h, w), by how near their colours are.
+def averaged_by_distance(vectors: Tensor, maps: Tensor, width: float) -> Tensor:
+    r"""Each cell the average of all cells' maps (N, C, h, w), by how near their vectors are.
 
-    Self-attention as the module's, with a score that needs no learning and has a temperature:
-    :math:`a_{ij} \propto \exp(-\lVert c_i - c_j \rVert^2 / w^2)`, where :math:`c_i` is the mean
-    colour of a cell of images (N, 3, H, W) and :math:`w` the width.
+    Self-attention as the module's, with a score that has a temperature:
+    :math:`a_{ij} \propto \exp(-\lVert c_i - c_j \rVert^2 / w^2)`, where :math:`c_i` is the vector
+    of a cell, of `vectors` (N, h w, A), and :math:`w` the width.
     """
-    colours = interpolate(images, maps.shape[2:], mode="area").flatten(2).transpose(1, 2)
-    weights = (-((torch.cdist(colours, colours) / width) ** 2)).softmax(-1)
-    return _averaged(weights, maps)
+    return _averaged((-((torch.cdist(vectors, vectors) / width) ** 2)).softmax(-1), maps)
+
+
+def averaged_by_colour(images: Tensor, maps: Tensor, width: float) -> Tensor:
+    """The same by the mean colours of the cells of images (N, 3, H, W): nothing is learned."""
+    return averaged_by_distance(_colours(images, maps), maps, width)
 
 
 def averaged_by_cosine(images: Tensor, maps: Tensor) -> Tensor:
     """The same with the module's score, a rectified cosine, of colours."""
-    colours = interpolate(images, maps.shape[2:], mode="area").flatten(2).transpose(1, 2)
+    colours = _colours(images, maps)
     return _averaged(RectifiedCosineScore()(colours, colours).softmax(-1), maps)
+
+
+def _colours(images: Tensor, maps: Tensor) -> Tensor:
+    """The mean colour of each cell, (N, h w, 3)."""
+    return interpolate(images, maps.shape[2:], mode="area").flatten(2).transpose(1, 2)
 
 
 def _averaged(weights: Tensor, maps: Tensor) -> Tensor:

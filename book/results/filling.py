@@ -20,7 +20,9 @@ in the training captions. Function words and content words are counted apart. Th
 * ``recall``: the share of keys whose value is found, by the number of pairs, after training on 2 to
   16 pairs (``narrow``; ``wide``: twice the width), up to so many at ``most``, or on so many
   ``alone``; ``longer``: three times the updates, also of all (``16 most longer``). There
-  taps reach all words.
+  taps reach all words;
+* ``shown``: the matrices of the first layer that one network of each kind has learned, of the first
+  words of a caption: a head each, or the eight channels whose matrix is largest.
 
 What is in ``filling.json`` already is not measured again, so a stopped run goes on. An hour of
 one core; a training takes a minute, that of the causal model two.
@@ -213,6 +215,27 @@ def of_untrained(seed: int) -> dict:
     return {"looks": filling.looks(new("attention", 100 + seed).eval(), captions()[3]).tolist()}
 
 
+SHOWN_WORDS = 8
+SHOWN = (  # two captions of as many words
+    "a man in a red shirt rides a bicycle",
+    "two young girls are playing in the snow",
+)
+
+
+def of_shown(model: str, seed: int) -> dict:
+    """Train one, and write down what its first layer has come to."""
+    words, train, _, _ = captions()
+    made = new(model, seed)
+    filling.fit(made, train, filling.masked_loss, UPDATES, RATE, seed=seed)
+    if model == "attention":
+        said = filling.encode(SHOWN, words)
+        M = made.eval().attention_maps(said.ids, said.lengths)[:, 0]  # (2, H, T, T)
+        return {"captions": SHOWN, "matrices": M[:, :, 1:-1, 1:-1].tolist()}
+    M = made.stack.blocks[0].self_attention.matrix(SHOWN_WORDS + 2)[:, 1:-1, 1:-1]
+    largest = M.flatten(1).norm(dim=1).argsort(descending=True)[:8]
+    return {"matrices": M[largest].tolist()}
+
+
 # Recall ---------------------------------------------------------------------------------------
 
 
@@ -296,6 +319,11 @@ def plan(seeds) -> list[tuple[dict, partial]]:
                 add("recall", model, setting, 1)
         for model in ("attention", "taps"):
             add("trained", model, "longer", 1)
+        for model in without.MIXINGS:
+            rows.append(({"kind": "shown", "model": model, "seed": 1}, partial(of_shown, model, 1)))
+        for seed in SEEDS[1:]:
+            for model in without.MIXINGS[1:]:
+                add("recall", model, "16 most longer", seed)
     return rows
 
 
@@ -308,7 +336,7 @@ def main() -> None:
             continue
         runs.append(said | rounded(measure(), 5))
         print(said, runs[-1].get("top 1") or runs[-1].get("right"), flush=True)
-        record(options.out, COMMAND, {"runs": runs}, one_a_line="runs")
+        record(options.out, COMMAND, {"runs": runs}, one_a_line="runs", grows=True)
 
 
 if __name__ == "__main__":

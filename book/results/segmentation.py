@@ -21,8 +21,10 @@ best of 49 on validation scenes, with their masks, for each map by itself. The k
   true ones, at the thresholds of the true ones;
 * ``tiled``: learned and tested on the same scenes before a background of tiles in the colours of
   the shapes, so that colour does not tell what is in front; with three times the updates;
+* ``shades``: the same before tiles in the very shades of the scene's own shapes;
 * ``by colour``: cells related by the distance of their colours, in the place of the module; nothing
-  is learned for it (``tiled`` rows have it, too);
+  is learned for it. Beside it by the distance of the module's own features, made one long, so that
+  the score is another and what is compared is not (``tiled`` and ``shades`` rows have both, too);
 * ``cells``: what is reached at most with cells: the share of each cell that each class covers;
 * ``longer``: the same with twice the updates;
 * ``together``: learned from scenes where there is a star if, and only if, there is a ring;
@@ -30,24 +32,24 @@ best of 49 on validation scenes, with their masks, for each map by itself. The k
 * ``guesses``: without a network: all of the picture, a disc in its middle, what differs in colour
   from the rest, and the outlines themselves, each with a name of the scene drawn by chance;
 * ``shown``: a test scene, for a figure: what one trained network compares, the maps it averages,
-  and what share of each cell each shape covers.
+  and what share of each cell each shape covers; ``shown tiled``: its maps before tiles.
 
-What is in ``segmentation.json`` already is not measured again, so a stopped run goes on. Half an
-hour of one core; a training takes a minute.
+What is in ``segmentation.json`` already is not measured again, so a stopped run goes on. An hour
+of one core; a training takes one to three minutes.
 """
 
 import copy
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
 import torch
 from _record import begin, record
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, one_hot
+from torch.nn.functional import avg_pool2d, interpolate, normalize, one_hot
 
 from attnlib.beyond import segmentation
 from attnlib.beyond.segmentation import NOUNS, LabelledScenes, Maps, Segmenter
@@ -68,6 +70,7 @@ WAYS = {
 }
 UNTRAINED = 8  # seeds
 WIDTHS = 0.03, 0.05, 0.1, 0.2, 0.4  # of colours, each channel from 0 to 1
+ONE_LONG = 0.05, 0.1, 0.2, 0.4, 0.8  # of features of length 1
 PAIR = "ring", "star"  # that always come together
 PAINTS = "as drawn", "one colour", "a colour each"
 SHOWN = 8, 1, 16  # test scenes
@@ -116,6 +119,12 @@ def painted(paint: str) -> LabelledScenes:
 def before_tiles(split: str) -> LabelledScenes:
     """Scenes of a split, before tiles."""
     return segmentation.tiled(pictures(split), seed=list(COUNTS).index(split))
+
+
+@cache
+def before_shades(split: str) -> LabelledScenes:
+    """Scenes of a split, before tiles in their own shades."""
+    return segmentation.tiled(pictures(split), seed=list(COUNTS).index(split), shades=True)
 
 
 # Marks ----------------------------------------------------------------------------------------
@@ -235,49 +244,60 @@ def overlap(
     }
 
 
+@torch.no_grad()
+def compared(model: Segmenter, images: Tensor) -> Tensor:
+    """What the module compares, each vector made one long: (N, S, A)."""
+    found = [model.features(some, model.encoder(some)) for some in images.split(50)]
+    return normalize(torch.cat(found), dim=2)
+
+
 def by_colour(model: Segmenter, drawn: Callable = pictures) -> dict[str, dict]:
-    """The overlaps when cells are related by colour alone, and nothing is learned for it.
+    """The overlaps when cells are related in other ways than by the module.
 
     ``by colour``: by distance, with that of `WIDTHS` that is best on validation scenes;
-    ``coloured``: what differs from the rest, named by that; ``cosine``: by the module's score.
+    ``coloured``: what differs from the rest, named by that; ``cosine``: colours by the module's
+    score; ``by features``: what the module compares, by distance. ``widths``: of each the overlaps
+    on the test scenes, a width each.
     """
-    val, test = drawn("val"), drawn("test")
-    maps = [segmentation.look(model, which.images, which.labels)[0] for which in (val, test)]
+    both = drawn("val"), drawn("test")
+    maps = [segmentation.look(model, which.images, which.labels)[0] for which in both]
+    features = [compared(model, which.images) for which in both]
 
-    def revised(which: LabelledScenes, alone: Tensor, width: float | None) -> Tensor:
-        found = [
-            segmentation.averaged_by_cosine(images, each)
-            if width is None
-            else segmentation.averaged_by_colour(images, each, width)
-            for images, each in zip(which.images.split(50), alone.split(50))
-        ]
-        return segmentation.normed(torch.cat(found), which.labels)
-
-    def tuned(of_val: Tensor, of_test: Tensor) -> tuple[float, dict]:
+    def tuned(of_val: Tensor, of_test: Tensor) -> dict:
+        val, test = both
         threshold = segmentation.best_threshold(of_val, val.truth)
         found = {"threshold": threshold, **marks(of_test, threshold, test.truth)}
-        return marks(of_val, threshold, val.truth)["mean"], found
+        return found | {"on validation": marks(of_val, threshold, val.truth)["mean"]}
 
-    def at_width(width: float | None) -> tuple[float, dict, list[Tensor]]:
-        both = [revised(which, alone, width) for which, alone in zip((val, test), maps)]
-        return *tuned(*both), both
+    def averaged(by: Callable, vectors: list[Tensor], *width: float) -> list[Tensor]:
+        """Both sets of maps, each averaged by its vectors."""
+        return [
+            segmentation.normed(
+                torch.cat([by(*some, *width) for some in zip(v.split(50), alone.split(50))]),
+                which.labels,
+            )
+            for v, alone, which in zip(vectors, maps, both)
+        ]
 
-    _, best, both = max(
-        (
-            (value, found | {"width": width}, both)
-            for width in WIDTHS
-            for value, found, both in [at_width(width)]
-        ),
-        key=lambda each: each[0],
-    )
+    def best(by: Callable, vectors: list[Tensor], widths: tuple) -> tuple[dict, list[Tensor]]:
+        """With the width that is best on validation scenes; and those maps."""
+        tried = {width: averaged(by, vectors, width) for width in widths}
+        found = {width: tuned(*each) for width, each in tried.items()}
+        width = max(widths, key=lambda each: found[each]["on validation"])
+        means = {str(each): found[each]["mean"] for each in widths}
+        return found[width] | {"width": width, "widths": means}, tried[width]
+
+    images = [which.images for which in both]
+    colour, revised = best(segmentation.averaged_by_colour, images, WIDTHS)
     outlined = [
-        segmentation.named_by(each, segmentation.unlike_the_rest(which.images))
-        for each, which in zip(both, (val, test))
+        segmentation.named_by(each, segmentation.unlike_the_rest(which))
+        for each, which in zip(revised, images)
     ]
     return {
-        "by colour": best,
-        "contrast by colour": tuned(*outlined)[1],
-        "cosine": at_width(None)[1],
+        "by colour": colour,
+        "contrast by colour": tuned(*outlined),
+        "cosine": tuned(*averaged(segmentation.averaged_by_cosine, images)),
+        "by features": best(segmentation.averaged_by_distance, features, ONE_LONG)[0],
     }
 
 
@@ -355,16 +375,22 @@ def of_together(seed: int) -> dict:
     return {**overlaps, "pair": of_pair(model, overlaps)}
 
 
-def of_tiled(way: str, seed: int) -> dict:
+@cache
+def before(drawn: Callable, way: str, seed: int) -> Segmenter:
     """Train one way where colour does not tell the shapes from what is behind them."""
     model = new(seed)
-    segmentation.fit(model, before_tiles("train"), TILED_UPDATES, lr=LR, seed=seed, **WAYS[way])
+    return segmentation.fit(model, drawn("train"), TILED_UPDATES, lr=LR, seed=seed, **WAYS[way])
+
+
+def of_tiled(way: str, seed: int, drawn: Callable = before_tiles) -> dict:
+    """Train one way before tiles, and ask it what overlaps with what."""
+    model = before(drawn, way, seed)
     if way == "masks":
-        return of_taught(model, before_tiles("test"))
+        return of_taught(model, drawn("test"))
     return {
-        "named": named(model, before_tiles("test")),
-        **overlap(model, new(seed), before_tiles),
-        **by_colour(model, before_tiles),
+        "named": named(model, drawn("test")),
+        **overlap(model, new(seed), drawn),
+        **by_colour(model, drawn),
     }
 
 
@@ -421,6 +447,14 @@ def of_shown(number: int, seed: int) -> dict:
         "truth": {NOUNS[c]: rounded(shares[c + 1].flatten().tolist(), 2) for c in named},
         "after": {NOUNS[c]: rounded(maps.revised[0, c + 1].flatten().tolist(), 2) for c in named},
     }
+
+
+def of_shown_tiled(number: int, seed: int) -> dict:
+    """The maps of one test scene before tiles."""
+    one = segmentation.tiled(pictures("test").some(torch.tensor([number])), seed=0)
+    maps = segmentation.look(before(before_tiles, "names", seed), one.images, one.labels)[0][0]
+    named = [c for c in range(len(NOUNS)) if one.labels[0, c]]
+    return {"maps": {NOUNS[c]: rounded(maps[c].flatten().tolist(), 2) for c in named}}
 
 
 def of_untrained(seed: int) -> dict:
@@ -481,6 +515,12 @@ def main() -> None:
     more = {"seed": few[0], "updates": 2 * UPDATES}
     wanted += [("longer", {"way": way, **more}, of_trained) for way in ("names", "equivariant")]
     wanted += [("tiled", {"way": way, "seed": seed}, of_tiled) for seed in few for way in WAYS]
+    wanted += [("shown tiled", {"number": SHOWN[0], "seed": few[0]}, of_shown_tiled)]
+    wanted += [
+        ("shades", {"way": way, "seed": seed}, partial(of_tiled, drawn=before_shades))
+        for seed in few
+        for way in WAYS
+    ]
     wanted += [
         ("by colour", {"way": way, "seed": seed}, of_by_colour)
         for seed in few
