@@ -96,7 +96,7 @@ CHAPTERS = {
         "rest": Part(15, "from {ref}`sec-11-tree` on"),
     }),
     "11b": Chapter("11b_seeing", 25, "hold a module against a plain rule", {
-        "maps": Part(20, "to {ref}`sec-11b-related`"),
+        "maps": Part(20, "to {ref}`sec-11b-tiles`"),
         "patches": Part(15, "from {ref}`sec-11b-patches` on"),
     }),
     "11c": Chapter("11c_without", 25, "say when fixed weights would do", {

@@ -435,7 +435,7 @@ WRONG = [
                 for j in range(len(own)):
                     new = own.copy()
                     new[[i, j]] = new[[j, i]]
-                    if abs((new - own) @ alone) <= epsilon:
+                    if abs((new - own) @ alone) <= epsilon + 1e-9:
                         found.append(new)
             best = max(found, key=lambda new: divergence(new, own))
             return best, divergence(best, own)
