@@ -251,6 +251,21 @@ def test_every_pair_is_asked_for_and_its_answer_is_the_value_told():
     assert torch.equal(again[0], ids) and torch.equal(again[1], answers)
 
 
+@pytest.mark.parametrize("pairs", [2, 4, 16])
+def test_a_sum_can_recall_any_number_of_pairs_given_room_for_every_key(pairs):
+    """By hand: a room for each key, and a rectifier that opens the one that is asked for."""
+    ids, answers = without.recall(pairs, 20, torch.Generator().manual_seed(0))
+    told = ids[:, :pairs] - (MASK + 1 + without.KEYS + without.VALUES)
+    rooms, asked = torch.zeros(20, 2 * pairs, without.KEYS), ids[:, pairs:] - (MASK + 1)
+    keys, values = told // without.VALUES, (told % without.VALUES).float()
+    rooms[:, :pairs] = torch.nn.functional.one_hot(keys, without.KEYS) * (values + 1).unsqueeze(-1)
+    M = without.Sum(without.KEYS, longest=32).matrix(2 * pairs)[0]
+    carried = (M / M[0, 0]) @ rooms  # (20, 2 pairs, KEYS), the same at every place
+    shut = without.VALUES * (1 - torch.nn.functional.one_hot(asked, without.KEYS))
+    found = (carried[:, pairs:] - shut).relu().sum(-1) - 1
+    assert torch.equal(found.long() + MASK + 1 + without.KEYS, answers)
+
+
 def test_it_learns_to_look_at_both_sides():
     """The word in the middle is known from the two beside it together, from neither alone."""
 

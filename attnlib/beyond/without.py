@@ -10,7 +10,8 @@ afterwards stay as they are:
 * `Taps`: M depends on s - t alone, and is 0 beyond a few words: a depthwise convolution, another
   one in each channel;
 * `States`: M depends on s - t alone, and fades: a diagonal state-space layer (S4D, Gu, Gupta et al.
-  2022), which is a linear recurrence and a convolution at once.
+  2022), which is a linear recurrence and a convolution at once;
+* `Sum`: nothing about M is learned: every word comes to every place, all equally.
 
 `encoder` puts one in the place of the self-attention of every block of a `LanguageModel`; what it
 saves in parameters goes to the feed-forward layers. Filling blanks in captions (`filling`) hardly
@@ -142,6 +143,21 @@ class States(FixedMixing):
         return along_diagonals(torch.cat([left[:, 1:].flip(-1), middle, right[:, 1:]], 1), T)
 
 
+class Sum(FixedMixing):
+    """The same number everywhere: each place has the sum of all words, and cannot tell whose."""
+
+    share: Tensor
+
+    def __init__(self, width: int, longest: int):
+        super().__init__(width, 1)
+        share = torch.tensor(longest**-0.5)  # as large as those of a table at first
+        self.register_buffer("share", share, persistent=False)
+
+    def matrix(self, T: int) -> Tensor:
+        """One matrix for all channels: (1, T, T)."""
+        return self.share.expand(1, T, T)
+
+
 def along_diagonals(taps: Tensor, T: int) -> Tensor:
     """Matrices (C, T, T) whose entry at t, s is tap s - t of (C, 2 R + 1), the middle one tap 0.
 
@@ -155,7 +171,7 @@ def along_diagonals(taps: Tensor, T: int) -> Tensor:
     return taps[:, (way + reach).clamp(0, 2 * reach)] * (way.abs() <= reach)
 
 
-MIXINGS = ("attention", "table", "taps", "states")
+MIXINGS = ("attention", "table", "taps", "states", "sum")
 
 
 def encoder(
@@ -191,6 +207,7 @@ def encoder(
         "table": lambda: PlaceTable(width, longest, heads),
         "taps": lambda: Taps(width, reach),
         "states": lambda: States(width),
+        "sum": lambda: Sum(width, longest),
     }
     wider = feed_forward
     if mixing != "attention":

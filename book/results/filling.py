@@ -10,8 +10,9 @@ in the training captions. Function words and content words are counted apart. Th
 
 * ``counting``: the commonest word, and counts of the words beside the blank;
 * ``trained``: one a model and seed. ``attention`` sees both sides, ``next`` the left alone (a
-  causal model of the same size with as many updates); ``table``, ``taps`` and ``states`` have
-  another matrix in the place of attention. ``forty`` hides 40 % of the words in training, not
+  causal model of the same size with as many updates); ``table``, ``taps``, ``states`` and ``sum``
+  have another matrix in the place of attention; ``near``: taps in one layer that reach one word to
+  each side. ``forty`` hides 40 % of the words in training, not
   15 %; ``longer`` has three times the updates. Where a blank looks, by layer; of the causal model
   also what it finds if it reads the whole sentence with each of its 50 likeliest words (one blank a
   caption). ``two blanks``: neighbours, filled at once or one after the other, and how often the
@@ -48,11 +49,12 @@ COMMAND = "OMP_NUM_THREADS=1 python book/results/filling.py"
 SEEDS = (1, 2, 3)
 UNTRAINED = 8  # seeds
 UPDATES, RATE = 4000, 0.004
-WIDTH, LAYERS, HEADS = 64, 2, 4
+WIDTH, LAYERS, HEADS, REACH = 64, 2, 4, 3
 CANDIDATES, RESCORED = 50, 1000
 PAIRS = (2, 4, 8, 16)
 RECALL_UPDATES, RECALL_RATE, RECALL_WIDTH, TESTED = 1500, 0.003, 64, 200
 LONGEST = 2 * max(PAIRS)
+LEARNED = without.MIXINGS[:4]  # all but the sum
 
 
 # Captions -------------------------------------------------------------------------------------
@@ -117,8 +119,8 @@ def of_counting() -> dict:
     } | {name: shares(scores) for name, scores in counts.fill(asked).items()}
 
 
-def new(mixing: str, seed: int) -> LanguageModel:
-    """A model as it begins."""
+def new(mixing: str, seed: int, near: bool = False) -> LanguageModel:
+    """A model as it begins; `near`: one layer, and taps that reach one word to each side."""
     torch.manual_seed(seed)
     words = captions()[0]
     if mixing == "next":
@@ -130,7 +132,10 @@ def new(mixing: str, seed: int) -> LanguageModel:
             feed_forward=2 * WIDTH,
             window=Causal,
         )
-    return without.encoder(mixing, len(words), WIDTH, LAYERS, HEADS, 2 * WIDTH, dropout=0.0)
+    layers, reach = (1, 1) if near else (LAYERS, REACH)
+    return without.encoder(
+        mixing, len(words), WIDTH, layers, HEADS, 2 * WIDTH, reach=reach, dropout=0.0
+    )
 
 
 @torch.no_grad()
@@ -188,7 +193,7 @@ def two_blanks(model: LanguageModel) -> dict:
 def of_trained(model: str, setting: str, seed: int) -> dict:
     """Train one, and let it fill every blank."""
     _, train, _, asked = captions()
-    made, causal = new(model, seed), model == "next"
+    made, causal = new(model, seed, setting == "near"), model == "next"
     loss = filling.next_loss if causal else filling.masked_loss
     if setting == "forty":
         loss = partial(filling.masked_loss, share=0.4)
@@ -301,7 +306,7 @@ def plan(seeds) -> list[tuple[dict, partial]]:
         rows.append((said, partial(measure, model, setting, seed)))
 
     for seed in seeds:
-        for model in ("attention", *without.MIXINGS[1:], "next"):
+        for model in (*without.MIXINGS, "next"):
             add("trained", model, "paper", seed)
         for model in without.MIXINGS:
             add("recall", model, "narrow", seed)
@@ -310,20 +315,23 @@ def plan(seeds) -> list[tuple[dict, partial]]:
         rows.append(({"kind": "untrained", "seed": seed}, partial(of_untrained, seed)))
     for seed in seeds:
         for pairs in PAIRS:
-            for model in without.MIXINGS:
+            for model in LEARNED:
                 add("recall", model, f"{pairs} alone", seed)
     if seeds == list(SEEDS):
-        for model in without.MIXINGS[1:]:
+        for model in LEARNED[1:]:
             add("recall", model, "wide", 1)
             for setting in ("8 most", "8 alone longer", "16 alone longer", "16 most longer"):
                 add("recall", model, setting, 1)
         for model in ("attention", "taps"):
             add("trained", model, "longer", 1)
-        for model in without.MIXINGS:
+        for model in LEARNED:
             rows.append(({"kind": "shown", "model": model, "seed": 1}, partial(of_shown, model, 1)))
         for seed in SEEDS[1:]:
-            for model in without.MIXINGS[1:]:
+            for model in LEARNED[1:]:
                 add("recall", model, "16 most longer", seed)
+        for seed in SEEDS:
+            add("recall", "sum", "16 most longer", seed)
+            add("trained", "taps", "near", seed)
     return rows
 
 
