@@ -365,17 +365,21 @@ def test_what_is_unlike_the_rest_is_found_pixel_by_pixel():
         np.testing.assert_allclose(far, want / want.max(), atol=1e-6)
 
 
-@pytest.mark.parametrize("score", ["distance", "cosine"])
+@pytest.mark.parametrize("score", ["distance", "cosine", "cosine, less the mean"])
 def test_cells_are_averaged_by_their_colours_one_by_one(score):
     torch.manual_seed(0)
     images, maps = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 4, 4) * (torch.rand(2, 3, 4, 4) > 0.4)
     found = (
         segmentation.averaged_by_colour(images, maps, width=0.3)
         if score == "distance"
-        else segmentation.averaged_by_cosine(images, maps)
+        else segmentation.averaged(
+            segmentation.by_cosine(segmentation.colours(images, 4, 4, centred="less" in score)),
+            maps,
+        )
     )
     for n in range(2):
         colours = images[n].view(3, 4, 2, 4, 2).mean((2, 4)).view(3, 16).T.double().numpy()
+        colours = colours - colours.mean(0) if "less" in score else colours
         values = maps[n].view(3, 16).T.double().numpy()
         values = values * (values == values.max(1, keepdims=True))  # only the largest of each cell
         for i, one in enumerate(colours):
@@ -405,7 +409,7 @@ def test_tiles_have_the_very_shades_of_the_shapes_before_them():
 def test_cells_are_averaged_by_how_near_any_vectors_are():
     torch.manual_seed(0)
     vectors, maps = torch.randn(1, 6, 5), torch.rand(1, 2, 2, 3)
-    found = segmentation.averaged_by_distance(vectors, maps, width=2.0)[0].flatten(1)
+    found = segmentation.averaged(segmentation.by_distance(vectors, width=2.0), maps)[0].flatten(1)
     values = maps[0].flatten(1).T.double().numpy()
     values = values * (values == values.max(1, keepdims=True))
     for i, one in enumerate(vectors[0].double().numpy()):

@@ -385,35 +385,38 @@ def unlike_the_rest(images: Tensor) -> Tensor:
     return far / far.amax((1, 2), keepdim=True)
 
 
-def averaged_by_distance(vectors: Tensor, maps: Tensor, width: float) -> Tensor:
-    r"""Each cell the average of all cells' maps (N, C, h, w), by how near their vectors are.
+def colours(images: Tensor, h: int, w: int, centred: bool = False) -> Tensor:
+    """The mean colours (N, h w, 3) of the cells of images (N, 3, H, W); or less their own mean.
 
-    Self-attention as the module's, with a score that has a temperature:
-    :math:`a_{ij} \propto \exp(-\lVert c_i - c_j \rVert^2 / w^2)`, where :math:`c_i` is the vector
-    of a cell, of `vectors` (N, h w, A), and :math:`w` the width.
+    Colours have no negative part, so that no cosine of two is below 0; of centred ones it may be.
     """
-    return _averaged((-((torch.cdist(vectors, vectors) / width) ** 2)).softmax(-1), maps)
+    found = interpolate(images, (h, w), mode="area").flatten(2).transpose(1, 2)
+    return found - found.mean(1, keepdim=True) if centred else found
+
+
+def by_distance(vectors: Tensor, width: float) -> Tensor:
+    r"""Weights (N, S, S) of a self-attention whose score has a temperature.
+
+    :math:`a_{ij} \propto \exp(-\lVert c_i - c_j \rVert^2 / w^2)`, where :math:`c_i` is the vector
+    of a cell, of `vectors` (N, S, A), and :math:`w` the width.
+    """
+    return (-((torch.cdist(vectors, vectors) / width) ** 2)).softmax(-1)
+
+
+def by_cosine(vectors: Tensor) -> Tensor:
+    """Weights (N, S, S) by the module's score, the rectified cosine, of vectors (N, S, A)."""
+    return RectifiedCosineScore()(vectors, vectors).softmax(-1)
+
+
+def averaged(weights: Tensor, maps: Tensor) -> Tensor:
+    """Each cell the average of all cells' maps (N, C, h, w), as the module does it."""
+    values = with_background(only_largest(maps)).flatten(2).transpose(1, 2)
+    return (weights @ values).transpose(1, 2).unflatten(2, maps.shape[2:])[:, 1:]
 
 
 def averaged_by_colour(images: Tensor, maps: Tensor, width: float) -> Tensor:
-    """The same by the mean colours of the cells of images (N, 3, H, W): nothing is learned."""
-    return averaged_by_distance(_colours(images, maps), maps, width)
-
-
-def averaged_by_cosine(images: Tensor, maps: Tensor) -> Tensor:
-    """The same with the module's score, a rectified cosine, of colours."""
-    colours = _colours(images, maps)
-    return _averaged(RectifiedCosineScore()(colours, colours).softmax(-1), maps)
-
-
-def _colours(images: Tensor, maps: Tensor) -> Tensor:
-    """The mean colour of each cell, (N, h w, 3)."""
-    return interpolate(images, maps.shape[2:], mode="area").flatten(2).transpose(1, 2)
-
-
-def _averaged(weights: Tensor, maps: Tensor) -> Tensor:
-    values = with_background(only_largest(maps)).flatten(2).transpose(1, 2)
-    return (weights @ values).transpose(1, 2).unflatten(2, maps.shape[2:])[:, 1:]
+    """The average by how near the colours of two cells are: nothing is learned for it."""
+    return averaged(by_distance(colours(images, *maps.shape[2:]), width), maps)
 
 
 def named_by(maps: Tensor, outlines: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ import copy
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -252,17 +252,49 @@ def compared(model: Segmenter, images: Tensor) -> Tensor:
     return normalize(torch.cat(found), dim=2)
 
 
+def reach(weights: Callable, vectors: Tensor, truth: Tensor) -> dict[str, float]:
+    """Where the weights of the cells that are all of one shape are: on their shape, and how near.
+
+    ``own``: on cells of the shape, by their share of it; ``near``: of that, what is on the cell
+    itself and on those around it; ``even``: what equal weights would have there.
+    """
+    side = int(vectors.shape[1] ** 0.5)
+    places = torch.arange(side * side)
+    rows, columns = places // side, places % side
+    near = (rows[:, None] - rows).abs().maximum((columns[:, None] - columns).abs()) <= 1
+    shares = covered(truth, SIZE // side).flatten(2).transpose(1, 2)  # (N, S, 1 + C)
+    found = []
+    for some, vs in zip(shares.split(50), vectors.split(50)):
+        same = some @ some.transpose(1, 2)  # (N, S, S): where a cell is all of one class
+        asked = some[..., 1:].amax(-1) == 1
+        a = weights(vs).double()
+        sums = (a * same).sum(-1), (a * same * near).sum(-1), same.sum(-1), (same * near).sum(-1)
+        found.append(torch.stack(sums, -1)[asked])
+    own, beside, all_of_it, around = torch.cat(found).unbind(-1)
+    return {
+        "own": float(own.mean()),
+        "near": float((beside / own).mean()),
+        "even": float((around / all_of_it).mean()),
+    }
+
+
 def by_colour(model: Segmenter, drawn: Callable = pictures) -> dict[str, dict]:
     """The overlaps when cells are related in other ways than by the module.
 
     ``by colour``: by distance, with that of `WIDTHS` that is best on validation scenes;
     ``coloured``: what differs from the rest, named by that; ``cosine``: colours by the module's
-    score; ``by features``: what the module compares, by distance. ``widths``: of each the overlaps
-    on the test scenes, a width each.
+    score; ``centred``: the same of colours less the scene's mean; ``by features``: what the module
+    compares, by distance. ``widths``: of those by distance the overlaps on the test scenes, a width
+    each. ``reach``: how near the cells are that a cell of a shape listens to.
     """
     both = drawn("val"), drawn("test")
     maps = [segmentation.look(model, which.images, which.labels)[0] for which in both]
+    grid = maps[0].shape[2:]
     features = [compared(model, which.images) for which in both]
+    plain, centred = (
+        [segmentation.colours(which.images, *grid, each) for which in both]
+        for each in (False, True)
+    )
 
     def tuned(of_val: Tensor, of_test: Tensor) -> dict:
         val, test = both
@@ -270,35 +302,49 @@ def by_colour(model: Segmenter, drawn: Callable = pictures) -> dict[str, dict]:
         found = {"threshold": threshold, **marks(of_test, threshold, test.truth)}
         return found | {"on validation": marks(of_val, threshold, val.truth)["mean"]}
 
-    def averaged(by: Callable, vectors: list[Tensor], *width: float) -> list[Tensor]:
+    def averaged(weights: Callable, vectors: list[Tensor]) -> list[Tensor]:
         """Both sets of maps, each averaged by its vectors."""
         return [
             segmentation.normed(
-                torch.cat([by(*some, *width) for some in zip(v.split(50), alone.split(50))]),
+                torch.cat(
+                    [
+                        segmentation.averaged(weights(some), each)
+                        for some, each in zip(v.split(50), alone.split(50))
+                    ]
+                ),
                 which.labels,
             )
             for v, alone, which in zip(vectors, maps, both)
         ]
 
-    def best(by: Callable, vectors: list[Tensor], widths: tuple) -> tuple[dict, list[Tensor]]:
+    def by_cosine(vectors: list[Tensor]) -> dict:
+        related = {"reach": reach(segmentation.by_cosine, vectors[1], both[1].truth)}
+        return tuned(*averaged(segmentation.by_cosine, vectors)) | related
+
+    def best(vectors: list[Tensor], widths: tuple) -> tuple[dict, list[Tensor]]:
         """With the width that is best on validation scenes; and those maps."""
-        tried = {width: averaged(by, vectors, width) for width in widths}
+        at = {width: partial(segmentation.by_distance, width=width) for width in widths}
+        tried = {width: averaged(at[width], vectors) for width in widths}
         found = {width: tuned(*each) for width, each in tried.items()}
         width = max(widths, key=lambda each: found[each]["on validation"])
-        means = {str(each): found[each]["mean"] for each in widths}
-        return found[width] | {"width": width, "widths": means}, tried[width]
+        return found[width] | {
+            "width": width,
+            "widths": {str(each): found[each]["mean"] for each in widths},
+            "reach": reach(at[width], vectors[1], both[1].truth),
+        }, tried[width]
 
-    images = [which.images for which in both]
-    colour, revised = best(segmentation.averaged_by_colour, images, WIDTHS)
+    colour, revised = best(plain, WIDTHS)
     outlined = [
-        segmentation.named_by(each, segmentation.unlike_the_rest(which))
-        for each, which in zip(revised, images)
+        segmentation.named_by(each, segmentation.unlike_the_rest(which.images))
+        for each, which in zip(revised, both)
     ]
     return {
         "by colour": colour,
         "contrast by colour": tuned(*outlined),
-        "cosine": tuned(*averaged(segmentation.averaged_by_cosine, images)),
-        "by features": best(segmentation.averaged_by_distance, features, ONE_LONG)[0],
+        "cosine": by_cosine(plain),
+        "centred": by_cosine(centred),
+        "by features": best(features, ONE_LONG)[0],
+        "reach of the module": reach(segmentation.by_cosine, features[1], both[1].truth),
     }
 
 
