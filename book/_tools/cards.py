@@ -51,7 +51,7 @@ FIGURES = {
     "10b_bug_museum": "fig-10b-wrong",
     "11_beyond": "fig-11-hops",
     "11b_seeing": "fig-11b-patches",
-    "11c_without": "fig-11c-matrices",
+    "11c_without": "fig-11c-rooms",
 }
 COLOURS = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 SLOGAN = "Attention, from one vector to the transformer, with code to run and figures to play with"

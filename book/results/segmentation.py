@@ -40,27 +40,24 @@ of one core; a training takes one to three minutes.
 """
 
 import copy
-import random
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, partial
-from itertools import islice
 from pathlib import Path
 
 import torch
 from _record import begin, record
+from _segmented import PAIR, before_shades, before_tiles, painted, pictures, together
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, normalize, one_hot
 
 from attnlib.beyond import segmentation
 from attnlib.beyond.segmentation import NOUNS, LabelledScenes, Maps, Segmenter
-from attnlib.data.scenes import COLOURS, HELD_OUT, SIZE, draw
+from attnlib.data.scenes import SIZE
 from attnlib.explore.figure import rounded
 from attnlib.explore.related_cells import packed
 
 RESULTS = Path(__file__).with_suffix(".json")
 COMMAND = "OMP_NUM_THREADS=1 python book/results/segmentation.py"
-COUNTS = {"train": 4000, "val": 150, "test": 300}  # scenes
 UPDATES = 1000
 TILED_UPDATES = 3000  # with 1,000 the names are not learned
 LR = 0.003
@@ -72,60 +69,8 @@ WAYS = {
 UNTRAINED = 8  # seeds
 WIDTHS = 0.03, 0.05, 0.1, 0.2, 0.4  # of colours, each channel from 0 to 1
 ONE_LONG = 0.05, 0.1, 0.2, 0.4, 0.8  # of features of length 1
-PAIR = "ring", "star"  # that always come together
 PAINTS = "as drawn", "one colour", "a colour each"
 SHOWN = 8, 1, 16  # test scenes
-
-
-@cache
-def pictures(split: str) -> LabelledScenes:
-    """Scenes of a split."""
-    return segmentation.scenes(split, COUNTS[split], nouns=1 if split == "train" else 2)
-
-
-def together() -> LabelledScenes:
-    """As many scenes to learn from, all with both of the pair or with neither."""
-    fit = (
-        sample
-        for sample in segmentation.large("train")
-        if len({thing.noun for thing in sample.things} & set(PAIR)) != 1
-    )
-    return segmentation.labelled(list(islice(fit, COUNTS["train"])))
-
-
-@cache
-def painted(paint: str) -> LabelledScenes:
-    """The test scenes, as they are or in other colours, before other backgrounds; same masks."""
-    found = []
-    for i, sample in enumerate(islice(segmentation.large("test", 2), COUNTS["test"])):
-        nouns = {thing.noun for thing in sample.things}
-        rng = random.Random(i)
-        if paint == "one colour":
-            fit = [c for c in COLOURS if not any((c, noun) in HELD_OUT for noun in nouns)]
-            colours = [rng.choice(fit)] * len(sample.things)
-        elif paint == "a colour each":
-            while True:
-                colours = rng.sample(list(COLOURS), len(sample.things))
-                if not any((c, t.noun) in HELD_OUT for c, t in zip(colours, sample.things)):
-                    break
-        else:
-            colours = [thing.colour for thing in sample.things]
-        things = tuple(replace(t, colour=c) for t, c in zip(sample.things, colours))
-        image, masks = draw(things, i)
-        found.append(replace(sample, image=image, masks=masks, things=things))
-    return segmentation.labelled(found)
-
-
-@cache
-def before_tiles(split: str) -> LabelledScenes:
-    """Scenes of a split, before tiles."""
-    return segmentation.tiled(pictures(split), seed=list(COUNTS).index(split))
-
-
-@cache
-def before_shades(split: str) -> LabelledScenes:
-    """Scenes of a split, before tiles in their own shades."""
-    return segmentation.tiled(pictures(split), seed=list(COUNTS).index(split), shades=True)
 
 
 # Marks ----------------------------------------------------------------------------------------
@@ -285,7 +230,7 @@ def by_colour(model: Segmenter, drawn: Callable = pictures) -> dict[str, dict]:
     ``coloured``: what differs from the rest, named by that; ``cosine``: colours by the module's
     score; ``centred``: the same of colours less the scene's mean; ``by features``: what the module
     compares, by distance. ``widths``: of those by distance the overlaps on the test scenes, a width
-    each. ``reach``: how near the cells are that a cell of a shape listens to.
+    each. ``reach``: whether a cell of a shape listens to its shape, and how near.
     """
     both = drawn("val"), drawn("test")
     maps = [segmentation.look(model, which.images, which.labels)[0] for which in both]
@@ -330,7 +275,7 @@ def by_colour(model: Segmenter, drawn: Callable = pictures) -> dict[str, dict]:
         return found[width] | {
             "width": width,
             "widths": {str(each): found[each]["mean"] for each in widths},
-            "reach": reach(at[width], vectors[1], both[1].truth),
+            "reach": {str(each): reach(at[each], vectors[1], both[1].truth) for each in widths},
         }, tried[width]
 
     colour, revised = best(plain, WIDTHS)
@@ -573,7 +518,7 @@ def main() -> None:
     more = {"seed": few[0], "updates": 2 * UPDATES}
     wanted += [("longer", {"way": way, **more}, of_trained) for way in ("names", "equivariant")]
     wanted += [("tiled", {"way": way, "seed": seed}, of_tiled) for seed in few for way in WAYS]
-    wanted += [("shown tiled", {"number": SHOWN[0], "seed": few[0]}, of_shown_tiled)]
+    wanted += [("shown tiled", {"number": SHOWN[1], "seed": few[0]}, of_shown_tiled)]
     wanted += [("shades", {"way": "names", "seed": seed}, of_shades) for seed in few]
     wanted += [
         ("by colour", {"way": way, "seed": seed}, of_by_colour)
