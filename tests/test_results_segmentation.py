@@ -1,5 +1,6 @@
 """What `book/results/segmentation.py` computes, in small and by other means."""
 
+import _segmented as drawn
 import numpy as np
 import pytest
 import segmentation as results
@@ -14,7 +15,7 @@ from attnlib.data.scenes import COLOURS
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """A few scenes in the place of hundreds."""
-    monkeypatch.setattr(results, "COUNTS", {"train": 8, "val": 4, "test": 5})
+    monkeypatch.setattr(drawn, "COUNTS", {"train": 8, "val": 4, "test": 5})
     cached = results.pictures, results.painted
     for each in cached:
         each.cache_clear()
@@ -98,3 +99,28 @@ def test_a_name_by_chance_is_one_of_the_scene():
     assert all(test.labels[n, c] for n, c in maps.amax((2, 3)).nonzero().tolist())
     right = one_hot(test.truth, 7)[..., 1:].permute(0, 3, 1, 2).float()
     assert results.marks(right, 0.5, test.truth)["mean"] == 1
+
+
+def test_reach_against_loops():
+    """The share of a cell's weight on its shape, and of that on the cells around it."""
+    torch.manual_seed(0)
+    test = results.pictures("test")
+    vectors = torch.rand(len(test.labels), 256, 4)
+    found = results.reach(segmentation.by_cosine, vectors, test.truth)
+    owns, nears, evens = [], [], []
+    for truth, some in zip(test.truth, vectors):
+        cells = truth.view(16, 4, 16, 4).transpose(1, 2).reshape(256, 16)
+        weights = segmentation.by_cosine(some[None])[0]
+        for i, cell in enumerate(cells):
+            if cell.min() != cell.max() or cell[0] == 0:
+                continue
+            same = (cells == cell[0]).double().mean(1)
+            at = [
+                j for j in range(256) if abs(i // 16 - j // 16) <= 1 and abs(i % 16 - j % 16) <= 1
+            ]
+            own = (weights[i] * same).sum()
+            owns.append(float(own))
+            nears.append(float((weights[i] * same)[at].sum() / own))
+            evens.append(float(same[at].sum() / same.sum()))
+    wanted = {"own": np.mean(owns), "near": np.mean(nears), "even": np.mean(evens)}
+    assert found == pytest.approx(wanted, abs=1e-6)

@@ -234,11 +234,10 @@ def by_colour(model: Segmenter, drawn: Callable = pictures) -> dict[str, dict]:
     """
     both = drawn("val"), drawn("test")
     maps = [segmentation.look(model, which.images, which.labels)[0] for which in both]
-    grid = maps[0].shape[2:]
+    h, w = maps[0].shape[2:]
     features = [compared(model, which.images) for which in both]
     plain, centred = (
-        [segmentation.colours(which.images, *grid, each) for which in both]
-        for each in (False, True)
+        [segmentation.colours(which.images, h, w, each) for which in both] for each in (False, True)
     )
 
     def tuned(of_val: Tensor, of_test: Tensor) -> dict:
