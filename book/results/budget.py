@@ -92,7 +92,7 @@ def main() -> None:
     for group, what, config, seed in left:
         if (what, seed) not in {(row["what"], row["seed"]) for row in content[group]}:
             content[group].append(measure(what, config, seed))
-            record(options.out, COMMAND, content)
+            record(options.out, COMMAND, content, grows=True)
             print(content[group][-1], flush=True)
 
 
