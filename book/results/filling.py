@@ -5,7 +5,7 @@ Run from the root of the repository::
     OMP_NUM_THREADS=1 python book/results/filling.py
 
 `attnlib.beyond.filling` and `attnlib.beyond.without` on the English captions of Multi30k: every
-word of the 1,000 test captions is a blank in turn, if it is among the words that occur three times
+word of the 1,000 test captions is a blank in turn, if it is among the words that occur five times
 in the training captions. Function words and content words are counted apart. The kinds of rows:
 
 * ``counting``: the commonest word, and counts of the words beside the blank;
@@ -331,6 +331,8 @@ def plan(seeds) -> list[tuple[dict, partial]]:
                 add("recall", model, "16 most longer", seed)
         for seed in SEEDS:
             add("recall", "sum", "16 most longer", seed)
+            for few in (2, 4):
+                add("recall", "sum", f"{few} alone", seed)
             add("trained", "taps", "near", seed)
     return rows
 
