@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from attnlib import cli, pretrained, settings, training, vision
-from attnlib.data import files, images, own_pictures
+from attnlib.data import files, images, own, own_pictures
 from attnlib.data.photographs import Photographs
 from attnlib.training import features
 from attnlib.training import own as own_runs
@@ -148,7 +148,7 @@ def test_minutes_are_turned_into_updates(here, capsys):
     card = json.loads((here / "runs/mine/model/card.json").read_text())
     updates = card["config"]["optimisation"]["updates"]
     assert f" --updates {updates} " in card["command"] and 1 <= updates < 1000
-    assert f"mine: {updates:,} updates, " in capsys.readouterr().err
+    assert f"mine: {own.plural(updates, 'update')}, " in capsys.readouterr().err
     assert ok(capsys, "train", "--measure", "mine")
 
 
