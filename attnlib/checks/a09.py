@@ -183,7 +183,7 @@ def furthest_cases(seed: int, large: bool = False) -> Iterator[dict]:
     yield {"alone": np.array([-10.0, 30.0, 0.0]), "own": own, "epsilon": 0.5}
     yield {"alone": np.array([3.0]), "own": np.array([1.0]), "epsilon": 0.1}
     yield {"alone": np.array([2.0, 2.0, 2.0]), "own": np.array([0.2, 0.5, 0.3]), "epsilon": 0.1}
-    rounded = np.array([0.6, 0.3, 0.099999999999998])  # so that the sum is missed on every processor
+    rounded = np.array([0.6, 0.3, 0.099999999999998])  # misses the sum anywhere
     yield {"alone": np.array([0.6, 0.6, 0.6]), "own": rounded, "epsilon": 0.0}
     for S in (3, 4, 5, 6, *((8, 12, 2) if large else ())):
         for epsilon in (0.0, 0.3):
