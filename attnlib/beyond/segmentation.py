@@ -115,8 +115,8 @@ def tiled(pictures: LabelledScenes, seed: int, shades: bool = False) -> Labelled
         pixels = pictures.images.flatten(2)  # (N, 3, H W)
         drawn = pixels.gather(2, number.unsqueeze(1).expand(-1, 3, -1)).unflatten(2, shape[1:])
     else:
-        colours = torch.tensor(list(COLOURS.values())) / 255
-        drawn = colours[torch.randint(len(colours), shape, generator=generator)].permute(0, 3, 1, 2)
+        known = torch.tensor(list(COLOURS.values())) / 255
+        drawn = known[torch.randint(len(known), shape, generator=generator)].permute(0, 3, 1, 2)
     tiles = interpolate(drawn, scale_factor=TILE, mode="nearest")
     behind = tiles if shades else TILED * tiles + (1 - TILED) * pictures.images
     return pictures._replace(images=torch.where(in_front, pictures.images, behind))
@@ -196,9 +196,9 @@ class Segmenter(nn.Module):
         with torch.no_grad():  # what the encoder was on the way; no gradient goes there
             centred = 4 * images - 2  # as in the encoder
             middle = self.encoder.layers[:MIDDLE](centred).flatten(2).transpose(1, 2)
-            colours = interpolate(centred, (h, w), mode="area").flatten(2).transpose(1, 2)
+            seen = colours(centred, h, w)
         near, far = self.V_1(middle).relu(), self.V_2(annotations.detach()).relu()
-        return self.theta(torch.cat([colours, near, far], -1))
+        return self.theta(torch.cat([seen, near, far], -1))
 
 
 def normed(maps: Tensor, labels: Tensor) -> Tensor:

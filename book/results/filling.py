@@ -25,7 +25,7 @@ in the training captions. Function words and content words are counted apart. Th
 * ``shown``: the matrices of the first layer that one network of each kind has learned, of the first
   words of a caption: a head each, or the eight channels whose matrix is largest.
 
-What is in ``filling.json`` already is not measured again, so a stopped run goes on. An hour of
+What is in ``filling.json`` already is not measured again, so a stopped run goes on. Two hours of
 one core; a training takes a minute, that of the causal model two.
 """
 
